@@ -8,8 +8,8 @@ use tracing::Instrument as _;
 use crate::{JournalError, handles::Anonymised};
 
 impl Anonymised<'_> {
-    /// Anonymises everything about a lead up to a sequence of LEADS. Returns the sequence of the fact; everything else
-    /// follows from it.
+    /// Anonymises everything about a lead up to a sequence of LEADS. Returns the sequence of the fact, from which
+    /// everything else follows.
     ///
     /// # Errors
     /// When the broker does not confirm the fact.

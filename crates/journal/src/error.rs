@@ -25,21 +25,19 @@ pub enum JournalError {
         #[source]
         source: Cause,
     },
-    /// The broker will not have a stream as it has to be. Waiting does not help.
+    /// The broker refuses the settings of a stream. Waiting does not help.
     #[error("the broker refuses the stream {stream}: {advice}")]
     Stream {
-        /// Which.
         stream: &'static str,
-        /// What to do about it.
+        /// What the operator should do.
         advice: &'static str,
-        /// What it says.
         #[source]
         source: Cause,
     },
-    /// The broker answers and cannot store. Nothing was stored; the operation can be repeated.
+    /// The broker answers but cannot store. Nothing was stored; the operation can be repeated.
     #[error("{}; nothing was stored, try again later", .0.public())]
     CannotStore(StorageFault),
-    /// Another process wrote about the same entity first.
+    /// Another process stored a fact about the same entity first.
     #[error("another process changed the same entity first; read it again and retry")]
     LostRace,
     #[error("no broker answers at {url}; start nats-server there, or name its address with --nats-url")]
@@ -62,7 +60,7 @@ pub enum JournalError {
     )]
     NotAllowed { url: String },
     #[error(
-        "{url:?} is no URL of a broker: {problem}; --nats-url takes nats://HOST:PORT, or several separated by commas, each \
+        "{url:?} is not the URL of a broker: {problem}; --nats-url takes nats://HOST:PORT, or several separated by commas, each \
          with NAME:PASSWORD@ or TOKEN@ before the host if the broker asks for it; write every % : / ? # @ and , in them \
          as %25 %3A %2F %3F %23 %40 and %2C"
     )]

@@ -1,5 +1,5 @@
-//! Handles: what a caller may do with each stream. A handle borrows the journal and costs nothing; the modules of this
-//! crate give it its methods.
+//! Handles, each with the operations on one stream. A handle borrows the journal and costs nothing; the modules of this
+//! crate implement its methods.
 
 use std::marker::PhantomData;
 
@@ -39,11 +39,11 @@ handles! {
     parking: Parking;
     /// ORDERED: the ordered queues.
     ordered: Ordered;
-    /// What TIMERS, PARKED and the work queues hold together.
+    /// The pending work on TIMERS, on PARKED and in the work queues.
     pending_work: PendingWork;
     /// POSITIONS: leases, the fingerprint of the master key, used log-in links.
     positions: Positions;
-    /// POSITIONS: the memory of the notifiers.
+    /// POSITIONS: the state of the notifiers.
     notifier_state: NotifierState;
     /// NOTICES: notices to send, and notices that were sent.
     notices: Notices;
@@ -66,7 +66,7 @@ pub struct Facts<'journal, T> {
     fact: PhantomData<fn() -> T>,
 }
 
-/// A stream, whatever it holds.
+/// A stream with facts of any type.
 #[derive(Debug, Clone, Copy)]
 pub struct Stream<'journal> {
     pub(crate) journal: &'journal Journal,
@@ -79,7 +79,7 @@ impl Journal {
         Facts { journal: self, fact: PhantomData }
     }
 
-    /// A stream, whatever it holds.
+    /// A stream with facts of any type.
     pub const fn stream(&self, name: StreamName) -> Stream<'_> {
         Stream { journal: self, name }
     }

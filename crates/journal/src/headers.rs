@@ -3,7 +3,7 @@
 use async_nats::HeaderMap;
 use runtime::trace::{BAGGAGE, TRACEPARENT, TRACESTATE, TraceContext};
 
-/// Headers with the context; without one if it is empty.
+/// Headers with the trace context; empty if there is none.
 pub(crate) fn carrying(trace: &TraceContext) -> HeaderMap {
     let mut headers = HeaderMap::new();
     if let Some(traceparent) = trace.traceparent() {

@@ -1,4 +1,5 @@
-//! History: what was recorded since a message was published. It is read only when the message may be a redelivery.
+//! The redelivery history: facts that were recorded since a message was published. It is read only if the message may
+//! be a redelivery.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -35,9 +36,9 @@ const MAX_FETCH: usize = 500;
 pub struct Attempted {
     /// Counted from 1.
     pub attempt: u32,
-    /// An earlier round has ended when a later one begins.
+    /// Rounds follow each other: an earlier one has ended when a later one begins.
     pub round: u32,
-    /// Whether the delivery ended with it.
+    /// Whether the delivery ended with this attempt.
     pub ended: bool,
 }
 
@@ -46,7 +47,7 @@ pub struct Attempted {
 pub struct Attempts {
     /// The latest finished attempt of each delivery.
     pub latest: HashMap<DeliveryId, Attempted>,
-    /// The started executions, with the number of the attempt that each was to be.
+    /// The started executions, each with the number of its attempt.
     pub begun: Vec<(DeliveryId, u32, AttemptId)>,
 }
 
@@ -59,16 +60,16 @@ pub enum Since {
     Sequence(u64),
 }
 
-/// A part of the history. It is complete up to `until`; facts behind that may be missing or included.
+/// A part of the history. It is complete up to `until`; it may or may not include later facts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found<T> {
     pub found: T,
-    /// The last sequence up to which it is complete.
+    /// The last sequence up to which the part is complete.
     pub until: u64,
 }
 
 impl Notices<'_> {
-    /// Which recipients got which notices of an account, since then.
+    /// The progress of an account's notices since then: which recipients got which of them.
     ///
     /// # Errors
     /// When the broker does not answer.
@@ -77,11 +78,11 @@ impl Notices<'_> {
         account: &AccountId,
         since: Since,
     ) -> Result<Found<HashMap<NoticeId, NoticeProgress>>, JournalError> {
-        let mut told: HashMap<NoticeId, NoticeProgress> = HashMap::new();
+        let mut notices: HashMap<NoticeId, NoticeProgress> = HashMap::new();
         let until = self.journal.stream(NoticeFact::STREAM).last_sequence().await?;
-        let learn = |fact: NoticeFact| told.entry(fact.notice()).or_default().learn(fact.notice(), &fact);
+        let learn = |fact: NoticeFact| notices.entry(fact.notice()).or_default().learn(fact.notice(), &fact);
         self.journal.each_recorded(subjects::notices_of(account), since, learn).await?;
-        Ok(Found { found: told, until })
+        Ok(Found { found: notices, until })
     }
 
     /// The confirmation mails that were sent to owners of addresses at `since` or later, for all accounts.
@@ -187,8 +188,8 @@ impl Anonymised<'_> {
 }
 
 impl Deliveries<'_> {
-    /// The deliveries to a destination that need no request any more: since then they were requested, attempted or
-    /// abandoned.
+    /// The deliveries to a destination that were requested, attempted or abandoned since then, so that they need no
+    /// request.
     ///
     /// # Errors
     /// When the broker does not answer.
@@ -206,7 +207,7 @@ impl Deliveries<'_> {
             | DeliveryFact::Abandoned(_) => {
                 requested.insert(fact.reference().delivery);
             }
-            // The process that held it has not parked it yet, or has stored a request that says so.
+            // The process that held the delivery has not parked it yet, or has stored a request as parked.
             DeliveryFact::Held(_)
             | DeliveryFact::AttemptStarted(_)
             | DeliveryFact::Released(_)
@@ -299,7 +300,7 @@ impl Journal {
         .await
     }
 
-    /// The same, until `take` breaks.
+    /// Passes every message of a subject to `take`, until `take` breaks.
     async fn each_message_until(
         &self,
         stream: StreamName,
@@ -327,7 +328,7 @@ fn start(since: Since) -> Result<DeliverPolicy, JournalError> {
     })
 }
 
-/// When the delivery succeeded that the message is about; `None` if it is about no success.
+/// When the delivery of the message succeeded; `None` if the message is not about a success.
 fn success(message: &Message) -> Option<Timestamp> {
     match DeliveryFact::decode(message.payload.clone()).ok()? {
         DeliveryFact::Attempted(f) | DeliveryFact::AttemptBlanked(f) => {

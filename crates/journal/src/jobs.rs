@@ -1,8 +1,8 @@
 //! Facts about jobs, and the rule that at most one job runner makes progress.
 //!
-//! All facts of a job are on one subject, and each is stored only if the one before is still the last. If two job
-//! runners believe that a job is theirs, one of them loses the race and stops; so does a job runner whose job was
-//! cancelled meanwhile.
+//! All facts of a job are on one subject, and each is stored only if the previous one is still the last. If two job
+//! runners work on the same job, one of them loses the race and stops. A job runner whose job was cancelled stops in
+//! the same way.
 
 use async_nats::jetstream::{consumer::DeliverPolicy, message::PublishMessage};
 use domain::{Job, JobFact, LeadSequence, job::JobRef};
@@ -24,21 +24,21 @@ use crate::{
 /// How many facts of a job one pull requests.
 const MAX_FETCH: usize = 500;
 
-/// A job as its facts tell it.
+/// A job, made from its facts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordedJob {
     pub job: Job,
-    /// The sequence of its last fact, which the next one has to name.
+    /// The sequence of the job's last fact, which the next fact has to name.
     pub version: u64,
     /// When the broker stored the last fact about the job's progress.
     pub reached_at: Timestamp,
 }
 
 impl Jobs<'_> {
-    /// Stores a fact about a job if the last one is still at `expected_version` (0 if there is none).
+    /// Stores a fact about a job if its last fact is still at `expected_version` (0 if there is none).
     ///
     /// # Errors
-    /// [`JournalError::LostRace`] when it is not; else as [`Leads::append`].
+    /// [`JournalError::LostRace`] when another fact was stored meanwhile; otherwise as [`Leads::append`].
     pub async fn append(
         self,
         fact: &JobFact,
@@ -62,7 +62,7 @@ impl Jobs<'_> {
         Ok(timestamp(fact.time.unix_timestamp_nanos()))
     }
 
-    /// A job as it is recorded now; `None` if it does not exist, or is older than the retention of JOBS.
+    /// The recorded job; `None` if it does not exist, or is older than the retention of JOBS.
     ///
     /// # Errors
     /// When the broker does not answer.
@@ -99,14 +99,14 @@ impl Leads<'_> {
     /// Whether the router has routed every event up to this sequence; with `in_turn`, also whether the sequencer has.
     ///
     /// # Errors
-    /// When the broker does not answer, or there never was a router.
+    /// When the broker does not answer, or no router ever ran.
     pub async fn is_routed(self, up_to: LeadSequence, in_turn: bool) -> Result<bool, JournalError> {
         if in_turn && self.journal.positions().position_of(SEQUENCER_LEASE).await? < up_to.0 {
             return Ok(false);
         }
         for traffic in [Traffic::Steady, Traffic::Burst] {
             let (router, subjects) = ((StreamName::Leads, router(traffic)), subjects::leads(traffic));
-            let operation = "read how far the router is";
+            let operation = "read the progress of the router";
             let first = broker_info::first_unacknowledged(self.journal.context(), router, subjects, operation).await?;
             if first.is_some_and(|first| first.sequence <= up_to.0) {
                 return Ok(false);

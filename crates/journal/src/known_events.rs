@@ -1,8 +1,8 @@
-//! Known events: which events were stored before, however long ago.
+//! Known events: events that were stored before, even long ago.
 //!
 //! The broker only recognises a repeated message id within its deduplication window. Only the read model knows older
 //! events, so ingest sends a request over the broker, and any query process answers it: for the leads of some events,
-//! or for a page of all events. Without a query process the broker reports that at once.
+//! or for a page of all events. If no query process runs, the broker reports that at once.
 
 use std::{marker::PhantomData, time::Duration};
 
@@ -26,7 +26,7 @@ const SUBJECT: &str = "leadline.known-events";
 const PAGES_SUBJECT: &str = "leadline.known-event-pages";
 /// One process of the group answers each request.
 const QUEUE_GROUP: &str = "query";
-/// How long an answer may take. A publisher waits for it, so it is far below the time that publishers wait for the
+/// How long an answer may take. A publisher waits for it, so this is far below the time that publishers wait for the
 /// broker.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
 const OPERATION: &str = "ask query for known events";
@@ -49,7 +49,7 @@ impl KnownEvents<'_> {
         Ok(leads)
     }
 
-    /// The events that the read model has after one, or the first ones; `None` without a query process.
+    /// The events of the read model after a certain one, or the first ones; `None` without a query process.
     ///
     /// # Errors
     /// When query does not answer in time, cannot read its database, or does not have all anonymised events yet.
@@ -129,7 +129,6 @@ impl<Q: Record> Requests<Q> {
     }
 }
 
-/// A request.
 #[derive(Debug)]
 pub struct PendingRequest<Q> {
     pub asked: Q,

@@ -1,5 +1,5 @@
-//! Lane reports: which lanes of dispatchers are not open. Dispatchers publish them again and again, and a process that
-//! wants to know subscribes. No stream stores them, because they are true for seconds only.
+//! Lane reports: which lanes of dispatchers are not open. Dispatchers publish them every few seconds, and interested
+//! processes subscribe. No stream stores them, because they are valid for seconds only.
 
 use async_nats::Subscriber;
 use events::{Record as _, lane_report::LaneReport};
@@ -12,7 +12,7 @@ use crate::{JournalError, handles::Lanes};
 const SUBJECT: &str = "leadline.lanes";
 
 impl Lanes<'_> {
-    /// Publishes a report. It is lost if the broker is away, and the next one follows soon.
+    /// Publishes a report. If the broker is away, the report is lost, and the next one follows soon.
     pub async fn report(self, report: &LaneReport) {
         if let Err(error) = self.journal.context().client().publish(SUBJECT, report.encode()).await {
             tracing::debug!(error = error.chain(), "cannot publish lane report");

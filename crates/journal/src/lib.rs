@@ -1,15 +1,15 @@
 //! The event log: facts on NATS JetStream.
 //!
-//! * [`Journal`] connects, checks the broker's version and sets the streams up; its [`handles`] do the rest, one for
+//! * [`Journal`] connects, checks the broker's version and sets up the streams; its [`handles`] have the operations on
 //!   each stream
-//! * [`WorkQueue`] is a work queue that processes share, with acknowledgements
+//! * [`WorkQueue`] is a consumer that processes share, with acknowledgements
 //! * [`StreamReader`] reads a stream in order from any sequence
 //! * [`RegistryView`] is the live configuration
 //! * timers, parking and ordered queues hold the pending work of deliveries
 //! * jobs are recorded so that one process at a time works on each
 //! * the health of the broker is a part of the process's readiness
-//! * messages about anonymised leads are erased, also in quarantine
-//! * [`leader::run()`] lets one process at a time read in order; the next one continues where it stopped
+//! * messages about anonymised leads are erased, in quarantine too
+//! * [`leader::run()`] lets one process at a time read in order; the next leader continues at its position
 //!
 //! Guarantees: an append that returned `Ok` is stored by the broker. A repeated append of the same fact (the same
 //! message id) within the deduplication window is stored once. Work queues and readers survive an outage of the broker;

@@ -1,4 +1,4 @@
-//! Measurements of the broker as its client sees it, named as the semantic conventions of messaging name them.
+//! Metrics of the broker as its client sees it, named by the semantic conventions for messaging.
 
 use std::{
     sync::{
@@ -60,7 +60,7 @@ static RECONNECTS: LazyLock<Counters<()>> = LazyLock::new(|| {
     Counters::new("leadline.broker.reconnects", "{connection}", description, |()| vec![])
 });
 
-/// A message was stored, or was not.
+/// Records the result of storing a message.
 pub(crate) fn published<T>(
     stream: &'static str,
     took: Duration,
@@ -76,7 +76,7 @@ pub(crate) fn published<T>(
     PUBLISHES.record(&Publish { stream, error }, took, trace);
 }
 
-/// The stream that a message is for, by the first word of its subject.
+/// The stream of a subject, by its first word.
 pub(crate) fn stream_of(subject: &str) -> &'static str {
     let word = subject.split_once('.').map_or(subject, |(word, _)| word);
     let stream = StreamName::ALL.into_iter().find(|stream| stream.begins_with(word));
@@ -84,7 +84,7 @@ pub(crate) fn stream_of(subject: &str) -> &'static str {
 }
 
 impl Consumer {
-    /// The consumers of lanes, of which there may be many, count as one.
+    /// The consumers of lanes count as one, because there may be many.
     pub(crate) fn new(stream: StreamName, name: &str, lifetime: Lifetime) -> Self {
         let name = match lifetime {
             Lifetime::Durable => name.into(),
@@ -100,7 +100,7 @@ impl Consumer {
 
 /// Observes whether the broker is connected.
 pub(crate) fn observe_connection(is_connected: Arc<AtomicBool>) {
-    // So that its rate begins with the first one.
+    // Registers the counter, so that its rate begins with the first reconnection.
     RECONNECTS.add(&(), 0);
     metrics::meter()
         .u64_observable_gauge("leadline.broker.connected")
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_subject_tells_its_stream() {
+    fn the_first_word_of_a_subject_names_its_stream() {
         assert_eq!(stream_of("lead.acme.form"), "LEADS");
         assert_eq!(stream_of("due.d.1"), "TIMERS");
         assert_eq!(stream_of("other"), "_OTHER");

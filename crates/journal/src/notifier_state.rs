@@ -49,7 +49,7 @@ impl NotifierState<'_> {
         Ok(named.collect())
     }
 
-    /// Forgets a destination that is deleted. Only the leader of the watcher may do so.
+    /// Removes the state of a deleted destination. Only the leader of the watcher may call this.
     ///
     /// # Errors
     /// When the broker does not answer.
@@ -57,7 +57,7 @@ impl NotifierState<'_> {
         self.remove(&subjects::destination_state(destination.as_str())).await
     }
 
-    /// Forgets an interface that is deleted. Only the leader of the lead watcher may do so.
+    /// Removes the state of a deleted interface. Only the leader of the lead watcher may call this.
     ///
     /// # Errors
     /// When the broker does not answer.
@@ -113,7 +113,7 @@ impl NotifierState<'_> {
     /// Stores the state of a destination in place of `version` (0 if there is none); returns the new version.
     ///
     /// # Errors
-    /// [`JournalError::LostRace`] when another process has written meanwhile; else when the broker does not
+    /// [`JournalError::LostRace`] when another process has written meanwhile; otherwise when the broker does not
     /// acknowledge.
     pub async fn store_destination(self, state: &DestinationState, version: u64) -> Result<u64, JournalError> {
         self.store(subjects::destination_state(state.destination.as_str()), state, version).await

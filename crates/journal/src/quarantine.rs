@@ -1,5 +1,5 @@
-//! Erasing unreadable messages: the copies on POISON and their originals. The leads that they are about are guessed
-//! from their bytes; one copy too many only costs a chance to find out what was wrong.
+//! Erases unreadable messages: the copies on POISON and their originals. Their leads are guessed from the bytes. If a
+//! copy is erased by mistake, only a chance to diagnose the message is lost.
 
 use async_nats::jetstream::{Message, consumer::DeliverPolicy};
 use domain::{AccountId, DeliveryFact, LeadEvent, LeadId};
@@ -9,7 +9,7 @@ use crate::{JournalError, StreamFact as _, StreamName, handles::Quarantine, subj
 /// A copy on POISON to erase.
 struct Found {
     sequence: u64,
-    /// The message that was copied; `None` if it is not to be erased.
+    /// The message that was copied; `None` if it must stay.
     original: Option<(StreamName, u64)>,
 }
 
@@ -46,7 +46,7 @@ impl Quarantine<'_> {
 
 fn copy(message: &Message) -> Option<Found> {
     let sequence = message.info().ok()?.stream_sequence;
-    // Originals elsewhere are pending work, which nothing keeps, or configuration, which is about no lead.
+    // Originals on other streams are pending work, which is deleted anyway, or configuration, which concerns no lead.
     let (stream, sequence_there) = message.subject.strip_prefix("poison.")?.split_once('.')?;
     let kept = [LeadEvent::STREAM, DeliveryFact::STREAM].into_iter().find(|kept| kept.as_str() == stream);
     Some(Found { sequence, original: kept.zip(sequence_there.parse().ok()) })
@@ -70,7 +70,7 @@ mod tests {
     use super::names;
 
     #[test]
-    fn an_id_is_found_after_its_length_and_as_a_word() {
+    fn an_id_is_found_by_its_length_or_as_a_word() {
         assert!(names(b"\x0a\x06lead-a", "lead-a"));
         assert!(names(b"\x0a\x06lead-ax", "lead-a"), "protobuf has no separator behind a string");
         assert!(names(br#"{"lead_id":"lead-a"}"#, "lead-a") && names(b"lead-a", "lead-a"));

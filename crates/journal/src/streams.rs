@@ -1,4 +1,4 @@
-//! The table of streams: what each holds, for how long, and how far it goes.
+//! The table of streams: what each holds, for how long, and its last sequence.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -26,7 +26,7 @@ const MAX_PARKED_CONSUMERS: i32 = 100_000;
 /// How many unreadable messages are kept for the operator.
 const MAX_QUARANTINED: i64 = 100_000;
 
-/// Metadata of the broker itself begins with this.
+/// The prefix of the broker's own metadata.
 const BROKER_METADATA: &str = "_nats.";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,10 +43,9 @@ pub enum StreamName {
     Parked,
     /// Ordered queues.
     Ordered,
-    /// Leases with their positions, what the notifier remembers, the fingerprint of the master key, and which
-    /// log-in links were used.
+    /// Leases with their positions, the notifier's state, the fingerprint of the master key, and used log-in links.
     Positions,
-    /// Notices that are called for, and notices that were sent.
+    /// Notices to send, and notices that were sent.
     Notices,
     /// Facts about jobs.
     Jobs,
@@ -58,7 +57,6 @@ pub enum StreamName {
 
 impl StreamName {
     #[rustfmt::skip]
-    /// All of them.
     pub const ALL: [Self; 11] = [
         Self::Leads, Self::Registry, Self::Deliveries, Self::Timers, Self::Parked, Self::Ordered, Self::Positions,
         Self::Notices, Self::Jobs, Self::Anonymised, Self::Poison,
@@ -114,8 +112,9 @@ impl StreamName {
         Self::ALL.into_iter().filter(|stream| stream.has_work())
     }
 
-    /// A setting that is not given stays unchanged: a process that is started without it must not remove replicas. So do
-    /// settings that Leadline does not need, such as compression and placement, which an operator may have changed.
+    /// A setting that is not given stays unchanged, because a process that is started without it must not remove
+    /// replicas. Settings that Leadline does not need, such as compression and placement, stay as the operator set
+    /// them.
     fn config(self, options: &NatsOptions, existing: Option<&Config>) -> Config {
         let max_age = self.max_age(options, existing);
         let base = existing.cloned().unwrap_or_default();
@@ -137,8 +136,8 @@ impl StreamName {
             Self::Registry | Self::Deliveries | Self::Ordered | Self::Notices | Self::Jobs | Self::Anonymised => base,
         };
         let window = options.dedup_window.or(existing.map(|e| e.duplicate_window)).unwrap_or(DEFAULT_DEDUP_WINDOW);
-        // A full stream refuses new messages; otherwise it would drop old ones, whose work may not be done. The broker does not
-        // allow that for a stream with schedules: the reconciler finds timers that were dropped.
+        // A full stream refuses new messages, because dropping old ones could lose unfinished work. The broker does not
+        // allow this for a stream with schedules, so the reconciler finds timers that were dropped.
         let refuses_new =
             options.stream_max_bytes.is_some() && !matches!(self, Self::Timers | Self::Positions | Self::Poison);
         Config {
@@ -173,11 +172,11 @@ impl StreamName {
         }
     }
 
-    /// How long its messages are kept; zero: for ever.
+    /// How long the messages are kept; for ever if it is zero.
     fn max_age(self, options: &NatsOptions, existing: Option<&Config>) -> Duration {
         let times = match self {
             Self::Leads | Self::Deliveries | Self::Notices | Self::Jobs | Self::Poison => 1,
-            // Longer than anything that is covered by it.
+            // Longer than the messages of the anonymised leads.
             Self::Anonymised => 2,
             Self::Registry | Self::Timers | Self::Parked | Self::Ordered | Self::Positions => return Duration::ZERO,
         };
@@ -185,7 +184,7 @@ impl StreamName {
         options.keep_events.map(|kept| kept.saturating_mul(times)).or(existing).unwrap_or(DEFAULT_RETENTION * times)
     }
 
-    /// Says which settings are others than this program would choose.
+    /// Logs the settings that differ from those that Leadline would choose.
     fn log_differences(self, options: &NatsOptions, existing: &Config) {
         let usual = self.config(options, None);
         let is_kept = |(_, theirs, ours): &(&str, String, String)| theirs != ours;
@@ -215,14 +214,13 @@ impl StreamName {
     }
 }
 
-/// How much a stream holds.
+/// The size of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamSize {
-    /// How many messages.
     pub messages: u64,
-    /// Their bytes on disk, of one replica.
+    /// Bytes on disk, of one replica.
     pub bytes: u64,
-    /// When the oldest of them was stored; `None` if there is none.
+    /// When the oldest message was stored; `None` if the stream is empty.
     pub oldest: Option<Timestamp>,
 }
 
@@ -274,12 +272,12 @@ fn is_missing(kind: &GetStreamErrorKind) -> bool {
     matches!(kind, GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 
-/// What to do about a refusal that waiting does not mend; `None` if it may.
+/// What the operator should do about a refusal; `None` if a retry may help.
 fn advice(kind: &CreateStreamErrorKind) -> Option<&'static str> {
     let CreateStreamErrorKind::JetStream(error) = kind else { return None };
     match error.error_code() {
         ErrorCode::STREAM_MAX_BYTES_REQUIRED => {
-            Some("the account of the broker asks for a limit of each stream; say with --stream-max-bytes which")
+            Some("the account of the broker requires a limit of each stream; set it with --stream-max-bytes")
         }
         ErrorCode::STREAM_MAX_STREAM_BYTES_EXCEEDED
         | ErrorCode::ACCOUNT_RESOURCES_EXCEEDED
@@ -291,7 +289,7 @@ fn advice(kind: &CreateStreamErrorKind) -> Option<&'static str> {
         ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT => {
             Some("JetStream has to be enabled for the account of the broker")
         }
-        ErrorCode::STREAM_INVALID_CONFIG => Some("its settings do not fit together; the cause says which"),
+        ErrorCode::STREAM_INVALID_CONFIG => Some("its settings contradict each other; the cause names them"),
         _ => None,
     }
 }
@@ -304,16 +302,17 @@ pub(crate) async fn dedup_window(context: &Context) -> Result<Duration, JournalE
 }
 
 impl Stream<'_> {
-    /// The sequence of the first message that a stream holds; if it holds none, the sequence of the next message.
+    /// The sequence of the first message of a stream; if the stream is empty, that of the next message.
     ///
     /// # Errors
     /// When the broker does not answer.
     pub async fn first_sequence(self) -> Result<u64, JournalError> {
-        let state = broker_info::state(self.journal.context(), self.name, "read what a stream holds").await?;
+        let state =
+            broker_info::state(self.journal.context(), self.name, "read the first sequence of a stream").await?;
         Ok(if state.messages == 0 { state.last_sequence + 1 } else { state.first_sequence })
     }
 
-    /// When the oldest message that a stream still holds was stored; `None` if it holds none.
+    /// When the oldest message of a stream was stored; `None` if the stream is empty.
     ///
     /// # Errors
     /// When the broker does not answer.
@@ -321,17 +320,17 @@ impl Stream<'_> {
         Ok(self.size().await?.oldest)
     }
 
-    /// How much a stream holds.
+    /// The size of a stream.
     ///
     /// # Errors
     /// When the broker does not answer.
     pub async fn size(self) -> Result<StreamSize, JournalError> {
-        let state = broker_info::state(self.journal.context(), self.name, "tell how much a stream holds").await?;
+        let state = broker_info::state(self.journal.context(), self.name, "read the size of a stream").await?;
         let oldest = (state.messages > 0).then(|| timestamp(state.first_timestamp.unix_timestamp_nanos()));
         Ok(StreamSize { messages: state.messages, bytes: state.bytes, oldest })
     }
 
-    /// The sequence of the last message of a stream; 0: it holds none.
+    /// The sequence of the last message of a stream; 0 if the stream is empty.
     ///
     /// # Errors
     /// When the broker does not answer.
@@ -344,7 +343,7 @@ impl Stream<'_> {
         if state.deleted_count.is_none_or(|deleted| deleted == 0) {
             return Ok(state.last_sequence);
         }
-        // The last message may have been erased, and no reader would ever reach its sequence.
+        // The last message may have been erased, and then no reader would ever reach its sequence.
         self.last_on(subjects::ANYTHING).await
     }
 

@@ -7,9 +7,9 @@ use domain::{
 
 use crate::Traffic;
 
-/// Facts that request something of the sender.
+/// Facts that request work of the dispatchers.
 pub(crate) const TODO: &str = "delivery.todo.>";
-/// Facts about what was done about deliveries.
+/// Facts about the progress of deliveries.
 pub(crate) const DONE: &str = "delivery.log.*.*";
 /// Attempts of anonymised leads, without their content.
 pub(crate) const BLANKED_ATTEMPTS: &str = "delivery.blanked.>";
@@ -19,9 +19,9 @@ pub(crate) const ANYTHING: &str = ">";
 pub(crate) const DUE: &str = "due.>";
 /// Events of anonymised leads, without their content.
 pub(crate) const BLANKED_EVENTS: &str = "anonymised.event.*";
-/// Notices that are called for.
+/// Notices to send.
 pub(crate) const CALLED_FOR: &str = "notice.*.called";
-/// Notices about leads that are called for: on their own subject, so that they do not wait behind the others.
+/// Notices about leads, on their own subject, so that they do not wait behind other notices.
 pub(crate) const CALLED_FOR_LEADS: &str = "notice.*.called.leads";
 /// Confirmation mails to owners of addresses.
 pub(crate) const CONFIRMATIONS: &str = "notice.*.confirmations";
@@ -29,14 +29,14 @@ pub(crate) const CONFIRMATIONS: &str = "notice.*.confirmations";
 pub(crate) const REGISTRY: &str = "registry.>";
 /// Changes of destinations.
 pub(crate) const DESTINATIONS: &str = "registry.*.destination.*";
-/// Takes the place of the account if the configuration is the platform's; no account can have this id.
+/// Replaces the account in subjects about the platform. No account can have this id.
 const PLATFORM: &str = "~";
 /// Facts about jobs.
 pub(crate) const JOBS: &str = "job.>";
 /// Parked work.
 pub(crate) const PARKED: &str = "parked.>";
 
-/// The subject of a lead event. A burst has its own subject; the order within the stream includes both.
+/// The subject of a lead event. Events of bursts have their own subject, but the order of the stream includes both.
 pub(crate) fn lead(event: &LeadEvent, traffic: Traffic) -> String {
     match traffic {
         Traffic::Steady => format!("lead.{}.{}", event.account, event.interface),
@@ -71,7 +71,7 @@ pub(crate) fn delivery(fact: &DeliveryFact) -> String {
         | DeliveryFact::Attempted(_)
         | DeliveryFact::Held(_)
         | DeliveryFact::Abandoned(_) => "log",
-        // On its own subject, because its reader wants nothing else.
+        // On its own subject, because its reader reads nothing else.
         DeliveryFact::AttemptBlanked(_) => "blanked",
     };
     let reference = fact.reference();
@@ -90,7 +90,7 @@ pub(crate) fn anonymised_of(account: &AccountId) -> String {
     format!("anonymised.lead.{account}")
 }
 
-/// A notice that is called for is work; a notice that was sent is a record.
+/// A notice to send is work; a notice that was sent is a record.
 pub(crate) fn notice(fact: &NoticeFact) -> String {
     match fact {
         NoticeFact::CalledFor(called) if called.about.kind() == NoticeKind::Lead => {
@@ -116,7 +116,7 @@ pub(crate) fn job(fact: &JobFact) -> String {
     facts_of(fact.reference())
 }
 
-/// All facts about a job are on one subject, so that each can name the one before.
+/// All facts about a job are on one subject, so that each can name the previous one.
 pub(crate) fn facts_of(reference: &JobRef) -> String {
     format!("job.{}.{}", reference.account, reference.job)
 }
@@ -152,7 +152,7 @@ pub(crate) fn ordered(destination: &DestinationId, lead: &LeadId) -> String {
 /// The fingerprint of the master key.
 pub(crate) const INSTALLATION_KEY: &str = "position.master-key";
 
-/// Says that a log-in link was used.
+/// The record that a log-in link was used.
 pub(crate) fn used_link(id: &str) -> String {
     format!("position.used-link.{id}")
 }
@@ -161,17 +161,17 @@ pub(crate) fn position(reader: &str) -> String {
     format!("position.{reader}")
 }
 
-/// The health of a destination, as the notifier remembers it.
+/// The notifier's state of a destination.
 pub(crate) fn destination_state(destination: &str) -> String {
     format!("position.notices.{destination}")
 }
 
-/// What the notifier for new leads remembers of an interface.
+/// The notifier's state of an interface.
 pub(crate) fn interface_state(account: &str, interface: &str) -> String {
     format!("position.leads.{account}.{interface}")
 }
 
-/// Each round has its own timer, so that a leftover of one round cannot affect the next.
+/// Each round has its own timer, so that an old timer cannot affect the next round.
 pub(crate) fn timer(destination: &DestinationId, delivery: DeliveryId, round: u32) -> String {
     format!("timer.{destination}.{delivery}.{round}")
 }
@@ -194,7 +194,7 @@ pub(crate) fn parked_for(subject: &str) -> Option<DestinationId> {
     DestinationId::parse(subject.strip_prefix("parked.")?).ok()
 }
 
-/// Each message has its own subject, so that a repeated copy replaces the first.
+/// Each message has its own subject, so that a repeated copy replaces the first one.
 pub(crate) fn poison(stream: &str, sequence: u64) -> String {
     format!("poison.{stream}.{sequence}")
 }

@@ -1,4 +1,4 @@
-//! How much waits in the broker, as streams and consumers report it. The cost of the report does not grow with the
+//! The backlog of the broker, as streams and consumers report it. The cost of the report does not grow with the
 //! backlog.
 
 use crate::{
@@ -24,20 +24,20 @@ pub(super) const READERS: [(&str, StreamName, &str); 3] = [
     (LEAD_NOTIFIER_LEASE, StreamName::Leads, subjects::ANYTHING),
 ];
 
-/// How far a consumer is behind.
+/// The lag of a consumer or lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lag {
     /// The name in the status.
     pub name: &'static str,
     pub stream: StreamName,
     /// The messages that were not delivered yet. For a lease, the distance from its position to the last message that
-    /// its leader reads; the whole stream if no leader ever read.
+    /// its leader reads, which is the whole stream if there was never a leader.
     pub waiting: u64,
     /// The messages that were delivered and not acknowledged.
     pub in_hand: u64,
 }
 
-/// How much waits in the broker.
+/// The work that waits in the broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backlog {
     /// One entry for each shared consumer and each lease.

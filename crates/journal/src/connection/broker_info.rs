@@ -17,7 +17,7 @@ use crate::{JournalError, StreamName};
 #[error("no server of the cluster leads {0} now; an election is under way")]
 struct NoLeader(String);
 
-/// A handle for a stream; nothing is requested yet.
+/// A handle for a stream. It sends no request.
 pub(crate) async fn stream(
     context: &Context,
     name: StreamName,
@@ -90,7 +90,7 @@ pub(crate) async fn consumer(
     let Some(info) = reported_consumer(context, (on, name), operation).await? else { return Ok(None) };
     let is_leader = match &info.cluster {
         Some(cluster) => is_leader(cluster),
-        // No cluster is reported by a server that alone keeps the stream, and by one that has just started.
+        // A server reports no cluster if it alone keeps the stream, or if it has just started.
         None => {
             let stream = context.get_stream(on.as_str()).await.map_err(|e| JournalError::unavailable(operation, e))?;
             stream.cached_info().cluster.as_ref().is_none_or(is_alone)

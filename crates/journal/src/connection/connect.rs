@@ -1,4 +1,4 @@
-//! The connection to the broker.
+//! Connects to the broker, and checks its version.
 
 use std::{
     error::Error,
@@ -65,7 +65,7 @@ impl std::fmt::Debug for Journal {
 }
 
 impl Journal {
-    /// Connects and sets the streams up. Waits for a broker that is still starting.
+    /// Connects, and sets up the streams. Waits for a broker that is still starting.
     ///
     /// # Errors
     /// When no broker answers within 30 seconds, it is older than 2.15.1, or it refuses the streams.
@@ -111,7 +111,7 @@ impl Journal {
     ) -> Result<Context, JournalError> {
         let servers = Servers::parse(options.nats_url.as_deref().unwrap_or(DEFAULT_URL))?;
         let shown = || servers.shown();
-        // The events of a failed try do not concern the connection that is used in the end.
+        // Events of a failed try do not concern the connection that is used later.
         let is_used = Arc::new(AtomicBool::new(false));
         let is_reported = Arc::clone(&is_used);
         let (health, changes, connections, drain) =
@@ -257,7 +257,7 @@ fn report(health: &Health, event: &Event) {
     }
 }
 
-/// Whether the broker, or the client library on its behalf, refuses the credentials. The library only gives texts.
+/// Whether the broker, or the client library on its behalf, refuses the credentials. The library only returns texts.
 fn is_about_credentials(error: &str) -> bool {
     let error = error.to_lowercase();
     ["authorization violation", "authentication"].iter().any(|words| error.contains(words))

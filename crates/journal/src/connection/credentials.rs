@@ -18,7 +18,7 @@ pub(crate) struct Credentials {
 
 impl Credentials {
     /// # Errors
-    /// When the file cannot be read, or is no credentials file.
+    /// When the file cannot be read, or is not a credentials file.
     pub(crate) fn read(file: &Path) -> Result<Self, Error> {
         let text = fs::read_to_string(file)?;
         let part = |name: &str| {

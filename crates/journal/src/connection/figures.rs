@@ -1,4 +1,5 @@
-//! Figures of the broker for metrics: what streams take and may take, and since when consumers let messages wait.
+//! Figures of the broker for metrics: the size and limit of each stream, and the age of the oldest message that waits
+//! for each consumer.
 
 use std::time::Duration;
 
@@ -15,20 +16,20 @@ const OPERATION: &str = "read the figures of the broker";
 /// A replica that has not answered its leader for this time is behind.
 const MAX_SILENCE: Duration = Duration::from_secs(10);
 
-/// What a stream takes.
+/// The size of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamFigures {
     pub stream: StreamName,
     pub messages: u64,
     /// Bytes on disk, of one replica.
     pub bytes: u64,
-    /// `None` if there is no limit of its own.
+    /// `None` if the stream has no limit.
     pub max_bytes: Option<u64>,
-    /// Replicas that have not got everything.
+    /// Replicas that are behind their leader.
     pub behind: usize,
 }
 
-/// What all streams of the account take.
+/// The size of all streams of the account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AccountFigures {
     /// Bytes on disk, of all replicas.
@@ -61,8 +62,8 @@ impl Journal {
         Ok(AccountFigures { bytes: account.storage, max_bytes })
     }
 
-    /// Since when the first message waits that a consumer has not acknowledged: the name in the status, and `None` if
-    /// nothing waits.
+    /// For each shared consumer and lease, its name in the status and when its first unacknowledged message was stored;
+    /// `None` if no message waits.
     ///
     /// # Errors
     /// When the broker does not answer.

@@ -3,8 +3,8 @@
 //!
 //! After a failed write, a stream of nats-server acknowledges nothing and stores nothing until the server is restarted,
 //! though the server answers everything else. So each stream is asked to delete a message that cannot exist: a healthy
-//! stream reports that there is none, a broken one reports its error, and nothing is written. A replicated stream is
-//! not asked, because another server takes over, and the request would be written to its Raft log.
+//! stream reports that the message is missing, a broken one reports its error, and nothing is written. A replicated
+//! stream is not checked, because another server takes over, and the request would be written to its Raft log.
 //!
 //! An append without an acknowledgement triggers a check at once. Otherwise the checks run every few seconds.
 
@@ -32,7 +32,7 @@ use tokio::{
 
 use crate::{JournalError, StreamName, connection::storage_fault::StorageFault, measured};
 
-/// The services that need a broker. The others answer from the read model.
+/// The services that need the broker. The others answer from the read model.
 #[rustfmt::skip]
 const NEED_BROKER: NeededBy = NeededBy::Only(&[
     "ingest", "dispatcher", "notifier",
@@ -47,12 +47,12 @@ const NEED_WORK_STORAGE: NeededBy = NeededBy::Only(&[
 
 /// How often the broker is checked for an answer.
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
-/// The same while a check fails, so that a recovery is noticed soon.
+/// The interval while a check fails, so that a recovery is noticed soon.
 const TROUBLE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// How often each stream is checked while all is well. A refused delete counts as an error in the statistics of the
 /// broker, and a failed append triggers a check anyway.
 const STORAGE_CHECK_INTERVAL: Duration = Duration::from_secs(30);
-/// After this time without an answer the broker counts as not working, though the connection stands.
+/// After this time without an answer the broker counts as not answering, even if the connection stands.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a failed append waits for its cause.
 const CAUSE_TIMEOUT: Duration = Duration::from_secs(4);

@@ -13,12 +13,12 @@ use crate::{
 pub struct RecordedKey {
     /// `None` if no fingerprint is recorded, or the record cannot be read.
     pub fingerprint: Option<String>,
-    /// The sequence of the record, which the next one has to name; 0 if there is none.
+    /// The sequence of the record, which the next record has to name; 0 if there is none.
     pub version: u64,
 }
 
 impl Positions<'_> {
-    /// Reads which master key is recorded.
+    /// Reads the recorded fingerprint of the master key.
     ///
     /// # Errors
     /// When the broker does not answer.
@@ -38,7 +38,7 @@ impl Positions<'_> {
     /// Records the master key in place of the record `before`.
     ///
     /// # Errors
-    /// [`JournalError::LostRace`] when another process has recorded one meanwhile; else when the broker does not
+    /// [`JournalError::LostRace`] when another process has recorded a key meanwhile; otherwise when the broker does not
     /// acknowledge.
     pub async fn record_installation_key(self, fingerprint: String, before: &RecordedKey) -> Result<(), JournalError> {
         let message = PublishMessage::build()

@@ -17,7 +17,7 @@ pub(crate) const DEFAULT_URL: &str = "nats://127.0.0.1:4222";
 
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct NatsOptions {
-    /// URL of the NATS server, or several separated by commas [default: nats://127.0.0.1:4222; up: a server of its own]
+    /// URL of the NATS server, or several separated by commas [default: nats://127.0.0.1:4222; up: its own server]
     #[arg(long, env = "LEADLINE_NATS_URL", value_name = "URL", hide_env_values = true)]
     pub nats_url: Option<String>,
     /// File with NATS credentials
@@ -39,8 +39,8 @@ pub struct NatsOptions {
     /// How long lead events and the facts of their deliveries are kept for retries, recoveries and rebuilds; longer than the longest retry policy [default: unchanged; at first 90d]
     #[arg(long, env = "LEADLINE_KEEP_EVENTS", value_name = "DURATION", value_parser = kept)]
     pub keep_events: Option<Duration>,
-    /// Most bytes that each stream may take at the broker; what is full refuses what is new. An account of the broker may ask for
-    /// it (max_bytes_required) [default: unchanged; at first no limit]
+    /// Maximum bytes of each stream at the broker; a full stream refuses new messages. An account of the broker may
+    /// require it (max_bytes_required) [default: unchanged; at first no limit]
     #[arg(long, env = "LEADLINE_STREAM_MAX_BYTES", value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1_000_000..=i64::MAX.cast_unsigned()))]
     pub stream_max_bytes: Option<u64>,
     /// How long the broker remembers message ids, so that a repeated fact is stored once [default: unchanged; at first
@@ -52,7 +52,7 @@ pub struct NatsOptions {
     pub nats_flush: Flush,
 }
 
-/// The shortest time that a stream keeps anything. The broker takes 0 for ever.
+/// The shortest time that a stream keeps messages. The broker keeps them for ever if the time is 0.
 const MIN_KEPT: Duration = Duration::from_secs(1);
 
 fn kept(text: &str) -> Result<Duration, String> {

@@ -2,22 +2,21 @@
 
 use crate::StreamName;
 
-/// How Go words the errors of the operating system when a disk has no room.
+/// The texts of Go for errors of the operating system when a disk is full.
 const NO_ROOM: [&str; 3] = ["no space left on device", "disk quota exceeded", "not enough space"];
-/// The same for other failed writes.
+/// The texts of Go for other failed writes.
 const NO_WRITE: [&str; 5] =
     ["input/output error", "read-only file system", "permission denied", "file too large", "bad file descriptor"];
 
 /// Why the broker stores nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StorageFault {
-    /// Its disk is full. Holds the answer of the broker.
+    /// The disk of the broker is full. Holds the answer of the broker.
     DiskFull(String),
-    /// It cannot write for another reason. Holds the answer of the broker.
+    /// The broker cannot write for another reason. Holds the answer of the broker.
     CannotWrite(String),
-    /// The account or the stream is at a limit. Holds the answer of the broker.
+    /// The account or the stream has reached a limit. Holds the answer of the broker.
     LimitReached(String),
-    /// JetStream is off.
     NoJetStream,
     /// The stream was deleted.
     NoStream(StreamName),
@@ -26,8 +25,8 @@ pub enum StorageFault {
 }
 
 impl StorageFault {
-    /// Reads the answer of a stream that was asked to delete a message that does not exist; `None` if the stream only
-    /// answers that there is no such message.
+    /// Reads the answer of a stream to the deletion of a message that does not exist; `None` if the stream only reports
+    /// that the message is missing.
     pub(crate) fn from_storage(answer: &str) -> Option<Self> {
         let lower = answer.to_lowercase();
         let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
@@ -40,7 +39,7 @@ impl StorageFault {
         }
     }
 
-    /// The text for anonymous callers; it names no paths.
+    /// The text for anonymous callers. It names no path.
     pub fn public(&self) -> String {
         match self {
             Self::DiskFull(_) => "disk full: the broker cannot store".into(),
@@ -52,7 +51,6 @@ impl StorageFault {
         }
     }
 
-    /// The answer of the broker.
     pub(crate) fn detail(&self) -> &str {
         match self {
             Self::DiskFull(detail) | Self::CannotWrite(detail) | Self::LimitReached(detail) => detail,
@@ -85,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_message_is_no_trouble_and_public_text_names_no_path() {
+    fn a_missing_message_is_no_fault() {
         for answer in ["stream store EOF", "no message found", "message not found", "sequence 12 not found"] {
             assert_eq!(StorageFault::from_storage(answer), None, "{answer}");
         }

@@ -1,4 +1,4 @@
-//! Log-in links that were used: the first process that stores the id of a link has used it.
+//! Used log-in links. The first process that stores the id of a link uses it.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use async_nats::jetstream::message::PublishMessage;
 use crate::{JournalError, handles::Positions, publish::message::confirmed, subjects};
 
 impl Positions<'_> {
-    /// Uses the link with this id, which is subject-safe; `false` if it was used before. The broker forgets that after
-    /// `ttl`.
+    /// Uses the link with this id, which is subject-safe. Returns `false` if it was used before. The broker forgets the
+    /// id after `ttl`.
     ///
     /// # Errors
-    /// When the broker does not acknowledge; the link may then be used.
+    /// When the broker does not acknowledge; the link may be used all the same.
     pub async fn use_link(self, id: &str, ttl: Duration) -> Result<bool, JournalError> {
         let message = PublishMessage::build().expected_last_subject_sequence(0).ttl(ttl);
         match confirmed(self.journal.context().send_publish(subjects::used_link(id), message).await).await {

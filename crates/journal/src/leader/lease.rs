@@ -4,8 +4,8 @@
 //! each time on the condition that no other process has written since. A lease that was not written for
 //! [`LEASE_TIMEOUT`] is free. Clocks of different machines are never compared.
 //!
-//! Two processes may both believe for a moment that they lead. So the work of a leader has to be harmless when it is
-//! done twice, in the same order.
+//! Two processes may both act as leader for a moment. So the work of a leader has to be harmless if it is done twice,
+//! in the same order.
 
 use std::time::Duration;
 
@@ -25,9 +25,9 @@ pub const NOTIFIER_LEASE: &str = "notifier";
 pub const LEAD_NOTIFIER_LEASE: &str = "lead-notifier";
 /// How often a leader has to write its lease, even without progress.
 const RENEW_INTERVAL: Duration = Duration::from_secs(1);
-/// How long a leader may gather facts that follow each other quickly.
+/// How long a leader may collect facts that follow each other quickly.
 const GATHER_INTERVAL: Duration = Duration::from_millis(100);
-/// After this time without a write another process takes the lease.
+/// After this time without a write, another process takes the lease.
 const LEASE_TIMEOUT: Duration = Duration::from_secs(4);
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
@@ -44,7 +44,7 @@ pub struct ReaderLease {
 
 struct StoredLease {
     version: u64,
-    /// `None` if the message is unreadable. The lease is free then, and the history of what was done has to be read.
+    /// `None` if the message is unreadable. The lease is free then, and the leader has to read the history of its work.
     position: Option<Position>,
 }
 
@@ -98,14 +98,14 @@ impl Positions<'_> {
         }
     }
 
-    /// The position of a lease; 0 if no process ever had it.
+    /// The position of a lease; 0 if it never had a leader.
     pub(crate) async fn position_of(self, reader: &str) -> Result<u64, JournalError> {
         let stored = self.stored_lease(reader).await?;
         Ok(stored.and_then(|stored| stored.position).map_or(0, |position| position.sequence))
     }
 
     async fn stored_lease(self, reader: &str) -> Result<Option<StoredLease>, JournalError> {
-        let operation = "read how far a reader has come";
+        let operation = "read the position of a lease";
         let last =
             broker_info::last_on(self.journal.context(), StreamName::Positions, &subjects::position(reader), operation)
                 .await?;
@@ -121,17 +121,17 @@ impl Positions<'_> {
 
 enum Acquisition {
     Acquired(ReaderLease),
-    /// The version that its leader has written.
+    /// The last version that its leader wrote.
     Held(u64),
 }
 
 impl ReaderLease {
-    /// The last sequence that is done.
+    /// The last sequence whose work is done.
     pub const fn sequence(&self) -> u64 {
         self.sequence
     }
 
-    /// Up to this sequence it is unknown what is done, because the lease was unreadable.
+    /// Up to this sequence, work may or may not be done, because the lease was unreadable.
     pub const fn unsure_until(&self) -> u64 {
         self.unsure_until
     }
@@ -141,16 +141,16 @@ impl ReaderLease {
         self.written + RENEW_INTERVAL
     }
 
-    /// Until when a leader may gather facts, so that the lease is written at most ten times a second, however much
-    /// there is to read.
+    /// Until when a leader may collect facts, so that the lease is written at most ten times a second.
     pub fn gather_until(&self) -> Instant {
         self.written + GATHER_INTERVAL
     }
 
-    /// Records that everything up to this sequence is done.
+    /// Records that the work up to this sequence is done.
     ///
     /// # Errors
-    /// [`JournalError::LostRace`] when another process has taken the lease; else when the broker does not acknowledge.
+    /// [`JournalError::LostRace`] when another process has taken the lease; otherwise when the broker does not
+    /// acknowledge.
     pub async fn advance(&mut self, sequence: u64) -> Result<(), JournalError> {
         let process = self.journal.process();
         self.write(sequence, Some(process)).await
@@ -159,7 +159,7 @@ impl ReaderLease {
     /// Frees the lease for another process.
     ///
     /// # Errors
-    /// As [`ReaderLease::advance`]; the lease becomes free a few seconds later all the same.
+    /// As [`ReaderLease::advance`]; the lease then becomes free after a few seconds.
     pub async fn leave(mut self) -> Result<(), JournalError> {
         self.write(self.sequence, None).await
     }

@@ -1,4 +1,4 @@
-//! The life of a leader: wait for the lease, work while it is held, wait again.
+//! The loop of a leader: wait for the lease, work while it is held, wait again.
 
 use std::{error::Error, time::Duration};
 
@@ -11,7 +11,7 @@ const RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// Why the work of a leader ended before the drain.
 pub trait LeaderError: Error + 'static {
-    /// The failure of the journal, if it was one.
+    /// The error of the journal; `None` if something else failed.
     fn as_journal_error(&self) -> Option<&JournalError>;
 }
 
@@ -23,9 +23,9 @@ impl LeaderError for JournalError {
 
 /// Calls `lead` whenever this process gets the lease of `reader`, until the drain begins.
 ///
-/// `lead` works until the drain begins, and then frees the lease by [`ReaderLease::leave`]. It writes the lease in time
-/// ([`ReaderLease::renew_at`]), and ends with [`JournalError::LostRace`] if another process has taken it. After any other
-/// error parts of its work may be done, and the next leader repeats them.
+/// `lead` works until the drain begins, and then frees the lease with [`ReaderLease::leave`]. It renews the lease in
+/// time ([`ReaderLease::renew_at`]), and ends with [`JournalError::LostRace`] if another process has taken the lease.
+/// After any other error, parts of its work may be done, and the next leader repeats them.
 pub async fn run<Leading, E>(journal: &Journal, reader: &'static str, lead: impl Fn(ReaderLease) -> Leading)
 where
     Leading: Future<Output = Result<(), E>>,

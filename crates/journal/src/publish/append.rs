@@ -30,7 +30,7 @@ use crate::{
 /// Whether an event is part of a burst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Traffic {
-    /// Routed before the events of bursts.
+    /// Not part of a burst: routed before the events of bursts.
     Steady,
     /// Part of a burst: routed when no steady event waits.
     Burst,
@@ -94,12 +94,12 @@ impl Notices<'_> {
 
 impl RegistryLog<'_> {
     /// Stores a change of the configuration if the last fact about the same entity is still at `expected_version` (0 if
-    /// there is none). The message carries the trace context of the span that this runs in. Once this returns, every
-    /// call of [`RegistryView::up_to_date`](crate::RegistryView::up_to_date) includes the change, or the one that was
-    /// stored first.
+    /// there is none). The message carries the trace context of the current span. After this returns, every call of
+    /// [`RegistryView::up_to_date`](crate::RegistryView::up_to_date) includes the change, or the one that was stored
+    /// first.
     ///
     /// # Errors
-    /// [`JournalError::LostRace`] when it is not; else as [`Leads::append`].
+    /// [`JournalError::LostRace`] when another fact was stored meanwhile; otherwise as [`Leads::append`].
     pub async fn append(self, fact: &RegistryFact, expected_version: u64) -> Result<u64, JournalError> {
         let message = PublishMessage::build()
             .payload(fact.encode())
@@ -111,7 +111,7 @@ impl RegistryLog<'_> {
         Ok(stored?.sequence)
     }
 
-    /// Appends that a caller read something. No process waits for such a fact, and no other fact depends on it.
+    /// Appends the fact that a caller read something. No process waits for it, and no other fact depends on it.
     ///
     /// # Errors
     /// When the broker does not acknowledge it.
@@ -141,7 +141,7 @@ impl Leads<'_> {
         let stream = broker_info::stream(self.journal.context(), StreamName::Leads, operation).await?;
         let found = match stream.direct_get(sequence.0).await {
             Ok(message) => Some(message),
-            // Any replica answers a direct get, and it may be behind. The leader knows.
+            // A direct get may be answered by a replica that is behind, so the leader is asked.
             Err(error) if matches!(error.kind(), Kind::NotFound) => match stream.get_raw_message(sequence.0).await {
                 Ok(message) => Some(message),
                 Err(error) if matches!(error.kind(), RawKind::NoMessageFound) => None,
@@ -215,7 +215,7 @@ async fn outcome<T>(health: &Health, stored: Result<T, JournalError>) -> Result<
 pub struct Submitted {
     in_flight: InFlight,
     health: Health,
-    /// Where it is stored, for metrics.
+    /// The stream, for metrics.
     stream: &'static str,
     begun: Instant,
 }

@@ -19,7 +19,7 @@ use crate::{
 
 /// The number of messages from which a batch is cheaper than single messages.
 const MIN_BATCH: usize = 8;
-/// The broker takes up to 1,000.
+/// The broker accepts up to 1,000 messages.
 const MAX_BATCH: usize = 500;
 /// How many appends may wait for a batch; further callers wait before their append is queued.
 const MAX_WAITING: usize = 4_096;

@@ -1,8 +1,8 @@
 //! Anonymisation: its facts, and the erasure of messages.
 //!
-//! The broker removes a message by overwriting its bytes in place, unless the request says `no_erase`, which the client
-//! library never does. It rewrites a file of the stream for that, which takes about 12 ms. With replicas each server
-//! does so; its Raft log holds a copy of recent messages until it is compacted.
+//! The broker removes a message by overwriting its bytes in place, unless the request has `no_erase`, which the client
+//! library never sets. For that it rewrites a file of the stream, which takes about 12 ms. With replicas, each server
+//! does this; its Raft log holds a copy of recent messages until it is compacted.
 
 use async_nats::jetstream::{
     ErrorCode,
@@ -49,7 +49,7 @@ impl<T: StreamFact> Facts<'_, T> {
         Ok(T::decode(message.payload).ok().map(|fact| (fact, trace)))
     }
 
-    /// Erases a message from the files of the broker. A message that is gone is no error.
+    /// Erases a message from the files of the broker. It is not an error if the message is gone.
     ///
     /// # Errors
     /// When the broker does not answer.

@@ -15,7 +15,7 @@ const OPERATION: &str = "store a fact";
 /// The result of an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Appended {
-    /// The sequence of the fact; of a duplicate, the sequence of the first append.
+    /// The sequence of the fact; for a duplicate, that of the first append.
     pub sequence: u64,
     /// Whether the fact had been appended before.
     pub duplicate: bool,

@@ -1,11 +1,11 @@
 //! Registry freshness: whether this process knows every change that was confirmed to a caller.
 //!
-//! A process learns of a change a moment after it was stored, or later if it hangs. But a caller whose change was
-//! confirmed expects it to hold from then on. So a process that acts for callers asks the broker for the last sequence
-//! of the configuration, and waits until its view has reached it. It trusts an answer for [`MAX_ANSWER_AGE`], so that
-//! it need not ask each time; and the process that makes a change delays its own confirmation for as long. Each process
-//! only measures a duration, so their clocks need not agree; but a machine that is suspended does not notice how old
-//! its answer is. A caller that reads a change before it was confirmed may be ahead of others by [`MAX_ANSWER_AGE`].
+//! A process learns of a change a moment after it was stored, or later if the process hangs. But a caller expects a
+//! confirmed change to apply everywhere. So a process that acts for callers asks the broker for the last sequence of
+//! the configuration, and waits until its view has reached it. An answer is used for [`MAX_ANSWER_AGE`], so that not
+//! every call asks the broker; and a process that makes a change delays the confirmation by the same time. Each process
+//! only measures durations, so clocks need not agree; but a suspended machine does not notice how old its answer is. A
+//! caller that reads a change before it was confirmed may be ahead of others by [`MAX_ANSWER_AGE`].
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -20,8 +20,7 @@ use crate::{ANSWER_DEADLINE, JournalError, RegistryView, StreamFact as _};
 /// How long the last sequence of the configuration may be used after it was requested.
 const MAX_ANSWER_AGE: Duration = Duration::from_millis(5);
 
-/// How long no process asks again after a failure, so that a burst of calls during an outage does not wait for the
-/// broker each time.
+/// The delay before the broker is asked again after a failure, so that during an outage not every call waits for it.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// The last answer of the broker.
@@ -41,8 +40,8 @@ enum Outcome {
 }
 
 impl Freshness {
-    /// A sequence that the configuration had reached [`MAX_ANSWER_AGE`] before this time; `None` if no such answer is
-    /// known.
+    /// A sequence that includes every change stored [`MAX_ANSWER_AGE`] before this time; `None` if the last answer is
+    /// older.
     fn before(&self, time: Instant) -> Option<u64> {
         match self.last()? {
             Outcome::Answered(at, latest) => (at + MAX_ANSWER_AGE > time).then_some(latest),
@@ -63,8 +62,8 @@ impl Freshness {
     }
 }
 
-/// Waits until [`RegistryView::up_to_date`] includes, in every process, whatever is stored now. A confirmation waits
-/// for it.
+/// Waits until [`RegistryView::up_to_date`] includes in every process what is stored now. Each confirmation of a change
+/// waits for this.
 pub async fn wait_propagation() {
     sleep(MAX_ANSWER_AGE).await;
 }
@@ -74,11 +73,11 @@ pub enum FreshnessError {
     /// The broker does not answer.
     #[error("{0}")]
     Unavailable(JournalError),
-    /// The view of this process does not get there in time.
-    #[error("this process is behind")]
+    /// The view of this process does not reach the sequence in time.
+    #[error("this process has not read the latest changes yet")]
     Behind,
-    /// An attempt has just failed.
-    #[error("the last attempt failed a moment ago")]
+    /// The broker was asked a moment ago, and the request failed.
+    #[error("the last request to the broker failed a moment ago")]
     FailedRecently,
 }
 
@@ -87,7 +86,7 @@ impl RegistryView {
     /// request to the broker.
     ///
     /// # Errors
-    /// When it is not known within [`ANSWER_DEADLINE`].
+    /// When the configuration is not up to date within [`ANSWER_DEADLINE`].
     pub async fn up_to_date(&self) -> Result<Arc<Registry>, FreshnessError> {
         let called = Instant::now();
         let known = self.snapshot();

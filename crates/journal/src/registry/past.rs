@@ -1,4 +1,4 @@
-//! The configuration at a time in the past, made again from its facts.
+//! The configuration at a time in the past, rebuilt from its facts.
 
 use std::collections::VecDeque;
 
@@ -10,7 +10,7 @@ use crate::{Entry, Journal, StreamReader};
 /// The number of registry facts that are read at once.
 const CHANGES: usize = 500;
 
-/// Reads the registry from its beginning, and never goes back.
+/// The registry, read forward from its first fact.
 #[derive(Debug)]
 pub struct PastRegistry {
     registry: Registry,

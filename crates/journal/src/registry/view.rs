@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use crate::{Journal, JournalError, StreamFact as _, handles::RegistryLog, registry::freshness::Freshness, subjects};
 
-/// The maximum number of facts that are applied before readers see them.
+/// The maximum number of facts that are applied before readers see the result.
 const MAX_BATCH: usize = 1_000;
 
 /// The configuration, kept up to date. Clones share it.
@@ -26,7 +26,7 @@ pub struct RegistryView {
     enabled_by: EnabledBy,
 }
 
-/// The calls that last enabled each destination, if they had a trace.
+/// The trace context of the call that last enabled each destination, if it had one.
 #[derive(Debug, Clone, Default)]
 struct EnabledBy(Arc<Mutex<HashMap<DestinationId, TraceContext>>>);
 
@@ -88,7 +88,7 @@ impl RegistryView {
         Arc::clone(&self.latest.borrow())
     }
 
-    /// Waits until the configuration contains the fact at this sequence; `None` if it does not within this time.
+    /// Waits until the configuration contains the fact at this sequence; `None` after the time `within`.
     pub async fn at_least(&self, sequence: u64, within: Duration) -> Option<Arc<Registry>> {
         let mut latest = self.latest.clone();
         let reached = latest.wait_for(|registry| registry.sequence() >= sequence);

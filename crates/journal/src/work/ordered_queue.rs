@@ -1,5 +1,5 @@
-//! Ordered queues: the unfinished deliveries of one lead at one ordered destination. The first delivery of a queue has
-//! its turn; it leaves the queue when it has ended.
+//! Ordered queues: the unfinished deliveries of one lead at one ordered destination. Only the first delivery of a queue
+//! is in work. It leaves the queue when it has ended.
 //!
 //! The first delivery is never read from a replica, which may be behind: if two processes change a queue at the same
 //! time, at least one of them sees the result.
@@ -29,7 +29,7 @@ pub struct QueuedDelivery {
     pub trace: TraceContext,
     /// When the broker stored it.
     pub queued_at: Timestamp,
-    /// Its sequence in ORDERED.
+    /// The sequence in ORDERED.
     pub sequence: u64,
 }
 
@@ -90,7 +90,7 @@ impl Ordered<'_> {
         let answer: Result<Response<IgnoredAny>, _> = self.journal.context().request(subject, &removal).await;
         match answer.map_err(|e| JournalError::unavailable(operation, e))? {
             Response::Ok(_) => Ok(()),
-            // Another process has removed it; if it has not, the next reader of the queue finds it.
+            // Another process has removed the message. If not, the next reader of the queue finds it.
             Response::Err { error } if is_gone(&error) => Ok(()),
             Response::Err { error } => Err(JournalError::unavailable(operation, error)),
         }

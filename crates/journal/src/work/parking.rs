@@ -31,9 +31,9 @@ pub struct ParkedLane {
 }
 
 impl Parking<'_> {
-    /// Parks work for its lane. `instead_of` is the id of the message that the work came with ([`Message::id`]): if
-    /// that message is redelivered, the work is parked once. The work alone gives no id, because it may be parked again
-    /// later.
+    /// Parks work for its lane. `instead_of` is the id of the message that brought the work ([`Message::id`]), so a
+    /// redelivered message parks its work once. The id cannot depend on the work alone, because the work may be parked
+    /// again later.
     ///
     /// # Errors
     /// [`JournalError::Unavailable`] when the broker does not acknowledge it in time.
@@ -75,8 +75,8 @@ impl Parking<'_> {
 }
 
 impl ParkedLane {
-    /// Takes at most `max` messages that are there now; each has to be acknowledged. Empty if nothing is left that no
-    /// other process has taken.
+    /// Takes at most `max` parked messages; each has to be acknowledged. Empty if other processes have taken all of
+    /// them.
     ///
     /// # Errors
     /// When the broker does not answer.
@@ -85,7 +85,7 @@ impl ParkedLane {
             Some(consumer) => consumer,
             None => self.consumer.insert(self.feed.consumer().await?),
         };
-        // Without a timeout a batch that got lost with its connection would never end.
+        // Without a timeout, a batch that was lost with its connection would never end.
         let taken = timeout(ANSWER_DEADLINE, Self::fetch(&self.feed, consumer, max)).await;
         let taken = taken.unwrap_or_else(|e| Err(JournalError::unavailable("deliver parked work", e)));
         if taken.is_err() {

@@ -16,16 +16,16 @@ use crate::{
 };
 
 const OPERATION: &str = "read the pending work of a delivery";
-/// How many waiting deliveries are counted at most: the broker lists each timer, 100,000 in one answer of some
-/// megabytes.
+/// The maximum number of waiting deliveries that are counted. The broker lists each timer, and an answer of some
+/// megabytes holds 100,000.
 const MAX_COUNTED: u64 = 100_000;
 
 impl PendingWork<'_> {
-    /// The time before which every event and every request for an attempt is acknowledged: by the broker's clock, or
-    /// now if all are.
+    /// The time before which every event and every request for an attempt is acknowledged, by the broker's clock. If
+    /// all are acknowledged, this is now.
     ///
     /// # Errors
-    /// When the broker does not answer, or there never was a dispatcher.
+    /// When the broker does not answer, or no dispatcher ever ran.
     pub async fn handled_before(self) -> Result<Timestamp, JournalError> {
         let mut handled_before = Timestamp::now();
         let routers = [Traffic::Steady, Traffic::Burst]
@@ -43,13 +43,13 @@ impl PendingWork<'_> {
 }
 
 impl Timers<'_> {
-    /// Whether a round of a delivery has a timer that waits, or has fired and is not acknowledged.
+    /// Whether a round of a delivery has a waiting timer, or a fired timer that is not acknowledged.
     ///
     /// # Errors
     /// When the broker does not answer.
     pub async fn is_set(self, reference: &DeliveryRef, round: u32) -> Result<bool, JournalError> {
         let (destination, delivery) = (&reference.destination, reference.delivery);
-        // In this order, because a timer moves from the first subject to the second.
+        // The order matters, because a timer moves from the first subject to the second.
         for subject in [subjects::timer(destination, delivery, round), subjects::due(destination, delivery, round)] {
             if broker_info::last_on(self.journal.context(), StreamName::Timers, &subject, OPERATION).await?.is_some() {
                 return Ok(true);
@@ -60,7 +60,7 @@ impl Timers<'_> {
 }
 
 impl PendingWork<'_> {
-    /// How many deliveries to a destination are parked or wait for their timer, counted up to 100,000.
+    /// The number of deliveries to a destination that are parked or wait for their timer, counted up to 100,000.
     ///
     /// # Errors
     /// When the broker does not answer.

@@ -8,9 +8,9 @@ use runtime::trace::TraceContext;
 
 use crate::{JournalError, StreamName, connection::broker_info, handles::Timers, headers, subjects};
 
-/// A fired timer with this header is skipped: it replaced a cancelled one.
+/// A fired timer with this header is skipped, because it replaced a cancelled timer.
 pub(crate) const CANCELLED: &str = "Leadline-Cancelled";
-/// Tells the broker to delete a schedule once a message was published in its place.
+/// Lets the broker delete a schedule when a message is published in its place.
 const PURGE: &str = "purge";
 /// How often the current timer is read again after another process has changed it.
 const MAX_RACES: usize = 3;
@@ -18,9 +18,9 @@ const OPERATION: &str = "set a timer";
 
 impl Timers<'_> {
     /// Delivers the work through [`Timers::work_queue`] at a time: 0 to 250 ms later, never earlier. The timer replaces
-    /// any other one of the same round, unless that is for a later attempt: a caller that asks for an earlier attempt
-    /// does not know yet that it was made. A repeated call for the same attempt and time changes nothing, even if the
-    /// timer has fired since.
+    /// another one of the same round, unless that one is for a later attempt: the caller then does not know yet that
+    /// its attempt was made. A repeated call for the same attempt and time changes nothing, even if the timer has fired
+    /// since.
     ///
     /// # Errors
     /// [`JournalError::Unavailable`] when the broker does not acknowledge it in time, or other processes keep setting
@@ -38,13 +38,13 @@ impl Timers<'_> {
                 current => current.map(|(sequence, _)| sequence),
             };
         }
-        Err(JournalError::unavailable(OPERATION, "another process set one at the same time"))
+        Err(JournalError::unavailable(OPERATION, "other processes set timers at the same time"))
     }
 
-    /// Sets a timer if the current one has this sequence.
+    /// Sets a timer if the current timer has this sequence.
     ///
     /// # Errors
-    /// [`JournalError::LostRace`] if it has not.
+    /// [`JournalError::LostRace`] if the current timer has another sequence.
     async fn schedule_in_place_of(
         self,
         current: Option<u64>,
