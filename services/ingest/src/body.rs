@@ -15,14 +15,14 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-/// Programs on Windows write this mark before UTF-8. A reader may ignore it (RFC 8259, section 8.1).
+/// The byte order mark, which programs on Windows write before UTF-8. A reader may ignore it (RFC 8259, section 8.1).
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Bytes of an event, at most.
+    /// Maximum bytes of an event.
     pub(crate) max_event: usize,
-    /// Events in a request, at most.
+    /// Maximum events in a request.
     pub(crate) max_events: usize,
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct Limits {
 pub(crate) enum Asked<'a> {
     One(Publish),
     /// The bytes of each event, for [`event`]. A small request can have very many events, so they are counted before
-    /// one is parsed.
+    /// any is parsed.
     Many(Vec<&'a [u8]>),
 }
 
@@ -62,7 +62,7 @@ struct Event<'a> {
     event_type: Option<Cow<'a, str>>,
     #[serde(default)]
     occurred_at: Option<Timestamp>,
-    // Without the function, a payload of `null` would count as missing.
+    // Without this function, a payload of `null` would count as missing.
     #[serde(borrow, default, deserialize_with = "present")]
     payload: Option<&'a RawValue>,
 }
@@ -190,7 +190,7 @@ fn no_json(error: &serde_json::Error) -> PublishError {
     };
     PublishError::invalid(
         "body",
-        format!("is no JSON object, array of objects, or NDJSON sent as application/x-ndjson; {place}"),
+        format!("is not a JSON object, array of objects, or NDJSON sent as application/x-ndjson; {place}"),
     )
 }
 
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn an_invalid_field_is_named() {
         for (text, field) in [
             (r#"{"interface":"i","payload":1}"#, "account"),
             (r#"{"account":"a.b","interface":"i","payload":1}"#, "account"),
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_wrong_is_named_at_once_and_in_plain_words() {
+    fn all_mistakes_are_named_at_once_in_plain_words() {
         let text =
             r#"{"account":7,"client":"no id","interface":"i","eventid":"e","occurred_at":"yesterday","payload":1}"#;
         let Err(PublishError::Invalid(mistakes)) = one(text) else { panic!("{text} was read") };
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_before_the_events_means_nothing() {
+    fn a_byte_order_mark_before_the_events_is_ignored() {
         let good = r#"{"account":"a","interface":"i","payload":{"n": 1}}"#;
         assert_eq!(one(&format!("\u{feff}{good}")).unwrap().payload, r#"{"n": 1}"#.as_bytes());
         for (text, lines) in [(format!("\u{feff}[{good}]"), false), (format!("\u{feff}{good}\n{good}"), true)] {
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_with_more_events_than_allowed_is_refused_whatever_they_are() {
+    fn a_request_with_too_many_events_is_refused_unread() {
         for (text, lines) in [("[{},null,1]", false), ("{}\nnull\n1\n", true)] {
             assert_eq!(many(text, lines).unwrap().len(), 3, "{text}");
         }

@@ -1,8 +1,8 @@
-//! Detection of bursts.
+//! Detects bursts.
 //!
 //! The router takes events in the order in which they are stored, and publishers can store more in a second than
-//! dispatchers deliver. So that the many deliveries of one interface do not hold up the few of others, the router takes
-//! the events of a burst only while no other events wait. Deliveries are counted, not events: a few events for many
+//! dispatchers deliver. The many deliveries of one interface must not delay the few of others, so the router takes the
+//! events of a burst only while no other events wait. Deliveries are counted, not events: a few events for many
 //! destinations are as much work as many events for one.
 
 use std::{
@@ -14,12 +14,13 @@ use std::{
 use domain::{AccountId, InterfaceId};
 use journal::Traffic;
 
-/// The time in which the deliveries of an interface are counted.
+/// The period in which the deliveries of an interface are counted.
 const WINDOW: Duration = Duration::from_secs(1);
-/// How long an interface stays a burst after it had too many deliveries, so that its next events do not overtake these.
+/// How long an interface stays a burst after it had too many deliveries, so that its next events do not overtake the
+/// burst.
 const BURST_TIMEOUT: Duration = Duration::from_secs(10);
-/// Interfaces that are remembered, at most. At this number the calm ones are forgotten, once in a [`WINDOW`]; meanwhile
-/// the events of further interfaces are steady.
+/// The maximum number of remembered interfaces. At this number, calm ones are forgotten once in a [`WINDOW`]; until
+/// then the events of further interfaces are steady.
 const MAX_INTERFACES: usize = 10_000;
 
 /// Counts the deliveries of each interface.
@@ -48,7 +49,7 @@ impl Bursts {
         Self { above, flows: Mutex::default() }
     }
 
-    /// Counts the deliveries of an event. An event without deliveries counts as one, because it is work, too.
+    /// Counts the deliveries of an event. An event without deliveries counts as one delivery, because it is work, too.
     pub(crate) fn traffic(
         &self,
         account: &AccountId,
@@ -85,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_too_much_is_a_burst_until_it_has_been_calm_for_a_while() {
+    fn an_interface_stays_a_burst_until_it_was_calm() {
         let (bursts, start) = (Bursts::new(2), Instant::now());
         let account = AccountId::parse("acme").unwrap();
         let [loud, quiet] = ["loud", "quiet"].map(|id| InterfaceId::parse(id).unwrap());
@@ -103,7 +104,7 @@ mod tests {
         ] {
             assert_eq!(at(&loud, ms), expected, "after {ms} ms");
         }
-        assert_eq!(at(&quiet, 11_899), Traffic::Steady, "another one has its own");
+        assert_eq!(at(&quiet, 11_899), Traffic::Steady, "each interface is counted separately");
     }
 
     #[test]
@@ -116,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn only_so_many_interfaces_are_remembered() {
+    fn the_number_of_remembered_interfaces_is_bounded() {
         let (bursts, start) = (Bursts::new(0), Instant::now());
         let account = AccountId::parse("acme").unwrap();
         let nth = |n: usize| InterfaceId::parse(&format!("i{n}")).unwrap();

@@ -1,9 +1,9 @@
 //! CloudEvents 1.0 over HTTP at `/v1/leads`: in binary mode (attributes are headers), in structured mode and in batches.
 //!
-//! An event id is computed from `source` and `id`, which identify a CloudEvent together: another source may use the same
-//! `id` for another event. Account, interface, client and lead are the extension attributes `leadlineaccount`,
-//! `leadlineinterface`, `leadlineclient` and `leadlinelead`, or parameters of the address, for senders that cannot set
-//! attributes.
+//! An event id is computed from `source` and `id`, which together identify a CloudEvent: another source may use the
+//! same `id` for another event. Account, interface, client and lead are the extension attributes `leadlineaccount`,
+//! `leadlineinterface`, `leadlineclient` and `leadlinelead`. Senders that cannot set attributes give them as parameters
+//! of the address.
 
 use std::borrow::Cow;
 
@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use crate::body::{self, Asked, Limits, Unread};
 
-/// The namespace of the event ids. It must not change: a repeated event would be a new one.
+/// The namespace of the event ids. It must not change, because a repeated event would then count as a new one.
 const NAMESPACE: Uuid = Uuid::from_u128(0x6f0b_6a3e_52f4_4c0d_9a53_7c8f_0d1e_b2a4);
 const VERSION: &str = "1.0";
 
@@ -34,7 +34,7 @@ enum Mode {
     Batch,
 }
 
-/// What an event belongs to if its attributes do not say so: parameters of the address.
+/// The parameters of the address. They stand for missing attributes of an event.
 #[derive(Debug, Default, Deserialize)]
 struct Defaults {
     #[serde(default)]
@@ -45,7 +45,7 @@ struct Defaults {
     client: String,
 }
 
-/// An event in the JSON format. Unknown attributes are extensions of others.
+/// An event in the JSON format. Unknown attributes are extensions of other systems.
 #[derive(Debug, Default, Deserialize)]
 struct CloudEvent<'a> {
     #[serde(borrow, default)]
@@ -94,14 +94,15 @@ impl CloudEvents {
             _ => return Ok(None),
         };
         let parameters = Query::<Defaults>::try_from_uri(address);
-        let invalid = |_| PublishError::invalid("body", "belongs to an address whose parameters cannot be read");
+        let invalid = |_| PublishError::invalid("body", "was sent to an address with invalid parameters");
         Ok(Some(Self { mode, defaults: parameters.map_err(invalid)?.0 }))
     }
 
     /// Reads the events of a request.
     ///
     /// # Errors
-    /// If the body is no CloudEvent, has more events than `limits` allow, or is one event that is invalid or too large.
+    /// If the body is not a CloudEvent, has more events than `limits` allow, or is one event that is invalid or too
+    /// large.
     pub(crate) fn read<'a>(&self, headers: &HeaderMap, body: &'a Bytes, limits: Limits) -> Result<Asked<'a>, Unread> {
         let event = match self.mode {
             Mode::Batch => return body::array(body, limits.max_events).map(Asked::Many),
@@ -115,7 +116,7 @@ impl CloudEvents {
     /// Reads one event of a batch. `raw` is its slice of `body`.
     ///
     /// # Errors
-    /// If `raw` is no CloudEvent, or has more than `max_event` bytes.
+    /// If `raw` is not a CloudEvent, or has more than `max_event` bytes.
     pub(crate) fn event(&self, body: &Bytes, raw: &[u8], max_event: usize) -> Result<Publish, PublishError> {
         body::check_size(raw, max_event)?;
         structured(body, raw, &self.defaults)
@@ -147,7 +148,7 @@ fn structured(body: &Bytes, raw: &[u8], defaults: &Defaults) -> Result<Publish, 
         let place = format!("the mistake is at line {}, column {}", error.line(), error.column());
         PublishError::invalid(
             "body",
-            format!("is no CloudEvent in the JSON format, whose attributes are texts; {place}"),
+            format!("is not a CloudEvent in the JSON format, whose attributes are texts; {place}"),
         )
     })?;
     let payload = match (event.data, &event.data_base64) {
@@ -238,7 +239,7 @@ mod tests {
         "data":{"b" : 1.0}}"#;
 
     #[test]
-    fn the_same_event_is_the_same_in_each_mode() {
+    fn an_event_is_equal_in_each_mode() {
         let structured = read(&[STRUCTURED], "/v1/leads", EVENT).unwrap().remove(0);
         assert_eq!(structured.payload, r#"{"b" : 1.0}"#.as_bytes());
         assert_eq!((structured.account.as_str(), structured.lead.as_ref().unwrap().as_str()), ("acme", "ada"));
@@ -261,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn the_id_of_another_source_is_another_event() {
+    fn the_same_id_of_another_source_is_another_event() {
         let one = read(&[STRUCTURED], "/v1/leads", EVENT).unwrap().remove(0);
         let other = read(&[STRUCTURED], "/v1/leads", &EVENT.replace("/shop", "/fair")).unwrap().remove(0);
         assert_ne!(one.event_id, other.event_id);
@@ -269,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn an_invalid_field_is_named() {
         for (from, to, field) in [
             ("\"1.0\"", "\"0.3\"", "specversion"),
             ("\"A 1\"", "\"\"", "id"),

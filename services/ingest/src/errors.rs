@@ -31,7 +31,8 @@ impl Reply {
         with_retry_after(status, retry_after, Json(json!({"error": self.shown(error)})))
     }
 
-    /// The refusal of an event that was sent to the broker, with its id.
+    /// The refusal of an event that was sent to the broker. It has the event id, so that the publisher can repeat the
+    /// call.
     pub(crate) fn not_stored(&self, error: &PublishError, event_id: &EventId) -> Response {
         let answer = json!({"error": self.shown(error), "event_id": event_id.as_str()});
         with_retry_after(status_of(error), None, Json(answer))
@@ -63,7 +64,7 @@ pub(crate) fn shown(error: &PublishError) -> Value {
     shown
 }
 
-/// An answer that says when to call again, if that helps.
+/// An answer with `Retry-After`, if a repeat can succeed.
 pub(crate) fn with_retry_after(status: StatusCode, after: Option<Duration>, answer: impl IntoResponse) -> Response {
     let away = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(status::RETRY_DELAY);
     let mut response = (status, answer).into_response();

@@ -1,10 +1,10 @@
-//! `POST /v1/forms/{account}/{interface}`: HTML forms of web pages, without a program in between.
+//! `POST /v1/forms/{account}/{interface}`: HTML forms that web pages submit directly.
 //!
-//! The page holds a *form key*: an API key with the scope `form` alone, which anybody may read. [`fields`] parses the form
+//! The page holds a *form key*: an API key that has only the scope `form` and may be public. [`fields`] parses the form
 //! into a payload and control fields, [`answer`] makes the answer for a browser or a script.
 //!
-//! Guarantees: a form key permits nothing else. A key that permits more is refused, so that none is published in a page.
-//! The browser is redirected only to the site that the form is on.
+//! Guarantees: a form key permits nothing else. A key that permits more is refused, so that no page publishes one. The
+//! browser is redirected only to the site of the form.
 
 mod answer;
 mod fields;
@@ -44,9 +44,9 @@ const PREFLIGHT_MAX_AGE: &str = "7200";
 struct Endpoint {
     authenticator: Authenticator,
     publisher: Publisher,
-    /// The maximum bytes of a form, and of the event that is made of it.
+    /// The maximum bytes of a form, and of its event.
     max_event: usize,
-    /// The submissions of each form key; `None` if there is no limit. Only valid keys are counted.
+    /// Counts the submissions of each valid form key; `None` if there is no limit.
     limiter: Option<DefaultKeyedRateLimiter<KeyId>>,
 }
 
@@ -55,7 +55,7 @@ struct Parameters {
     key: Option<String>,
 }
 
-/// Why a form is not stored.
+/// Why a form was not stored.
 #[derive(Debug)]
 struct Refusal {
     status: StatusCode,
@@ -164,7 +164,7 @@ impl Endpoint {
         let refused = |refused: access::Refused| Refusal::new(refused.http_status(), refused.to_string());
         let by = self.authenticator.admit(&headers, Rule::Needs(Scope::Form)).await.map_err(refused)?;
         if !by.key().scopes.named().eq([Scope::Form]) {
-            let powerful = "the key of the form permits more than submitting forms, and everybody who sees the page can \
+            let powerful = "the key of the form permits more than submitting forms, and every visitor of the page can \
                             read it; revoke it, and create one with the scope form alone";
             return Err(Refusal::new(StatusCode::FORBIDDEN, powerful));
         }

@@ -70,7 +70,7 @@ impl IngestService for Ingest {
         request: Request<Streaming<PublishLeadRequest>>,
     ) -> Result<Response<Results>, Status> {
         let (publisher, call) = (self.publisher.clone(), self.call(&request)?);
-        // The drain ends the stream. Events that were read get a result; the publisher sends the others again.
+        // The drain ends the stream. Events that were read get a result, and the publisher sends the others again.
         let drain = self.drain.clone();
         let taken = request.into_inner().take_until(async move { drain.stopping().await });
         let numbered = futures::stream::iter(0..).zip(taken);
@@ -146,7 +146,7 @@ async fn check(publisher: &Publisher, call: &Call, request: PublishLeadRequest) 
     if !request.payload.is_empty()
         && let Err(error) = serde_json::from_slice::<&serde_json::value::RawValue>(&request.payload)
     {
-        return invalid(format!("is no JSON; the mistake is at line {}, column {}", error.line(), error.column()));
+        return invalid(format!("is not JSON; the mistake is at line {}, column {}", error.line(), error.column()));
     }
     let publish = Publish { hops: call.hops, ..Publish::try_from(request)? };
     Publisher::check(&*publisher.latest().await?, &call.by, publish)

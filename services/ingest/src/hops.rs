@@ -1,8 +1,8 @@
 //! Hops: the number of deliveries, one after another, that led to a request.
 //!
-//! The request of a delivery carries the count in a header. A destination that publishes to Leadline itself may make a
-//! loop that doubles the leads in each round; the limit ends it. A chain of installations works while it is shorter
-//! than the limit. A loop through a system that drops the header is not detected.
+//! The request of a delivery carries the count in a header. If a destination publishes to Leadline itself, a loop may
+//! double the leads in each round; the limit ends it. A chain of installations works while it is shorter than the
+//! limit. A loop through a system that drops the header is not detected.
 
 use api::publish::PublishError;
 use axum::http::HeaderMap;

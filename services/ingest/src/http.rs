@@ -29,7 +29,7 @@ use crate::{
 
 /// A request that is too large is read up to this multiple of the limit.
 const MAX_DISCARDED: usize = 8;
-/// Errors that an answer lists, at most. Further ones usually repeat the same mistake.
+/// The maximum number of errors that an answer lists. Further ones usually repeat the same mistake.
 const MAX_ERRORS: usize = 100;
 
 struct Endpoint {
@@ -66,7 +66,7 @@ async fn publish(
     answer
 }
 
-/// An answer, of a success or of a refusal.
+/// The answer to a success, or to a refusal.
 type Answered = Result<Response, Response>;
 
 async fn publish_all(endpoint: &Endpoint, by: &Principal, reply: &Reply, request: Request) -> Answered {
@@ -106,7 +106,7 @@ async fn publish_all(endpoint: &Endpoint, by: &Principal, reply: &Reply, request
     }
 }
 
-/// Reads the whole body. A body that is too large is read on, up to [`MAX_DISCARDED`] times the limit: a client that is
+/// Reads the whole body. Reading continues above the limit, up to [`MAX_DISCARDED`] times, because a client that is
 /// still sending would see a broken connection instead of the answer.
 pub(crate) async fn read(body: Body, max: usize) -> Result<Bytes, (StatusCode, PublishError)> {
     let (mut kept, mut length) = (BytesMut::new(), 0_usize);
@@ -151,7 +151,7 @@ async fn one(publisher: &Publisher, by: &Principal, reply: &Reply, publish: Publ
     let looked_up = publisher.look_up(checked).await;
     match publisher.stored(publisher.send(looked_up, from).await).await {
         Ok(published) => (StatusCode::ACCEPTED, Json(Stored::of(&published))).into_response(),
-        // A publisher that named no event id can repeat the call with this one.
+        // A publisher that named no event id can repeat the call with this id.
         Err(error) => reply.not_stored(&error, &event_id),
     }
 }

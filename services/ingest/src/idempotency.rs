@@ -1,7 +1,7 @@
-//! `Idempotency-Key`: publishers that know the header give the event id in it.
+//! `Idempotency-Key`: a header in which a publisher may give the event id.
 //!
-//! The value is a text in quotes, as the draft of the IETF has it (draft-ietf-httpapi-idempotency-key-header), or the
-//! same without quotes, as most clients send it.
+//! The value is a text in quotes, as in the draft of the IETF (draft-ietf-httpapi-idempotency-key-header), or without
+//! quotes, as most clients send it.
 
 use api::publish::{Publish, PublishError};
 use axum::http::HeaderMap;
@@ -12,7 +12,7 @@ const HEADER: &str = "idempotency-key";
 /// The event id that the header gives; `None` without the header.
 ///
 /// # Errors
-/// If the header is no event id.
+/// If the header is not an event id.
 pub(crate) fn of_request(headers: &HeaderMap) -> Result<Option<EventId>, PublishError> {
     let mut values = headers.get_all(HEADER).iter();
     let Some(value) = values.next() else { return Ok(None) };

@@ -1,10 +1,10 @@
 //! Recognition of repeated events that are older than the deduplication window of the broker.
 //!
-//! Query looks their ids up (`journal::Journal::known_events`). [`filter`] spares the questions about ids that are
-//! surely unknown, which are nearly all of them; [`follower`] fills it. Concurrent questions share a request.
+//! Query looks up their ids (`journal::Journal::known_events`). [`filter`] avoids questions about ids that are
+//! certainly unknown, which are nearly all; [`follower`] fills it. Concurrent questions share a request.
 //!
-//! Guarantee: an event that the read model shows is recognised. If query does not answer, publishing goes on, and the
-//! broker alone recognises repeats, within its deduplication window.
+//! Guarantee: an event that the read model shows is recognised. If query does not answer, publishing continues, and
+//! only the broker recognises repeats, within its deduplication window.
 
 mod filter;
 mod follower;
@@ -21,11 +21,11 @@ use tokio::{
     time::Instant,
 };
 
-/// Questions in one request, at most.
+/// The maximum number of questions in one request.
 const MAX_EVENTS: usize = 500;
-/// Questions that wait, at most; further publishers wait before they ask.
+/// The maximum number of waiting questions. Further publishers wait before they ask.
 const MAX_WAITING: usize = 4_096;
-/// The delay of the next request after query did not answer: without it each publisher would wait for the same timeout.
+/// The delay of the next request after query did not answer. Without it, each publisher would wait for the timeout.
 const RETRY_DELAY: Duration = Duration::from_secs(2);
 
 struct Question {
@@ -51,7 +51,7 @@ impl KnownEvents {
         Self { questions, filter, wanted }
     }
 
-    /// The same event if it was stored before; `None` if it is not known.
+    /// The stored event with the same id; `None` if it is not known.
     pub(crate) async fn look_up(&self, event: &LeadEvent) -> Option<KnownEvent> {
         self.wanted.notify_one();
         if !self.filter.may_know(&event.message_id(), std::time::Instant::now()) {
@@ -63,12 +63,12 @@ impl KnownEvents {
         reply.await.ok().flatten()
     }
 
-    /// Says that an event is sent to the broker.
+    /// Notes that an event is sent to the broker.
     pub(crate) fn sent(&self, event: &LeadEvent) {
         self.filter.add([event.message_id().as_str()]);
     }
 
-    /// Says at which sequence the broker stored an event that was sent.
+    /// Notes the sequence at which the broker stored an event.
     pub(crate) fn stored(&self, event: &LeadEvent, sequence: u64) {
         self.filter.own(&event.message_id(), sequence);
     }
@@ -86,7 +86,7 @@ async fn run(journal: Journal, mut waiting: mpsc::Receiver<Question>) {
             Ok(leads) => {
                 failed_at = None;
                 for (answer, lead) in answers.into_iter().zip(leads) {
-                    // The publisher may have gone.
+                    // The publisher may be gone.
                     let _ = answer.send(lead);
                 }
             }

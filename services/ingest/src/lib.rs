@@ -1,8 +1,7 @@
-//! Ingest: it takes lead events over HTTP and gRPC, checks them against the registry, and stores them before it
-//! answers.
+//! Ingest takes lead events over HTTP and gRPC, checks them against the registry, and stores them before it answers.
 //!
 //! * [`http`] and [`grpc`] serve the two protocols. [`encoding`] decompresses the body of an HTTP request, [`body`]
-//!   reads it, [`idempotency`] and [`hops`] read its headers, [`errors`] shows what is wrong.
+//!   reads it, [`idempotency`] and [`hops`] read its headers, [`errors`] formats errors.
 //! * [`forms`] takes HTML forms, [`cloud_events`] reads CloudEvents.
 //! * [`publisher`] stores the events of both protocols. [`rates`] limits each account, [`bursts`] marks the events that
 //!   may wait behind others, [`known_events`] recognises events that were stored before.

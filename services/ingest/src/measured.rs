@@ -1,4 +1,4 @@
-//! What became of events, counted.
+//! Counters of accepted and refused events.
 
 use std::sync::LazyLock;
 
@@ -35,7 +35,7 @@ static REFUSED: LazyLock<Counters<&'static str>> = LazyLock::new(|| {
 /// Every reason of a refusal.
 const REASONS: [&str; 7] = ["invalid", "conflict", "key_ended", "denied", "loop", "too_fast", "unavailable"];
 
-/// Makes the counters known, so that their rates begin with the first event.
+/// Registers the counters, so that their rates begin with the first event.
 pub(crate) fn start() {
     [Protocol::Http, Protocol::Grpc].iter().for_each(|protocol| ACCEPTED.add(protocol, 0));
     REASONS.iter().for_each(|reason| REFUSED.add(reason, 0));

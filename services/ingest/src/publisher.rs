@@ -20,7 +20,7 @@ use crate::{
     rates::Rates,
 };
 
-/// Events of one request in flight, at most.
+/// The maximum number of events of one request in flight.
 pub(crate) const IN_FLIGHT: usize = 512;
 
 /// Stores lead events. Clones share the connection.
@@ -51,7 +51,7 @@ impl CalledFrom {
     }
 }
 
-/// An event that may be stored.
+/// An event that passed the checks.
 #[derive(Debug, Clone)]
 pub(crate) struct Checked {
     pub(crate) event: LeadEvent,
@@ -59,7 +59,7 @@ pub(crate) struct Checked {
     is_named: bool,
 }
 
-/// An event that may be stored, after a search among the stored events.
+/// A checked event, after a look-up among the stored events.
 #[derive(Debug)]
 pub(crate) struct LookedUp {
     event: LeadEvent,
@@ -77,7 +77,7 @@ pub(crate) struct Sent {
 
 #[derive(Debug)]
 enum Way {
-    /// It was stored before.
+    /// The event was stored before.
     Stored(KnownEvent),
     Sent {
         span: Span,
@@ -105,8 +105,8 @@ impl Publisher {
         Self { journal, registry, bursts: Arc::new(bursts), rates: Arc::new(rates), known }
     }
 
-    /// The registry view, once it contains every change that was made before this call. A publisher may rely on a
-    /// change that it was told of, so an older view could miss destinations of the event.
+    /// The registry, with every change that was made before this call. A publisher may rely on a confirmed change, so
+    /// an older registry could miss destinations of the event.
     pub(crate) async fn latest(&self) -> Result<Arc<Registry>, PublishError> {
         let unknown =
             |why: FreshnessError| PublishError::Unavailable(format!("the latest configuration is not known: {why}"));
@@ -215,7 +215,7 @@ impl Publisher {
         }
     }
 
-    /// The answer to a repeat of an event, which names the lead of the first call even if this call names another one.
+    /// The answer to a repeated event. It names the lead of the first call, even if this call names another lead.
     /// Payloads are compared if LEADS still holds the first one.
     async fn repeated(&self, event: LeadEvent, known: KnownEvent) -> Result<Published, PublishError> {
         let first = match known.sequence {

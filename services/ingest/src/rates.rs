@@ -9,8 +9,8 @@ use api::publish::PublishError;
 use domain::AccountId;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock as _};
 
-/// The counts of the accounts; `None` if there is no limit. Only accounts that exist are counted, so there are at most
-/// as many counts as accounts.
+/// The counts of the accounts; `None` if there is no limit. Only existing accounts are counted, so there are at most as
+/// many counts as accounts.
 #[derive(Debug, Default)]
 pub(crate) struct Rates(Option<Rate>);
 
@@ -75,7 +75,7 @@ impl Rate {
     }
 }
 
-/// The shortest delay that a publisher is told: a shorter one would be over before the answer arrives.
+/// The shortest delay in an answer. A shorter one would be over before the answer arrives.
 const MIN_RETRY_AFTER: Duration = Duration::from_millis(1);
 
 #[cfg(test)]
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_account_has_a_rate_of_its_own() {
+    fn each_account_has_its_own_rate() {
         let [acme, other] = ["acme", "other"].map(|id| AccountId::parse(id).unwrap());
         let rates = Rates::new(1, 3);
         let rate = rates.0.as_ref().unwrap();

@@ -1,4 +1,4 @@
-//! What is wrong with an event that is JSON, but not an event: every mistake, in plain words.
+//! Every mistake of an event that is JSON but not a valid event, in plain words.
 //!
 //! This runs only for events that are refused, so it may read them a second time.
 
@@ -14,11 +14,11 @@ use super::no_json;
 
 /// The fields of an event whose value is a text.
 const TEXTS: [&str; 7] = ["account", "interface", "client", "destination_id", "event_id", "lead_id", "type"];
-/// Fields without which there is no event.
+/// The required fields of an event.
 const REQUIRED: [&str; 2] = ["account", "interface"];
-/// Unknown fields that an error names, at most.
+/// The maximum number of unknown fields that an error names.
 const MAX_UNKNOWN: usize = 5;
-/// Stands for a field that was noted already, so that it is not noted twice.
+/// Replaces the value of a field whose mistake is noted already, so that it is not noted twice.
 const NOTED: &str = "x";
 
 /// The mistakes of an event. `raw` is JSON.
@@ -27,7 +27,7 @@ pub(super) fn of(raw: &[u8]) -> PublishError {
     let fields: BTreeMap<Cow<'_, str>, &RawValue> = match serde_json::from_slice(raw) {
         Ok(fields) => fields,
         Err(error) if !error.is_data() => return no_json(&error),
-        Err(_) => return PublishError::invalid("body", "is no JSON object with account, interface and payload"),
+        Err(_) => return PublishError::invalid("body", "is not a JSON object with account, interface and payload"),
     };
     let mut texts = BTreeMap::new();
     for field in TEXTS {
@@ -66,7 +66,7 @@ fn text(field: &'static str, value: &RawValue) -> Result<Option<String>, Publish
 
 fn time(value: &RawValue) -> Result<(), PublishError> {
     let read = serde_json::from_str::<Option<Timestamp>>(value.get());
-    let how = "has to be a time as RFC 3339 has it, such as \"2026-01-31T09:30:00Z\"";
+    let how = "has to be a time as in RFC 3339, such as \"2026-01-31T09:30:00Z\"";
     read.map(drop).map_err(|_| PublishError::invalid("occurred_at", how))
 }
 
@@ -76,12 +76,9 @@ fn unknown(fields: &BTreeMap<Cow<'_, str>, &RawValue>) -> Option<PublishError> {
     let named: Vec<_> = unknown.iter().take(MAX_UNKNOWN).map(|name| quoted(name).to_string()).collect();
     let which = match unknown.len() {
         0 => return None,
-        1 => format!("{} is no field of an event", named[0]),
-        count => format!("{} fields are none of an event: {}", count, named.join(", ")),
+        1 => format!("{} is not a field of an event", named[0]),
+        count => format!("{} names are not fields of an event: {}", count, named.join(", ")),
     };
     let known = "account, interface, client, destination_id, event_id, lead_id, type, occurred_at and payload";
-    Some(PublishError::invalid(
-        "body",
-        format!("{which}; its fields are {known}, and what is your own goes into payload"),
-    ))
+    Some(PublishError::invalid("body", format!("{which}; its fields are {known}, and your own fields go into payload")))
 }

@@ -11,19 +11,19 @@ use url::Url;
 use super::Refusal;
 use crate::publisher::Published;
 
-/// A page loads and runs nothing.
+/// The pages load and run nothing.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 const RETRY_AFTER: &str = "1";
 
-/// What became of a form.
+/// The result of a submitted form.
 #[derive(Debug)]
 pub(super) struct Outcome {
     pub(super) redirect: Option<String>,
-    /// `None` if a program filled the form. It gets the same answer as a person.
+    /// `None` if a program filled the form. The program gets the same answer as a person.
     pub(super) stored: Option<Published>,
 }
 
-/// Who reads the answer.
+/// The reader of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reader {
     Browser,
@@ -65,8 +65,8 @@ impl Reader {
     }
 }
 
-/// The address that a browser is redirected to: on the site that the form is on, because a link to this server must not
-/// lead to any other.
+/// The address that a browser is redirected to. It is on the site of the form, because a link to this server must not
+/// lead to any other site.
 fn redirect(request: &HeaderMap, address: &str) -> Option<Url> {
     let of_page = [header::REFERER, header::ORIGIN].into_iter().find_map(|name| {
         let value = request.get(name)?.to_str().ok()?;

@@ -23,9 +23,9 @@ pub(super) struct Form {
     pub(super) event_id: Option<String>,
     pub(super) event_type: Option<String>,
     pub(super) client: Option<String>,
-    /// Where the browser goes afterwards.
+    /// The address that the browser is redirected to.
     pub(super) redirect: Option<String>,
-    /// A field that people do not see. Only programs fill it.
+    /// The value of a field that people do not see, so only programs fill it.
     honeypot: Option<String>,
     fields: Fields,
 }
@@ -38,7 +38,7 @@ impl Form {
     /// Parses a body as its content type says.
     ///
     /// # Errors
-    /// If the body is no form, has files, or has too many fields.
+    /// If the body is not a form, has files, or has too many fields.
     pub(super) async fn read(headers: &HeaderMap, body: Bytes) -> Result<Self, Refusal> {
         let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let media_type = content_type.split(';').next().unwrap_or_default().trim();

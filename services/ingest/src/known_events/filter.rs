@@ -1,9 +1,9 @@
-//! The filter of known event ids: which event ids are surely unknown.
+//! The filter of known event ids, which recognises ids that are certainly unknown.
 //!
 //! It holds the ids of all events that were stored until a certain moment, as a Bloom filter: about 2.4 bytes for each
-//! id. An id that it does not hold is surely unknown, unless its event was stored after that moment. While the moment
-//! is recent, the broker recognises such an event within its deduplication window. An id that the filter seems to hold
-//! may be unknown all the same, so query has to be asked.
+//! id. An id that it does not hold is certainly unknown, unless its event was stored after that moment. While the
+//! moment is recent, the broker recognises such an event within its deduplication window. An id that the filter seems
+//! to hold may still be unknown, so query has to be asked.
 
 use std::{
     collections::BTreeMap,
@@ -15,21 +15,21 @@ use std::{
 use bloomfilter::Bloom;
 use uuid::Uuid;
 
-/// The share of unknown ids that each part seems to hold. One question delays all events of a request, and requests have
-/// hundreds.
+/// The share of unknown ids that each part seems to hold. It is low, because one question delays all events of a
+/// request, and requests have hundreds.
 const FALSE_POSITIVES: f64 = 0.000_1;
-/// The numbers of ids in the parts of a filter. A part is added when the one before is full, so that few ids take
+/// The numbers of ids in the parts of a filter. A part is added when the previous one is full, so that few ids take
 /// little memory. All parts together take 100 MiB.
 const PARTS: [u64; 4] = [1 << 17, 1 << 20, 1 << 23, 1 << 25];
-/// The number of ids at which the filter, which is overfull then, spares few questions.
+/// The maximum number of ids. A fuller filter would avoid few questions.
 pub(super) const MAX_IDS: u64 = 1 << 27;
-/// Ranges of own events that are noted, at most. Events of further ranges are read again.
+/// The maximum number of noted ranges of own events. Events of further ranges are read again.
 const MAX_RANGES: usize = 1_000;
-/// Missing ranges that are no further apart are read as one: reading a few hundred own events again costs less than
+/// Missing ranges with at most this gap are read as one, because reading a few hundred own events again costs less than
 /// another consumer.
 const MAX_GAP: u64 = 500;
 
-/// The filter, and what of LEADS is in it. Publishers and the follower share it.
+/// The filter, and the part of LEADS that it covers. Publishers and the follower share it.
 #[derive(Debug, Default)]
 pub(super) struct Filter(Mutex<Option<Gathered>>);
 
@@ -49,17 +49,17 @@ struct Complete {
 }
 
 impl Filter {
-    /// Starts anew, with the ids that are added from now on.
+    /// Clears the filter, and collects the ids that are added from now on.
     pub(super) fn start(&self) {
         *self.lock() = Some(Gathered::default());
     }
 
-    /// Gives the memory back. Each id may be known until the next start.
+    /// Frees the memory. Until the next start, each id may be known.
     pub(super) fn stop(&self) {
         *self.lock() = None;
     }
 
-    /// Whether the event of this id may be stored already, apart from what the broker recognises.
+    /// Whether an event with this id may be stored already, and too long ago for the broker to recognise it.
     pub(super) fn may_know(&self, id: &str, now: Instant) -> bool {
         let gathered = self.lock();
         let Some(Gathered { ids, complete: Some(complete), .. }) = &*gathered else { return true };
@@ -83,13 +83,13 @@ impl Filter {
         }
     }
 
-    /// The sequences of LEADS, up to one, whose ids may be missing.
+    /// The sequences of LEADS after `after`, up to `to`, whose ids may be missing.
     pub(super) fn missing(&self, after: u64, to: u64) -> Vec<RangeInclusive<u64>> {
         self.lock().as_ref().map_or_else(Vec::new, |gathered| gathered.own.missing(after, to))
     }
 
-    /// Says that no id of LEADS up to a sequence is missing, which was the last one at a moment, and for how long an
-    /// event that was stored later is recognised by the broker.
+    /// Notes that the filter has all ids of LEADS up to `to`, which was the last sequence at `since`. The broker
+    /// recognises later events for the time `valid_for`.
     pub(super) fn complete(&self, to: u64, since: Instant, valid_for: Duration) {
         if let Some(gathered) = &mut *self.lock() {
             gathered.own.forget(to);
@@ -102,7 +102,7 @@ impl Filter {
     }
 }
 
-/// A set of ids that grows. It may seem to have an id that it has not.
+/// A growing set of ids. It may report an id that it does not have.
 #[derive(Debug, Default)]
 struct Ids {
     parts: Vec<Bloom<str>>,
@@ -135,14 +135,14 @@ impl Ids {
 
 fn part(ids: u64) -> Bloom<str> {
     let ids = usize::try_from(ids).unwrap_or(usize::MAX);
-    // A publisher that knows the seed could name ids that are asked for again and again.
+    // The seed is random, because a publisher that knew it could choose ids that always cause questions.
     let mut seed = [0; 32];
     seed[..16].copy_from_slice(Uuid::new_v4().as_bytes());
     seed[16..].copy_from_slice(Uuid::new_v4().as_bytes());
     Bloom::new_for_fp_rate_with_seed(ids, FALSE_POSITIVES, &seed).expect("the number of ids is one of PARTS")
 }
 
-/// Sequences, as ranges: their first ones and last ones.
+/// A set of sequences, as ranges from a first to a last one.
 #[derive(Debug, Default)]
 struct Sequences(BTreeMap<u64, u64>);
 
@@ -159,7 +159,7 @@ impl Sequences {
         }
     }
 
-    /// The ranges between two sequences without these sequences. The first sequence is not in them, the last one may be.
+    /// The ranges of sequences after `after`, up to and including `to`, that are not in the set.
     fn missing(&self, after: u64, to: u64) -> Vec<RangeInclusive<u64>> {
         let mut missing: Vec<RangeInclusive<u64>> = vec![];
         let mut next = after + 1;
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_unknown_only_while_all_ids_of_the_past_are_there() {
+    fn an_id_is_unknown_only_if_all_past_ids_are_present() {
         let (filter, now) = (Filter::default(), Instant::now());
         assert!(filter.may_know("acme/e1", now), "nothing is known yet");
         filter.start();
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_was_under_way_at_the_start_is_known() {
+    fn an_event_in_flight_at_the_start_is_known() {
         let (filter, now) = (Filter::default(), Instant::now());
         filter.add(["acme/e1"]);
         filter.start();
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn no_id_is_lost_and_few_others_seem_to_be_there_while_parts_are_added() {
+    fn no_id_is_lost_while_parts_are_added() {
         const ADDED: u64 = PARTS[0] * 2;
         let mut ids = Ids::default();
         (0..ADDED).for_each(|n| ids.add(&id(n)));
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_stored_is_missing_and_what_this_process_stored_is_not() {
+    fn only_events_of_other_processes_are_missing() {
         let mut own = Sequences::default();
         assert_eq!(own.missing(3, 3), []);
         assert_eq!(own.missing(3, 5), [4..=5]);
@@ -242,7 +242,7 @@ mod tests {
         assert_eq!(own.0.len(), 2);
         assert_eq!(own.missing(1_000, 1_004), []);
         assert_eq!(own.missing(1_000, 1_003), []);
-        // Ranges near each other are read as one, with what lies between.
+        // Near ranges are read as one, together with the gap.
         assert_eq!(own.missing(999, 1_007), [1_000..=1_007]);
         assert_eq!(own.missing(10, 3_000), [11..=3_000]);
         (5_000..=6_000).for_each(|sequence| own.add(sequence));

@@ -1,8 +1,8 @@
 //! The follower: it fills the filter of known event ids, and keeps it complete.
 //!
-//! The first ids come from query: those of the read model. The ids of later events are read from LEADS, without
-//! payloads, unless this process stored the event itself. If LEADS no longer holds an event, only the read model knows
-//! its id, so the follower fills the filter anew. It begins with the first event whose publisher names the event id.
+//! The first ids come from the read model, by query. The ids of later events are read from LEADS, without payloads,
+//! unless this process stored the event itself. If LEADS no longer holds an event, only the read model knows its id, so
+//! the follower fills the filter again. It begins with the first event whose publisher names the event id.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -16,19 +16,21 @@ use tokio::{
 
 use super::filter::{Filter, MAX_IDS};
 
-/// Ids that are added while publishers wait.
+/// The number of ids that are added while publishers wait.
 const CHUNK: usize = 100;
-/// The follower reads LEADS this many times within the deduplication window, but not less often than every
-/// [`MAX_INTERVAL`]: until then acknowledged events are noted one by one.
+/// The follower reads LEADS this many times within the deduplication window, and at least every [`MAX_INTERVAL`],
+/// because acknowledged events are noted one by one until then.
 const READS_OF_WINDOW: u32 = 8;
 const MIN_INTERVAL: Duration = Duration::from_millis(50);
 const MAX_INTERVAL: Duration = Duration::from_secs(2);
 /// The delay after the broker did not answer.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
-/// The delay before the filter is filled from the start again. It is also at least [`PAUSE_FACTOR`] times the time that this takes.
+/// The shortest delay before the filter is filled from the start again. The delay is also at least [`PAUSE_FACTOR`]
+/// times the duration of filling.
 const MIN_PAUSE: Duration = Duration::from_secs(5);
 const PAUSE_FACTOR: u32 = 10;
-/// The number of events at which reading them from LEADS would take minutes, because the read model is far behind.
+/// The maximum number of events to read from LEADS. Reading more would take minutes, because the read model is far
+/// behind.
 const MAX_MISSING: u64 = 10_000_000;
 
 /// Why the filter is not complete.
@@ -71,12 +73,12 @@ impl Follower {
                 Err(why) => why,
             };
             self.filter.stop();
-            tracing::debug!(error = why.chain(), "cannot keep the filter of known event ids complete; filling it anew");
+            tracing::debug!(error = why.chain(), "cannot keep filter of known event ids complete; filling it again");
             sleep((took * PAUSE_FACTOR).max(MIN_PAUSE)).await;
         }
     }
 
-    /// Adds the ids of the read model. Returns the sequence of LEADS up to which none is missing.
+    /// Adds the ids of the read model. Returns the sequence of LEADS up to which no id is missing.
     async fn fill(&self) -> Result<u64, Incomplete> {
         self.filter.start();
         let (mut after, mut checkpoint, mut count) = (None, u64::MAX, 0);
@@ -96,7 +98,7 @@ impl Follower {
             if after.is_none() {
                 break;
             }
-            // The database has other work.
+            // The pause leaves the database to other work.
             sleep(asked.elapsed()).await;
         }
         tracing::info!(ids = count, "filled the filter of known event ids");
@@ -116,7 +118,7 @@ impl Follower {
         }
     }
 
-    /// Adds the ids of the events after a sequence. Returns the sequence up to which none is missing now.
+    /// Adds the ids of the events after a sequence. Returns the sequence up to which no id is missing now.
     async fn catch_up(&self, done: u64) -> Result<u64, RangeError> {
         let since = std::time::Instant::now();
         let reach = self.journal.leads().bounds().await?;
