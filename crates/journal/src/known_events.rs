@@ -32,7 +32,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
 const OPERATION: &str = "ask query for known events";
 
 impl KnownEvents<'_> {
-    /// What the read model knows of these events, in the order of `events`; all `None` without a query process.
+    /// The stored events among these, in the order of `events`; all `None` without a query process.
     ///
     /// # Errors
     /// When query does not answer in time, or cannot read its database.

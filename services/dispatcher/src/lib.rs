@@ -54,8 +54,8 @@ pub struct Options {
     /// File with certificates (PEM) of authorities to trust besides the public ones
     #[arg(long, env = "LEADLINE_CA_FILE", value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
-    /// Proxy through which receivers are called, and token servers: http://HOST:PORT (CONNECT) or socks5://HOST:PORT, with
-    /// user:password@ (percent-encoded) if it asks for them
+    /// Proxy through which receivers are called, and token servers: http://HOST:PORT (CONNECT) or socks5://HOST:PORT,
+    /// with user:password@ (percent-encoded) if it asks for them
     ///
     /// The dispatcher looks up and checks the addresses of receivers, and names them to the proxy, unless
     /// --egress-proxy-resolves is given.
@@ -203,7 +203,7 @@ pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     transport::outcome::retry_after(headers)
 }
 
-/// Whether a URL may be called if only public addresses are allowed, as far as its text shows; public for the tests of
+/// Whether a URL may be called if only public addresses are allowed, judged by its text; public for the tests of
 /// untrusted input.
 #[doc(hidden)]
 pub fn may_be_called(url: &Url) -> bool {

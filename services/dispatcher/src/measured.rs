@@ -248,7 +248,7 @@ pub(crate) fn observe(shared: &Arc<Shared>, lanes: &Arc<Lanes>) {
     meter
         .u64_observable_gauge("leadline.requests.limit")
         .with_unit("{request}")
-        .with_description("Requests to receivers that this process may have under way (--requests, and the open files)")
+        .with_description("Maximum requests to receivers in flight in this process (--requests, and the open files)")
         .with_callback(move |observer| observer.observe(most, &[]))
         .build();
     let of = Arc::clone(shared);

@@ -1,4 +1,5 @@
-//! CloudEvents 1.0 over HTTP at `/v1/leads`: in binary mode (attributes are headers), in structured mode and in batches.
+//! CloudEvents 1.0 over HTTP at `/v1/leads`: in binary mode (attributes are headers), in structured mode and in
+//! batches.
 //!
 //! An event id is computed from `source` and `id`, which together identify a CloudEvent: another source may use the
 //! same `id` for another event. Account, interface, client and lead are the extension attributes `leadlineaccount`,

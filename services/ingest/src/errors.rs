@@ -1,5 +1,5 @@
-//! Errors of `/v1/leads` in JSON: code and reason for programs, a message for people, every invalid field, and the id of
-//! the request.
+//! Errors of `/v1/leads` in JSON: code and reason for programs, a message for people, every invalid field, and the id
+//! of the request.
 
 use std::time::Duration;
 

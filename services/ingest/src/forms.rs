@@ -112,7 +112,7 @@ async fn submit(
         Ok(outcome) => reader.accepted(&headers, &outcome),
         Err(refusal) => reader.refused(&refusal),
     };
-    // The key is in the page anyway, and no cookie counts, so any page may read the answer.
+    // The key is public, and no cookie counts, so any page may read the answer.
     response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     response
 }

@@ -206,7 +206,7 @@ struct Wrong {
 impl Wrong {
     fn add(&mut self, index: usize, error: &PublishError) {
         self.count += 1;
-        // The highest status wins: a denied event (403) tells more than an invalid one (400).
+        // The highest status wins: a denied event (403) is more important than an invalid one (400).
         self.status = if self.count == 1 { status_of(error) } else { self.status.max(status_of(error)) };
         if self.errors.len() < MAX_ERRORS {
             let mut shown = errors::shown(error);

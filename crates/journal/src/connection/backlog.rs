@@ -7,8 +7,8 @@ use crate::{
 };
 
 const OPERATION: &str = "read the backlog";
-/// The durable consumers that processes share: the name in the status, the stream, the name on the broker, and the subjects
-/// that it delivers.
+/// The durable consumers that processes share: the name in the status, the stream, the name on the broker, and the
+/// subjects that it delivers.
 pub(super) const SHARED: [(&str, StreamName, &str, &str); 6] = [
     ("router", StreamName::Leads, work_queues::router(Traffic::Steady), subjects::leads(Traffic::Steady)),
     ("router of bursts", StreamName::Leads, work_queues::router(Traffic::Burst), subjects::leads(Traffic::Burst)),

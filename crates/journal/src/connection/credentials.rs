@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_of_nsc_is_read_and_an_incomplete_one_is_refused() {
+    fn only_a_complete_credentials_file_is_accepted() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("user.creds");
         let seed = KeyPair::new_user().seed().unwrap();

@@ -36,7 +36,8 @@ pub struct NatsOptions {
     /// How many servers of the cluster keep each fact, 1 to 5 [default: unchanged; at first 1]
     #[arg(long, env = "LEADLINE_REPLICAS", value_name = "COUNT", value_parser = clap::value_parser!(u8).range(1..=5))]
     pub replicas: Option<u8>,
-    /// How long lead events and the facts of their deliveries are kept for retries, recoveries and rebuilds; longer than the longest retry policy [default: unchanged; at first 90d]
+    /// How long lead events and the facts of their deliveries are kept for retries, recoveries and rebuilds; longer
+    /// than the longest retry policy [default: unchanged; at first 90d]
     #[arg(long, env = "LEADLINE_KEEP_EVENTS", value_name = "DURATION", value_parser = kept)]
     pub keep_events: Option<Duration>,
     /// Maximum bytes of each stream at the broker; a full stream refuses new messages. An account of the broker may

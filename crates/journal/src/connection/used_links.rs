@@ -11,7 +11,7 @@ impl Positions<'_> {
     /// id after `ttl`.
     ///
     /// # Errors
-    /// When the broker does not acknowledge; the link may be used all the same.
+    /// When the broker does not acknowledge; the link may or may not be used.
     pub async fn use_link(self, id: &str, ttl: Duration) -> Result<bool, JournalError> {
         let message = PublishMessage::build().expected_last_subject_sequence(0).ttl(ttl);
         match confirmed(self.journal.context().send_publish(subjects::used_link(id), message).await).await {

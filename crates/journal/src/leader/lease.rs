@@ -75,8 +75,8 @@ impl Positions<'_> {
 
     /// `silent_since` is the version of the lease that was seen a [`LEASE_TIMEOUT`] ago.
     async fn try_acquire(self, reader: &'static str, silent_since: Option<u64>) -> Result<Acquisition, JournalError> {
-        let nobody = Position { reader: None, sequence: 0 };
-        let stored = self.stored_lease(reader).await?.unwrap_or(StoredLease { version: 0, position: Some(nobody) });
+        let free = Position { reader: None, sequence: 0 };
+        let stored = self.stored_lease(reader).await?.unwrap_or(StoredLease { version: 0, position: Some(free) });
         let (version, unsure_until) = (
             stored.version,
             match stored.position {
@@ -84,7 +84,7 @@ impl Positions<'_> {
                 None => self.journal.stream(StreamName::Leads).last_sequence().await?,
             },
         );
-        let position = stored.position.unwrap_or(nobody);
+        let position = stored.position.unwrap_or(free);
         let is_held = position.reader.is_some_and(|other| other != self.journal.process());
         if is_held && silent_since != Some(version) {
             return Ok(Acquisition::Held(version));

@@ -62,7 +62,7 @@ async fn store(context: &Context, appends: Vec<Append>) {
     {
         let first = last.sequence + 1 - appends.len() as u64;
         for (sequence, (_, answer)) in (first..).zip(appends) {
-            // The caller may be gone; the fact is stored all the same.
+            // The caller may be gone; the fact is stored in any case.
             let _ = answer.send(Ok(Appended { sequence, duplicate: false }));
         }
         return;

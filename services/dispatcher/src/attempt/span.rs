@@ -1,7 +1,7 @@
 //! The span of an attempt, by the semantic conventions for HTTP clients. Its own attributes begin with `leadline.`.
 //!
-//! An attempt that fails in a trace that is not sampled is exported as a span of its own, so that failures are never lost
-//! to sampling.
+//! An attempt that fails in a trace that is not sampled is exported as a span of its own, so that failures are never
+//! lost to sampling.
 
 use domain::{
     AttemptOutcome,

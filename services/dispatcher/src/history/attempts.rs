@@ -59,8 +59,8 @@ impl AttemptHistory {
     }
 
     /// Whether this process knows this attempt or a later one of the delivery; if so, whether the round ended with it.
-    /// An attempt of an earlier round is never later, whatever its number: it may have been in flight when the round
-    /// was requested.
+    /// An attempt of an earlier round is never later, even with a higher number: it may have been in flight when the
+    /// round was requested.
     pub(crate) fn made(&self, (delivery, round, attempt): Key) -> Option<bool> {
         let made = self.made.get(&delivery).filter(|made| made.attempt >= attempt && made.round >= round)?;
         Some(made.ended || made.round > round)

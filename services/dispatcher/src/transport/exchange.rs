@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cookies_are_not_kept_and_ids_of_requests_are() {
+    fn cookies_are_dropped_and_request_ids_are_kept() {
         for kept in ["content-type", "x-request-id", "cf-ray", "x-amzn-requestid", "ratelimit-remaining", "retry-after"]
         {
             assert!(is_kept(&HeaderName::from_static(kept)), "{kept}");
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_bounded_and_has_no_secrets() {
+    fn a_kept_exchange_is_bounded_and_has_no_secrets() {
         let mut headers = HeaderMap::new();
         let mut secret = HeaderValue::from_static("Bearer abcd1234");
         secret.set_sensitive(true);

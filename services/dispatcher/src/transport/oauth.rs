@@ -1,8 +1,8 @@
 //! Access tokens by OAuth 2.0 client credentials (RFC 6749, 4.4). Waiting requests share one token request, and a token
 //! is kept until shortly before it expires.
 //!
-//! A token server is reached as the receiver is: through the same proxy and with the same certificate and authorities, and
-//! never on a network that the [`Guard`](domain::Guard) forbids.
+//! A token server is reached as the receiver is: through the same proxy and with the same certificate and authorities,
+//! and never on a network that the [`Guard`](domain::Guard) forbids.
 
 use std::{fmt, sync::Arc, time::Duration};
 

@@ -74,7 +74,7 @@ struct State {
     wanting: usize,
 }
 
-/// The protocol of a receiver, as far as it is known.
+/// The protocol of a receiver, if it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Speaks {
     #[default]

@@ -33,7 +33,7 @@ async fn both() -> [ForwardProxy; 2] {
 }
 
 #[tokio::test]
-async fn a_connection_through_a_proxy_is_used_again_until_it_is_old() {
+async fn a_connection_through_a_proxy_is_reused_until_it_is_old() {
     let authority = Authority::default();
     let certificate = authority.certificate_for("localhost");
     for proxy in both().await {
@@ -135,7 +135,7 @@ async fn a_fault_of_the_egress_proxy_makes_the_dispatcher_not_ready() {
     let rules = Rules { login: Some(("leadline", "secret")), port: Some(port), ..Rules::default() };
     for (scheme, is_http) in [("http", true), ("socks5", false)] {
         let with = |login: &str| through(&format!("{scheme}://{login}127.0.0.1:{port}"), false, None, LONG_LIFE);
-        let (right, wrong, nobody) = (with("leadline:s%65cret@"), with("leadline:other@"), with(""));
+        let (right, wrong, without_login) = (with("leadline:s%65cret@"), with("leadline:other@"), with(""));
         let message = not_sent(&right.client, &receiver.url()).await;
         assert!(message.starts_with("the egress proxy of this installation cannot be reached"), "{message}");
         assert!(!message.contains(&port.to_string()), "an account does not learn where it is: {message}");
@@ -143,7 +143,7 @@ async fn a_fault_of_the_egress_proxy_makes_the_dispatcher_not_ready() {
         let proxy = if is_http { ForwardProxy::tinyproxy(rules).await } else { ForwardProxy::microsocks(rules).await };
         expect(&right.client, &receiver.url(), 200).await;
         assert!(right.readiness.is_ready());
-        for refused in [wrong, nobody] {
+        for refused in [wrong, without_login] {
             let message = not_sent(&refused.client, &receiver.url()).await;
             assert!(message.contains("asks for a username and a password, or refuses"), "{message}");
             assert!(!refused.readiness.is_ready());

@@ -9,7 +9,7 @@ use testkit::{
 use super::*;
 
 #[tokio::test]
-async fn a_reused_connection_that_ends_before_an_answer_is_replaced_at_once() {
+async fn an_ended_reused_connection_is_replaced_at_once() {
     for habit in [Habit::ClosesAtTheSecond, Habit::ResetsAtTheSecond] {
         let (client, receiver) = (client(), RawReceiver::start(habit.clone()).await);
         for _ in 0..3 {
@@ -22,7 +22,7 @@ async fn a_reused_connection_that_ends_before_an_answer_is_replaced_at_once() {
 }
 
 #[tokio::test]
-async fn a_new_connection_that_ends_or_a_broken_answer_is_a_failure() {
+async fn an_ended_new_connection_or_broken_answer_is_a_failure() {
     let (client, first) = (client(), RawReceiver::start(Habit::ClosesAtTheFirst).await);
     assert_eq!(kind(&send(&client, &first.url()).await), Some(ErrorKind::Reset));
     assert_eq!(first.connections(), 1);
@@ -43,7 +43,7 @@ async fn a_silently_closed_connection_loses_no_request() {
 }
 
 #[tokio::test]
-async fn a_healthy_connection_is_used_again_until_it_was_idle_for_too_long() {
+async fn a_connection_is_reused_until_it_was_idle_too_long() {
     const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
     let (client, receiver) = (client(), RawReceiver::start(Habit::Says(ANSWER)).await);
     for _ in 0..3 {
@@ -92,7 +92,7 @@ async fn refused_http2_requests_are_sent_again() {
 }
 
 #[tokio::test]
-async fn a_connection_on_which_a_request_timed_out_is_not_used_again() {
+async fn a_connection_is_not_reused_after_a_timeout() {
     let authority = Authority::default();
     let certificate = authority.certificate_for("localhost");
     let receiver = Http2Receiver::start(Http2Habit::default(), &certificate).await;
