@@ -1,7 +1,7 @@
 //! Authorisation: the scopes of API keys, the rules of methods, and principals.
 //!
-//! An API key is a registry fact ([`crate::registry::ApiKey`]). A caller that presents its secret is a [`Principal`], and so is
-//! a [`Person`] for whom an identity provider vouches. A [`Rule`] says what a method requires of its caller;
+//! An API key is a registry fact ([`crate::registry::ApiKey`]). A caller that presents its secret is a [`Principal`],
+//! and so is a [`Person`] who logged in at an identity provider. A [`Rule`] says what a method requires of its caller;
 //! [`Principal::may_touch`] checks the account that a call is about.
 
 mod people;
@@ -16,7 +16,7 @@ use crate::{
     registry::ApiKey,
 };
 
-/// What an API key permits.
+/// A scope of an API key: what the key permits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Scope {
     /// Publishing lead events, and nothing else.
@@ -27,9 +27,9 @@ pub enum Scope {
     Operate,
     /// Everything except payloads, including the creation of API keys.
     Admin,
-    /// Submitting HTML forms, and nothing else. Such a key is public: it is in web pages.
+    /// Submitting HTML forms, and nothing else. Such a key is public, because web pages contain it.
     Form,
-    /// Reading what was published about leads. No other scope includes it.
+    /// Reading the payloads of leads. No other scope includes it.
     Payload,
 }
 
@@ -66,8 +66,8 @@ impl Scope {
         }
     }
 
-    /// The scopes that a key with this scope may give to the keys that it creates, as bits. An administrator decides who
-    /// reads payloads, and does not read them thereby.
+    /// The scopes that a key with this scope may give to the keys that it creates, as bits. An administrator may give
+    /// `payload` without having it.
     const fn grants(self) -> u8 {
         match self {
             Self::Admin => u8::MAX,
@@ -151,7 +151,7 @@ pub enum Denial {
     /// The API key belongs to another account. The message does not reveal whether the named account exists.
     #[error("{caller} belongs to account {account} and cannot access another account")]
     OtherAccount { caller: String, account: AccountId },
-    /// The API key is bound to a client, and the call is about more than this client.
+    /// The API key is bound to a client, and the call concerns more than this client.
     #[error("{caller} is bound to client {client}; this call needs an API key of the whole account")]
     OneClient { caller: String, client: ClientId },
     /// A portal session wants to create something that outlives it.
@@ -159,25 +159,25 @@ pub enum Denial {
     FromPortal { caller: String },
 }
 
-/// What a session may do at most, whatever its API key may.
+/// The bounds of a session. They narrow the rights of its API key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bounds {
-    /// `None` if every account of the API key is open to it.
+    /// `None` if the session may access every account of the API key.
     pub account: Option<AccountId>,
-    /// `None` if every client is.
+    /// `None` if the session may access every client.
     pub client: Option<ClientId>,
     pub scopes: Scopes,
     pub until: Timestamp,
     /// The person who has the session; empty if they gave no name.
     pub person: String,
-    /// Whether the session is a portal: for other people than the holder of the API key.
+    /// Whether the session is a portal, which is for other people than the holder of the API key.
     pub is_portal: bool,
 }
 
 /// The caller, known by an API key that was valid at the time of the call, or by what an identity provider signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
-    /// In a session, the API key within the bounds of the session. Of a person without a key, what stands in for it.
+    /// The API key; in a session, within the bounds of the session. A person without a key has a substitute.
     key: Arc<ApiKey>,
     /// `None` if the caller has an API key.
     identity: Option<Arc<Person>>,
@@ -190,8 +190,8 @@ impl Principal {
         Self { key, identity: None, person: None, is_portal: false }
     }
 
-    /// The same caller within the bounds of a session. It never has more scopes than its API key has now; `None` if
-    /// its account or client is not one that the API key is for.
+    /// The same caller within the bounds of a session. It never has more scopes than its API key has now. `None` if the
+    /// API key is not for the account or client of the session.
     #[must_use]
     pub fn within(&self, bounds: &Bounds) -> Option<Self> {
         let own = &self.key;
@@ -219,12 +219,12 @@ impl Principal {
         &self.key
     }
 
-    /// The id of the key, or what stands in for it: limits count by it.
+    /// The id of the key or of its substitute, by which limits count.
     pub fn id(&self) -> &KeyId {
         &self.key.id
     }
 
-    /// Who may have a session of what the caller may do.
+    /// The holder of sessions that this caller starts.
     pub fn holder(&self) -> Holder {
         match &self.identity {
             Some(person) => Holder::Person(Arc::clone(person)),
@@ -251,7 +251,8 @@ impl Principal {
         self.is_portal
     }
 
-    /// Whether a caller that is bound to a client may call a method; `open` says whether the method keeps to a client.
+    /// Checks that a caller that is bound to a client may call a method. `open` says whether the method keeps to the
+    /// caller's client.
     ///
     /// # Errors
     /// If the caller is bound to a client, and the method is not open to such callers.
@@ -262,7 +263,7 @@ impl Principal {
         }
     }
 
-    /// Whether the caller may create what outlives its session.
+    /// Whether the caller may create things that outlive its session.
     ///
     /// # Errors
     /// If the session is a portal.
@@ -273,10 +274,10 @@ impl Principal {
     /// Whether the rule of a method admits the caller.
     ///
     /// # Errors
-    /// What the caller lacks.
+    /// The right that the caller lacks.
     pub fn may(&self, rule: Rule) -> Result<(), Denial> {
         let needs = match rule {
-            // Anybody who sees a form knows its key, and may not learn who made it.
+            // Every visitor of a form knows its key, and must not learn who created the key.
             Rule::AnyKey if self.key.scopes.named().eq([Scope::Form]) => {
                 return Err(Denial::FormsOnly { caller: self.to_string() });
             }
@@ -294,7 +295,7 @@ impl Principal {
         }
     }
 
-    /// Whether the caller may act on what belongs to this account.
+    /// Whether the caller may act on the things of this account.
     ///
     /// # Errors
     /// If the API key belongs to another account.
@@ -309,7 +310,7 @@ impl Principal {
     /// lacks itself. An administrator may also give the scope `payload`.
     ///
     /// # Errors
-    /// What the caller lacks.
+    /// The right that the caller lacks.
     pub fn may_make(&self, key: &ApiKey) -> Result<(), Denial> {
         self.may_leave_session()?;
         match (&key.account, self.account()) {

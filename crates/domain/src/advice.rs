@@ -1,8 +1,8 @@
-//! The suggested action that comes with each failure, for the person who has to fix it.
+//! The suggested action for each failure, for the person who has to fix it.
 
 use crate::outcome::ErrorKind;
 
-/// The action for an attempt that ended with this status or kind of error; never empty for a failure.
+/// The action for an attempt that ended with this status or error kind. It is never empty for a failure.
 pub const fn suggested_action(status: u16, kind: Option<ErrorKind>) -> &'static str {
     match kind {
         Some(ErrorKind::Dns) => {

@@ -28,7 +28,7 @@ pub enum AnonymisationFact {
     EventBlanked(EventBlanked),
 }
 
-/// A lead was anonymised: payloads of its events up to then may no longer be shown or sent.
+/// A lead was anonymised: payloads of its events up to `until` may no longer be shown or sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeadAnonymised {
     /// The account of the lead.
@@ -59,7 +59,7 @@ impl AnonymisationFact {
         }
     }
 
-    /// The message id: the broker stores a repeated append once.
+    /// The message id, by which the broker stores a repeated append once.
     pub fn message_id(&self) -> String {
         match self {
             Self::LeadAnonymised(f) => format!("{}/{}/{}", f.account, f.lead, f.until.0),
@@ -73,7 +73,7 @@ pub fn blank_event(sequence: LeadSequence, event: LeadEvent) -> AnonymisationFac
     AnonymisationFact::EventBlanked(EventBlanked { sequence, event: LeadEvent { payload: Bytes::new(), ..event } })
 }
 
-/// What remains of an attempt: its result and duration, and nothing that the lead or the receiver said.
+/// What remains of an attempt: its result and duration, without any text of the lead or the receiver.
 pub fn blank_attempt(attempted: DeliveryAttempted) -> DeliveryFact {
     let outcome = match attempted.outcome {
         AttemptOutcome::Response { status, retry_after, .. } => {
@@ -103,8 +103,8 @@ pub fn end_of(delivery: &Delivery, at: Timestamp) -> Option<DeliveryFact> {
     })
 }
 
-/// The work that starts at once for a delivery of an anonymised lead that waits for its next attempt: it finds no
-/// payload to send, and lets the next delivery of the ordered queue go on.
+/// The work that ends a waiting delivery of an anonymised lead at once: it finds no payload to send, and releases the
+/// next delivery of the ordered queue.
 pub fn brought_forward(delivery: &Delivery) -> Option<Work> {
     delivery.next_attempt_at.map(|_| Work {
         reference: Arc::clone(&delivery.reference),
@@ -116,7 +116,7 @@ pub fn brought_forward(delivery: &Delivery) -> Option<Work> {
         redelivered: false,
         requested_at: delivery.requested_at.unwrap_or(delivery.updated_at),
         first_failed_at: None,
-        // This function does not know whether another delivery waits. If none does, this costs one look-up.
+        // This function does not know whether another delivery waits. If not, this costs one look-up.
         in_turn: true,
         trace: WorkTrace::default(),
     })

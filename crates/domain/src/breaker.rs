@@ -1,8 +1,8 @@
-//! The breaker of a lane. Too many transport failures in a row stop all requests but probes; after a probe succeeds,
-//! the number of requests grows slowly. Before the breaker opens, each failure narrows the lane, so that requests that
-//! time out are followed by fewer that will time out too.
+//! The breaker of a lane. Too many transport failures in a row stop all requests except probes; after a probe succeeds,
+//! the number of requests grows slowly. Before the breaker opens, each failure narrows the lane, so that timeouts are
+//! followed by fewer requests that may time out.
 //!
-//! The breaker says how many requests may be in flight. Each call passes the time, counted from any fixed start.
+//! The breaker limits the requests in flight. Each call passes the time, counted from any fixed start.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ impl Default for Breaker {
     }
 }
 
-/// Whether this outcome says that the receiver cannot be reached.
+/// Whether the outcome means that the receiver cannot be reached.
 pub const fn is_transport_failure(outcome: &AttemptOutcome) -> bool {
     match outcome.error_kind() {
         Some(ErrorKind::Render | ErrorKind::Blocked) | None => false,
@@ -51,7 +51,7 @@ impl Breaker {
         Self { state: State::Recovering { width: 1 }, failures: 0 }
     }
 
-    /// How many requests may be in flight now, given the concurrency limit of the lane. `threshold` is that of
+    /// How many requests may be in flight now, given the concurrency limit of the lane. `threshold` is as in
     /// [`Self::ended`].
     pub fn allows(&self, threshold: u32, concurrency: u32, now: Duration) -> u32 {
         match self.state {
@@ -119,7 +119,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn it_opens_after_failures_in_a_row_and_lets_one_probe_through() {
+    fn a_breaker_opens_after_failures_and_allows_one_probe() {
         let mut breaker = Breaker::default();
         for _ in 0..4 {
             breaker.ended(true, 5, 32, SECOND);
@@ -128,7 +128,7 @@ mod tests {
         for _ in 0..4 {
             breaker.ended(true, 5, 32, SECOND);
         }
-        assert_eq!(breaker.allows(5, 32, SECOND), 7, "a success in between begins the count anew");
+        assert_eq!(breaker.allows(5, 32, SECOND), 7, "a success in between resets the count");
         breaker.ended(true, 5, 32, SECOND);
         assert_eq!(breaker.allows(5, 32, SECOND), 0);
         assert_eq!(breaker.probe_at(), Some(2 * SECOND));
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn each_failure_in_a_row_narrows_the_lane_and_a_success_makes_it_whole() {
+    fn failures_narrow_the_lane_until_a_success() {
         let widths = |concurrency: u32, threshold: u32| -> Vec<u32> {
             let mut breaker = Breaker::default();
             let mut widths = vec![];
@@ -149,7 +149,7 @@ mod tests {
             widths
         };
         assert_eq!(widths(32, 5), [26, 20, 13, 7]);
-        assert_eq!(widths(2, 5), [2, 2, 1, 1], "one at least, or it would never be known");
+        assert_eq!(widths(2, 5), [2, 2, 1, 1], "at least one, to notice a recovery");
     }
 
     #[test]
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_good_probe_requests_come_back_one_by_one() {
+    fn after_a_successful_probe_requests_grow_one_by_one() {
         let mut breaker = Breaker::default();
         breaker.ended(true, 1, 4, SECOND);
         breaker.ended(false, 1, 4, 2 * SECOND);
@@ -179,15 +179,15 @@ mod tests {
         }
         assert_eq!(widths, [2, 3, 4, 4]);
         breaker.ended(true, 2, 4, 2 * SECOND);
-        assert_eq!(breaker.allows(2, 4, 2 * SECOND), 2, "it is closed again, and one failure is not enough");
+        assert_eq!(breaker.allows(2, 4, 2 * SECOND), 2, "the breaker is closed, and one failure does not open it");
         let mut recovering = Breaker::recovering();
         recovering.ended(true, 5, 4, SECOND);
-        assert_eq!(recovering.allows(5, 4, SECOND), 0, "while recovering one is enough");
+        assert_eq!(recovering.allows(5, 4, SECOND), 0, "while recovering, one failure opens it");
     }
 
     proptest! {
         #[test]
-        fn it_never_stays_shut_for_ever(ends in prop::collection::vec((any::<bool>(), 0_u64..100), 0..200)) {
+        fn a_breaker_never_stays_open_for_ever(ends in prop::collection::vec((any::<bool>(), 0_u64..100), 0..200)) {
             let (mut breaker, mut now) = (Breaker::default(), Duration::ZERO);
             for (failure, wait) in ends {
                 now += Duration::from_secs(wait);
@@ -198,7 +198,7 @@ mod tests {
         }
 
         #[test]
-        fn without_a_threshold_it_never_opens(ends in prop::collection::vec(any::<bool>(), 0..100)) {
+        fn a_breaker_without_threshold_never_opens(ends in prop::collection::vec(any::<bool>(), 0..100)) {
             let mut breaker = Breaker::default();
             for failure in ends {
                 breaker.ended(failure, 0, 8, SECOND);

@@ -1,9 +1,9 @@
 //! Which lead events a destination wants, by their payload.
 //!
 //! A condition is a JSON object: `{"payload.country": {"in": ["DE", "AT"]}, "payload.budget": {"gte": 5000}}`. All of
-//! its entries must hold. A name is the path of a field, or `and`, `or` or `not`; a value is what the field must be, or
-//! operators, which must all hold. Parts of a path are the names of fields or the indices of a list, from 0; a dot
-//! within a name is written `\.`.
+//! its entries must hold. A name is the path of a field, or `and`, `or` or `not`; a value is the required value of the
+//! field, or an object of operators, which must all hold. Parts of a path are the names of fields or the indices of a
+//! list, from 0; a dot within a name is written `\.`.
 //!
 //! | operator | holds if the field exists and |
 //! |---|---|
@@ -13,11 +13,11 @@
 //! | `gt`, `gte`, `lt`, `lte` | is a number more or less than this number, or a text behind or before this text |
 //! | `starts_with` | is a text that begins with this text |
 //! | `contains` | is a text that this text is in, or a list that has this value |
-//! | `exists` | `true`: nothing more (it may be `null`); `false` holds if the field is not there |
+//! | `exists` | `true`: in any case (it may be `null`); `false` holds if the field is not there |
 //!
 //! A field that is missing, or of another type than the operator takes, makes a term false. `not` inverts its
-//! condition, whatever made it false. Numbers are compared exactly, as decimals; texts by their characters, upper and
-//! lower case apart. If an object has a name twice, the last value counts.
+//! condition, even if a missing field made it false. Numbers are compared exactly, as decimals; texts by their
+//! characters, with case. If an object has a name twice, the last value counts.
 //!
 //! Size, depth and number of terms of a condition are bounded, so that an evaluation costs at most one look-up in the
 //! payload for each term.
@@ -37,7 +37,7 @@ pub struct Condition {
     root: Node,
 }
 
-/// A part of a condition. Its place says where it stands, as errors and explanations show it.
+/// A part of a condition. Errors and explanations show its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Node {
     All(Vec<Node>),
@@ -71,7 +71,7 @@ enum Operator {
 /// The first term of a condition that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unmet {
-    /// Where it stands in the condition, such as `payload.budget.gte` or `or[1].payload.country.in`.
+    /// The place in the condition, such as `payload.budget.gte` or `or[1].payload.country.in`.
     pub place: String,
     /// What the term found.
     pub found: Found,
@@ -129,7 +129,7 @@ impl Condition {
     /// Parses a condition.
     ///
     /// # Errors
-    /// If the text is no condition or exceeds a limit; the error names the place of the mistake.
+    /// If the text is not a condition or exceeds a limit. The error names the place of the mistake.
     pub fn parse(text: &str) -> Result<Self, ConditionError> {
         Ok(Self { text: text.into(), root: parse::root(text)? })
     }

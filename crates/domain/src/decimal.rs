@@ -1,12 +1,12 @@
 //! Exact comparison of JSON numbers by value: `0.1` equals `1e-1`, and `9007199254740993` is more than
-//! `9007199254740992`. To a binary float the latter two are equal.
+//! `9007199254740992`, although both are the same binary float.
 
 use std::cmp::Ordering;
 
 /// Exponents are exact up to this one; larger ones, which do not occur in practice, count as equal.
 const MAX_EXPONENT: i64 = 1_000_000_000_000_000_000;
 
-/// Compares two numbers as JSON writes them.
+/// Compares two numbers in JSON notation.
 pub(crate) fn compare(a: &str, b: &str) -> Ordering {
     let (a, b) = (Decimal::read(a), Decimal::read(b));
     match (a.sign(), b.sign()) {
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_compared_by_value_and_not_by_how_they_are_written() {
+    fn numbers_are_compared_by_value_not_by_notation() {
         let in_order = [
             "-1e999",
             "-10",
@@ -97,7 +97,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn integers_compare_as_integers_wherever_their_point_is(a in any::<i64>(), b in any::<i64>(), shift in 0_u32..20) {
+        fn integers_compare_alike_in_every_notation(a in any::<i64>(), b in any::<i64>(), shift in 0_u32..20) {
             let (a_text, b_text) = (a.to_string(), format!("{b}{}e-{shift}", "0".repeat(shift as usize)));
             prop_assert_eq!(compare(&a_text, &b_text), a.cmp(&b));
         }

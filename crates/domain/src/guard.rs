@@ -1,4 +1,4 @@
-//! The guard: which addresses Leadline may call. Public ones, and those that the operator allows.
+//! The guard decides which addresses Leadline may call: public ones, and those that the operator allows.
 //!
 //! The addresses of a host name are checked when it is resolved for the connection that follows. An address literal in
 //! a URL is checked when a destination is made or updated, and again before each request. Forms of IPv6 that carry an
@@ -27,8 +27,8 @@ const NOT_PUBLIC: [&str; 26] = [
     "224.0.0.0/4",
     "240.0.0.0/4",
     "::/96",
-    // NAT64 with a prefix of the operator's own (RFC 8215). The position of the IPv4 address depends on the prefix
-    // length (RFC 6052, 2.2), which is unknown, so the whole network is refused.
+    // NAT64 with the operator's own prefix (RFC 8215). The position of the IPv4 address depends on the prefix length
+    // (RFC 6052, 2.2), which is unknown, so the whole network is refused.
     "64:ff9b:1::/48",
     "100::/64",
     "100:0:0:1::/64",
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_network_of_the_list_is_one() {
+    fn every_listed_network_is_valid() {
         assert_eq!(Guard::new(vec![]).refused.len(), NOT_PUBLIC.len());
     }
 
@@ -157,7 +157,7 @@ mod tests {
         for url in ["http://1.1.1.1/", "http://localhost/"] {
             assert!(
                 guard.check_literal(&Url::parse(url).unwrap()).is_ok(),
-                "{url}: a name is looked at when it is resolved"
+                "{url}: a name is checked when it is resolved"
             );
         }
     }
@@ -205,8 +205,9 @@ mod tests {
     }
 
     #[test]
-    fn a_nat64_prefix_of_the_operator_s_own_is_refused_whole() {
-        // With a /48 the IPv4 address is in bits 48 to 88: the first of these is 127.0.0.1, though it ends in 1.1.1.1.
+    fn a_local_nat64_prefix_is_refused_as_a_whole() {
+        // With a /48, the IPv4 address is in bits 48 to 88: the first of these is 127.0.0.1, although it ends in
+        // 1.1.1.1.
         for address in ["64:ff9b:1:7f00:0:100:101:101", "64:ff9b:1::101:101", "64:ff9b:1:ffff:ffff:ffff:ffff:ffff"] {
             let address: IpAddr = address.parse().unwrap();
             assert!(Guard::new(vec![]).check(address).is_err(), "{address}");
@@ -217,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_operator_allows_is_allowed_in_every_form() {
+    fn an_allowed_address_is_allowed_in_every_form() {
         let guard = Guard::new(vec!["127.0.0.0/8".parse().unwrap()]);
         for address in ["127.0.0.1", "::ffff:127.0.0.1"] {
             assert!(guard.check(address.parse().unwrap()).is_ok(), "{address}");
@@ -227,7 +228,7 @@ mod tests {
         }
     }
 
-    /// Every way in which an IPv6 address can carry this IPv4 address.
+    /// Every IPv6 address that can carry this IPv4 address.
     fn disguises(v4: Ipv4Addr) -> Vec<IpAddr> {
         let [a, b, c, d] = v4.octets();
         let (high, low) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
@@ -244,7 +245,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_the_standard_library_knows_as_not_public_is_blocked(bits in any::<u32>(), wide in any::<u128>()) {
+        fn addresses_that_std_knows_as_private_are_blocked(bits in any::<u32>(), wide in any::<u128>()) {
             let guard = Guard::new(vec![]);
             let (v4, v6) = (Ipv4Addr::from(bits), Ipv6Addr::from(wide));
             let special = v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_multicast()
@@ -256,8 +257,8 @@ mod tests {
         }
 
         #[test]
-        fn an_address_in_disguise_is_judged_by_what_it_is(
-            // Half of them from the networks that matter, or hardly any would be.
+        fn an_embedded_ipv4_address_is_checked_itself(
+            // Half of them come from the networks that matter, because random addresses hardly ever do.
             bits in prop_oneof![
                 any::<u32>(),
                 (prop::sample::select(vec![0x0a00_0000_u32, 0x7f00_0000, 0xa9fe_a900, 0xc0a8_0000]), any::<u8>())

@@ -1,4 +1,4 @@
-//! The health of a destination, as people see it: how its attempts ended, and how long its receiver takes.
+//! The health of a destination, as people see it: the results of its attempts, and the latency of its receiver.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use crate::{
     outcome::{AttemptOutcome, ErrorKind},
 };
 
-/// This many failures in a row make a destination a failing one, even if something succeeded in the last hour.
+/// A destination counts as failing after this many failures in a row, even if a delivery succeeded in the last hour.
 pub const FAILING_AFTER: u64 = 3;
 
-/// How many attempts took how long, in fixed buckets, so that it takes the same space for any number of attempts.
+/// A histogram of latencies. Its buckets are fixed, so it takes the same space for any number of attempts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Latencies(pub [u64; Latencies::BUCKETS]);
 
 impl Latencies {
     pub const BUCKETS: usize = 20;
-    /// The end of each bucket but the last one, in milliseconds. The last one ends with the longest timeout of a
+    /// The end of each bucket except the last one, in milliseconds. The last one ends with the longest timeout of a
     /// destination.
     const ENDS: [u64; Self::BUCKETS - 1] =
         [2, 5, 10, 20, 30, 50, 75, 100, 150, 200, 300, 500, 750, 1_000, 2_000, 3_000, 5_000, 10_000, 20_000];
@@ -38,7 +38,7 @@ impl Latencies {
     /// was no attempt.
     pub fn percentile(&self, percent: u64) -> Option<Duration> {
         let total: u64 = self.0.iter().sum();
-        // The attempt at this place, from 1.
+        // The position of the attempt, from 1.
         let place = (total * percent).div_ceil(100).max(1);
         let mut before = 0;
         for (bucket, count) in self.0.iter().enumerate() {
@@ -54,7 +54,7 @@ impl Latencies {
     }
 }
 
-/// How many deliveries ended and how many attempts were made in some time.
+/// The numbers of ended deliveries and of attempts in a period.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     pub succeeded: u64,
@@ -65,7 +65,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Adds an attempt. Only answers and timeouts say how long the receiver takes.
+    /// Adds an attempt. Only answers and timeouts count for the latency.
     pub fn add_attempt(&mut self, outcome: &AttemptOutcome, took: Duration) {
         self.attempts += 1;
         self.failed_attempts += u64::from(!outcome.is_success());
@@ -96,7 +96,7 @@ impl Counts {
 pub struct Streak {
     pub last_success_at: Option<Timestamp>,
     pub last_failure_at: Option<Timestamp>,
-    /// Attempts that failed one after another until now.
+    /// The number of failed attempts since the last success.
     pub failures_in_a_row: u64,
 }
 
@@ -127,11 +127,11 @@ impl Streak {
 pub enum HealthState {
     Healthy,
     Failing,
-    /// Nothing was tried as long as history goes back.
+    /// No attempt was made within the history.
     Idle,
 }
 
-/// What keeps a lane from making as many requests as its destination allows.
+/// Why a lane makes fewer requests than its destination allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LaneCondition {
     /// The receiver cannot be reached: the breaker allows one probe after this time.
@@ -143,7 +143,7 @@ pub enum LaneCondition {
 }
 
 impl LaneCondition {
-    /// The condition after some time in which nothing was heard.
+    /// The condition after a time without a report.
     #[must_use]
     pub const fn aged(self, by: Duration) -> Self {
         match self {
@@ -153,7 +153,7 @@ impl LaneCondition {
         }
     }
 
-    /// Of two conditions, the one with the higher rank lets less through.
+    /// The severity. A condition with a higher rank allows fewer requests.
     pub const fn rank(&self) -> u8 {
         match self {
             Self::Narrowed { .. } => 0,

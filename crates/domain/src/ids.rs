@@ -1,4 +1,4 @@
-//! Ids. Each is a type of its own, parsed once at the edge and trusted afterwards.
+//! Ids. Each has its own type, and is parsed once at the edge and trusted afterwards.
 //!
 //! Accounts, clients, interfaces, API users, destinations, tokens and keys are *subject-safe*: they are tokens of
 //! broker subjects.
@@ -17,7 +17,7 @@ use crate::text::quoted;
 pub struct IdError {
     /// The expected kind of id, e.g. `account id`.
     pub kind: &'static str,
-    /// What is wrong with the text, in words that can follow the kind.
+    /// The problem, worded to follow the kind.
     pub problem: String,
 }
 
@@ -225,7 +225,7 @@ macro_rules! uuid_id {
     };
 }
 
-uuid_id!(/** One lead event for one destination; computed from the two. */ DeliveryId, "delivery id");
+uuid_id!(/** One lead event for one destination; computed from both. */ DeliveryId, "delivery id");
 uuid_id!(/** One execution of an attempt; the dispatcher makes it. */ AttemptId, "attempt id");
 uuid_id!(/** A bulk retry or a recovery; computed from the call that starts it. */ JobId, "job id");
 uuid_id!(/** One notice; computed from its subject, so that people get it once. */ NoticeId, "notice id");
@@ -234,7 +234,7 @@ uuid_id!(/** One notice; computed from its subject, so that people get it once. 
 const NAMESPACE: Uuid = Uuid::from_u128(0x6c65_6164_6c69_4e65_8000_6465_6c69_7665);
 
 pub(crate) fn computed(kind: &str, parts: &[&str]) -> Uuid {
-    // No part but the last can contain a '/', so the joined name is unambiguous.
+    // Only the last part can contain a '/', so the joined name is unambiguous.
     Uuid::new_v5(&NAMESPACE, format!("{kind}/{}", parts.join("/")).as_bytes())
 }
 
@@ -344,7 +344,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_says_what_is_wrong_with_it() {
+    fn the_error_of_an_id_names_the_problem() {
         let problem = |text: &str| AccountId::parse(text).unwrap_err().to_string();
         assert_eq!(problem(""), "account id is empty");
         assert_eq!(problem("a.b"), "account id contains '.'; letters, digits, '_', '-' are allowed");

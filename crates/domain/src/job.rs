@@ -1,10 +1,10 @@
 //! Jobs: bulk retries of failed deliveries, and recoveries, which bring a destination the events that it missed.
 //!
-//! [`facts`] are stored, [`state`] folds them, [`decide`] says what happens to each delivery or event that a job
-//! reaches, and [`pace`] when the next one may start.
+//! [`facts`] are stored, and [`state`] folds them. [`decide`] decides about each delivery or event that a job reaches,
+//! and [`pace`] when the next one may start.
 //!
-//! Guarantee: the state of a job is in its facts alone. A job runner may die at any time, and another one continues
-//! from the cursor. The work since the last stored cursor may happen again; its ids show that it is a repetition.
+//! Guarantee: the state of a job is only in its facts. A job runner may die at any time, and another one continues from
+//! the cursor. The work since the last stored cursor may be repeated; computed ids make the repetition harmless.
 
 mod decide;
 mod facts;

@@ -1,7 +1,7 @@
 //! A lossless JSON parser: numbers keep their digits, objects their order, and a lone surrogate becomes U+FFFD.
 //!
-//! It is our own code because `serde_json` refuses lone surrogates and `1e999`, and rounds what an `f64` cannot hold.
-//! Its feature `arbitrary_precision` would change every crate of the process, and still refuse the surrogates.
+//! `serde_json` is not used, because it refuses lone surrogates and `1e999`, and rounds numbers that an `f64` cannot
+//! hold. Its feature `arbitrary_precision` would change every crate of the process, and still refuse the surrogates.
 
 use crate::payload::MAX_DEPTH;
 

@@ -5,12 +5,12 @@ use jiff::Timestamp;
 
 use crate::ids::{AccountId, ClientId, DestinationId, EventId, EventType, InterfaceId, LeadId, LeadSequence};
 
-/// The header that counts hops. The request of a delivery says how many deliveries led to it, itself included. Ingest
-/// reads the header and refuses an event after too many hops, because a destination that publishes to Leadline itself
-/// may send a lead in a loop.
+/// The header that counts hops. The request of a delivery has the number of deliveries that led to it, itself included.
+/// Ingest refuses an event after too many hops, because a destination that publishes to Leadline itself may send a lead
+/// in a loop.
 pub const HOPS: &str = "leadline-hops";
 
-/// One event about one lead, as it is stored in LEADS: the only place where its payload is kept.
+/// One event about one lead, as it is stored in LEADS, the only place with its payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeadEvent {
     /// Unique in its account; every request has it as `leadline-event-id`.
@@ -30,14 +30,15 @@ pub struct LeadEvent {
     /// The registry sequence that ingest knew; a router whose registry view is older waits, so that it misses no
     /// destination.
     pub registry_sequence: u64,
-    /// How many deliveries led to this event, one after another; 0 unless the request of a delivery published it.
+    /// The number of deliveries, one after another, that led to this event; 0 unless the request of a delivery
+    /// published it.
     pub hops: u32,
     /// JSON, byte for byte as published.
     pub payload: Bytes,
 }
 
 impl LeadEvent {
-    /// The message id: the broker stores a repeated publish once.
+    /// The message id, by which the broker stores a repeated event once.
     pub fn message_id(&self) -> String {
         Self::message_id_of(&self.account, &self.event_id)
     }
@@ -52,6 +53,6 @@ impl LeadEvent {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownEvent {
     pub lead: LeadId,
-    /// Its place in LEADS, which may no longer hold it. `None` if a process of an older version looked it up.
+    /// Its sequence in LEADS, which may no longer hold it. `None` if a process of an older version looked it up.
     pub sequence: Option<LeadSequence>,
 }

@@ -1,8 +1,7 @@
 //! The domain: leads, destinations, deliveries, and the rules between them.
 //!
-//! This crate is pure. It never awaits, reads no clock and no random numbers, and does no I/O: the services put times
-//! and ids into the values that they pass in. Decisions depend on values alone, so a redelivered message leads to the
-//! same decision.
+//! This crate is pure. It never awaits, reads no clock and no random numbers, and does no I/O: services pass times and
+//! ids as values. Decisions depend only on values, so a redelivered message leads to the same decision.
 //!
 //! * [`ids`] – ids, parsed once at the edge
 //! * [`lead`] – lead events

@@ -32,7 +32,7 @@ pub enum NoticeFact {
     DeactivationNoticeSent(DeactivationNoticeSent),
     /// A notice is due.
     CalledFor(NoticeCalledFor),
-    /// An email about something else was handed to the mail server.
+    /// An email about another subject was handed to the mail server.
     Sent(NoticeSent),
     /// The mail server took the email for one of several recipients.
     Reached(NoticeReached),
@@ -121,9 +121,9 @@ pub struct NoticeCalledFor {
     /// Computed from the subject of the notice.
     pub notice: NoticeId,
     pub account: AccountId,
-    /// When its cause began, by the clock of the broker: no mail about it can be older.
+    /// When its cause began, by the clock of the broker. No mail about it can be older.
     pub since: Timestamp,
-    /// Whether a process that died may have stored the notice before.
+    /// Whether a crashed process may have stored the notice before.
     pub again: bool,
     pub about: About,
 }
@@ -150,7 +150,7 @@ pub enum About {
         destination: DestinationId,
         /// When the first delivery succeeded.
         at: Timestamp,
-        /// When the first of the failures before it happened; `None` if that is not known.
+        /// When the first failure before the recovery happened; `None` if it is not known.
         failing_since: Option<Timestamp>,
         /// Whether a notice about repeated failures was sent.
         was_alerted: bool,
@@ -272,7 +272,7 @@ pub struct ErrorNoticeSent {
 }
 
 impl NoticeFact {
-    /// The message id: the broker stores a repeated append once.
+    /// The message id, by which the broker stores a repeated append once.
     pub fn message_id(&self) -> String {
         match self {
             Self::CalledFor(called) => format!("{}/called", called.notice),
@@ -309,8 +309,8 @@ impl NoticeFact {
     }
 }
 
-/// The notice that a lead event at `sequence` in LEADS calls for: one for each new lead of an interface that has
-/// addresses for them; `None` if it calls for none.
+/// The notice that a lead event at `sequence` in LEADS calls for: one for each new lead of an interface with addresses
+/// for new leads. `None` if the event calls for no notice.
 pub fn called_for_by_lead(
     event: &LeadEvent,
     sequence: u64,
@@ -337,7 +337,7 @@ pub fn failure_in(fact: &DeliveryFact) -> Option<(NoticeId, &DeliveryRef)> {
     }
     let round = match fact {
         DeliveryFact::Attempted(f) if matches!(f.next_step, NextStep::Failed(_)) => f.round,
-        // The other reasons to abandon a delivery are decisions of people, who know them already.
+        // The other reasons to abandon a delivery are decisions of people, who know about them already.
         DeliveryFact::Abandoned(f) if matches!(f.reason, FailureReason::PayloadGone | FailureReason::Crashed) => {
             f.round
         }

@@ -85,7 +85,7 @@ pub enum AttemptOutcome {
     /// No HTTP response came.
     NoResponse {
         kind: ErrorKind,
-        /// The reason in words, for people.
+        /// The reason, in words for people.
         message: String,
     },
 }
@@ -110,7 +110,7 @@ impl AttemptOutcome {
         matches!(self, Self::Response { status: STATUS_LOOP, excerpt, .. } if excerpt.contains(HOPS))
     }
 
-    /// Why no response came; `None` if one came.
+    /// Why no response came; `None` if a response came.
     pub const fn error_kind(&self) -> Option<ErrorKind> {
         match self {
             Self::Response { .. } => None,
@@ -118,7 +118,7 @@ impl AttemptOutcome {
         }
     }
 
-    /// The delay in `Retry-After`, whatever the status.
+    /// The delay in `Retry-After`, for any status.
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Response { retry_after, .. } => *retry_after,

@@ -10,16 +10,16 @@ const ROOT: &str = "payload";
 /// The maximum number of parts of a path.
 pub(crate) const MAX_PARTS: usize = 32;
 
-/// Why a text is no path.
+/// Why a text is not a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PathError {
     problem: String,
-    /// Whether the text does not even begin like a path.
+    /// Whether the text does not begin like a path, and may be another name.
     elsewhere: bool,
 }
 
 impl PathError {
-    /// The problem. If the text may be meant for something else, what else there is follows.
+    /// The problem. `others` is appended if the text may be another name.
     pub(crate) fn within(self, others: &str) -> String {
         if self.elsewhere { self.problem + others } else { self.problem }
     }

@@ -1,6 +1,6 @@
-//! What every payload must be, so that each destination can get it.
+//! The rule that every payload must obey, so that each destination can get it.
 
-/// The maximum depth of nested lists and objects in a payload; each level costs a reader one stack frame.
+/// The maximum depth of nested lists and objects in a payload. Each level costs a reader one stack frame.
 pub const MAX_DEPTH: usize = 512;
 
 /// Whether a JSON text is nested at most [`MAX_DEPTH`] levels deep.
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_depth_of_a_payload_is_counted_outside_of_texts() {
+    fn brackets_in_texts_do_not_count_as_depth() {
         let nested = |levels: usize| format!("{}1{}", "[{\"a\":".repeat(levels / 2), "}]".repeat(levels / 2));
         assert!(is_shallow(nested(MAX_DEPTH).as_bytes()));
         assert!(!is_shallow(nested(MAX_DEPTH + 2).as_bytes()));

@@ -32,11 +32,11 @@ pub struct RetryPolicy {
 pub enum Deactivate {
     /// Never.
     Never,
-    /// If no delivery succeeded there since this one first failed. If others succeed, the receiver works and rejects
-    /// this lead only.
+    /// If no delivery succeeded at the destination since this one first failed. If others succeed, the receiver works
+    /// and rejects only this lead.
     #[default]
     IfNothingSucceeded,
-    /// Always, whatever else succeeded.
+    /// Always, even if other deliveries succeeded.
     OnExhaustion,
 }
 
@@ -67,7 +67,7 @@ impl Deactivate {
 pub struct QuickRetries {
     /// The number of quick retries in a round; 0 to [`RetryPolicy::MAX_QUICK`].
     pub count: u32,
-    /// The delay before each.
+    /// The delay before each quick retry.
     pub pause: Duration,
     /// The statuses that count as transient.
     pub statuses: Vec<u16>,
@@ -78,8 +78,8 @@ pub struct QuickRetries {
 impl QuickRetries {
     fn covers(&self, outcome: &AttemptOutcome) -> bool {
         match outcome.error_kind() {
-            // These kinds are newer than stored policies. Like a refused connection, they say that no request reached
-            // the receiver.
+            // Stored policies may be older than these kinds. Like a refused connection, they mean that no request
+            // reached the receiver.
             Some(kind @ (ErrorKind::Proxy | ErrorKind::OAuth)) => {
                 self.kinds.contains(&kind) || self.kinds.contains(&ErrorKind::Connect)
             }
@@ -89,7 +89,7 @@ impl QuickRetries {
     }
 }
 
-/// What is wrong with a policy.
+/// An invalid field of a policy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("retry_policy.{field}: {problem}")]
 pub struct PolicyError {
@@ -105,7 +105,7 @@ pub struct Progress {
     pub quick_used: u32,
     /// The steps of the schedule used.
     pub step: u32,
-    /// The waits that the receiver asked for and that used neither.
+    /// The waits that the receiver asked for and that used neither a quick retry nor a step.
     pub waits: u32,
 }
 
@@ -122,8 +122,8 @@ impl RetryPolicy {
     pub const MAX_QUICK: u32 = 10;
     /// The maximum pause between quick retries.
     pub const MAX_PAUSE: Duration = minutes(1);
-    /// The maximum number of waits in a round that use neither a quick retry nor a step because the receiver asked for
-    /// them: a month of a daily quota.
+    /// The maximum number of waits in a round that use neither a quick retry nor a step, because the receiver asked for
+    /// them. It covers a month of a daily quota.
     pub const MAX_FREE_WAITS: u32 = 30;
     /// The maximum jitter, in percent of a delay.
     pub const MAX_JITTER: u8 = 50;
@@ -145,7 +145,7 @@ impl RetryPolicy {
         }
     }
 
-    /// Seven attempts over about a day: for receivers that are away for hours.
+    /// Seven attempts over about a day, for receivers that are away for hours.
     pub fn patient() -> Self {
         let hours = |n: u64| minutes(n * 60);
         Self {
@@ -157,7 +157,7 @@ impl RetryPolicy {
         }
     }
 
-    /// No automatic retry: a person decides.
+    /// No automatic retry; a person decides.
     pub fn manual() -> Self {
         Self {
             quick: QuickRetries { count: 0, pause: Duration::ZERO, statuses: vec![], kinds: vec![] },
@@ -195,7 +195,7 @@ impl RetryPolicy {
         Ok(())
     }
 
-    /// The verdict on a *failed* attempt that ended at `now`, and the progress that the next attempt has.
+    /// The next step after a *failed* attempt that ended at `now`, and the progress of the policy.
     ///
     /// `attempt` is the attempt's number in its delivery (from 1); `requested_at` is when this round began. If the
     /// receiver asks for a longer wait than the policy plans, the wait uses no step of the policy, for up to
@@ -283,7 +283,7 @@ mod tests {
         Timestamp::from_second(seconds).unwrap()
     }
 
-    /// The delays, in whole seconds, until the policy gives up.
+    /// The delays, in whole seconds, until the policy has no further attempt.
     fn delays(policy: &RetryPolicy, outcome: &AttemptOutcome) -> Vec<i64> {
         let (mut progress, mut now, mut waited) = (Progress::default(), t(0), vec![]);
         for attempt in 1..100 {
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn manual_never_retries_and_age_ends_a_delivery() {
+    fn manual_never_retries_and_max_age_ends_a_delivery() {
         assert!(delays(&RetryPolicy::manual(), &status(500)).is_empty());
         let aged = RetryPolicy { max_age: Some(Duration::from_secs(400)), ..RetryPolicy::standard() };
         assert_eq!(delays(&RetryPolicy { jitter_percent: 0, ..aged }, &status(500)), [300]);
@@ -345,12 +345,12 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_that_was_asked_for_uses_no_step() {
+    fn a_requested_wait_uses_no_step() {
         let policy = RetryPolicy { jitter_percent: 0, ..RetryPolicy::standard() };
         let day = 86_400;
         let waits = delays(&policy, &asks(day as u64));
         assert_eq!(waits.len(), RetryPolicy::MAX_FREE_WAITS as usize + 7);
-        assert!(waits.iter().all(|wait| *wait == day), "also those that use a step are as long as was asked");
+        assert!(waits.iter().all(|wait| *wait == day), "waits that use a step also last a day");
         let used = Progress { quick_used: 3, step: 2, waits: 0 };
         let (next_step, next) =
             policy.after_failure(DeliveryId::from_uuid(Uuid::nil()), 6, used, t(0), &asks(day as u64), t(0));
@@ -358,17 +358,17 @@ mod tests {
     }
 
     #[test]
-    fn a_wish_does_not_outlive_the_policy() {
+    fn a_requested_wait_does_not_extend_the_policy() {
         assert!(delays(&RetryPolicy::manual(), &asks(60)).is_empty());
         let aged = RetryPolicy { max_age: Some(Duration::from_secs(100)), ..RetryPolicy::standard() };
         assert_eq!(delays(&aged, &asks(60)), [60]);
-        // Another status does not say that the receiver will take it later: each wait is a step.
+        // Another status does not promise that the receiver accepts the lead later, so each wait is a step.
         let other = AttemptOutcome::Response { status: 500, excerpt: String::new(), retry_after: Some(minutes(60)) };
         assert_eq!(delays(&RetryPolicy::standard(), &other), [3600; 4]);
     }
 
     #[test]
-    fn presets_are_valid_and_bounds_are_named() {
+    fn presets_are_valid_and_errors_name_the_field() {
         for preset in [RetryPolicy::standard(), RetryPolicy::patient(), RetryPolicy::manual()] {
             preset.validate().unwrap();
         }

@@ -1,6 +1,6 @@
 //! Problems: failures with one cause at one destination.
 //!
-//! A problem is folded from facts one by one, so that its rows are the same however the facts are divided into batches.
+//! A problem is folded from facts one by one, so that its rows do not depend on the batches of facts.
 
 use std::fmt;
 
@@ -16,16 +16,16 @@ use crate::{
 /// Why deliveries fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Cause {
-    /// The receiver answers with this status.
+    /// The receiver answered with this status.
     Status(u16),
-    /// No response comes.
+    /// No response came.
     Error(ErrorKind),
     /// Leadline cannot send the delivery.
     Reason(FailureReason),
 }
 
 impl Cause {
-    /// The cause of a delivery; `None` if it does not fail, or if a person decided that it fails.
+    /// The cause of a delivery's failure; `None` if its latest attempt did not fail, or if a person ended it.
     pub fn of(delivery: &Delivery) -> Option<Self> {
         if delivery.status == DeliveryStatus::Succeeded || delivery.reference.event_type.is_test() {
             return None;
@@ -56,7 +56,7 @@ impl Cause {
             Self::Status(status) => suggested_action(status, None),
             Self::Error(kind) => suggested_action(crate::outcome::NO_RESPONSE_STATUS, Some(kind)),
             Self::Reason(FailureReason::PayloadGone) => {
-                "The payload is no longer stored, so the delivery cannot be sent again. Publish the lead anew, or keep events longer (--keep-events)."
+                "The payload is no longer stored, so the delivery cannot be sent again. Publish the lead again, or keep events longer (--keep-events)."
             }
             Self::Reason(_) => {
                 "Leadline crashed repeatedly while it worked on the delivery. Look into its log around this time, and retry the delivery after an update."
@@ -75,19 +75,20 @@ impl fmt::Display for Cause {
     }
 }
 
-/// What a fact about a delivery changes for problems.
+/// The change of problems by a fact about a delivery.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Step {
-    /// The delivery no longer fails with this cause.
+    /// The cause with which the delivery no longer fails.
     pub left: Option<Cause>,
-    /// The delivery fails with this cause from now on.
+    /// The cause with which the delivery fails from now on.
     pub entered: Option<Cause>,
-    /// The delivery failed with this cause once more.
+    /// The cause with which the delivery failed once more.
     pub repeated: Option<Cause>,
 }
 
 impl Step {
-    /// The step between the causes of a delivery before and after a fact. `attempted` says whether the fact is an attempt.
+    /// The step between the causes of a delivery before and after a fact. `attempted` says whether the fact is an
+    /// attempt.
     pub fn between(before: Option<Cause>, after: Option<Cause>, attempted: bool) -> Self {
         if before == after {
             return Self { repeated: after.filter(|_| attempted), ..Self::default() };
@@ -101,18 +102,18 @@ impl Step {
 pub struct Problem {
     /// The deliveries that fail with the cause now.
     pub deliveries: u64,
-    /// When the first one failed since the problem was closed last.
+    /// When the first delivery failed since the problem was last closed.
     pub first_at: Timestamp,
-    /// When an attempt failed last.
+    /// When an attempt last failed.
     pub last_at: Timestamp,
-    /// `None` if it is not closed.
+    /// `None` if the problem is not closed.
     pub closed_at: Option<Timestamp>,
-    /// The delivery that failed last; `None` if there was none yet.
+    /// The delivery that last failed; `None` if no delivery has failed yet.
     pub example: Option<DeliveryId>,
 }
 
 impl Problem {
-    /// A delivery fails with the cause from now on.
+    /// Adds a delivery that fails with the cause from now on.
     pub fn enter(&mut self, delivery: DeliveryId, at: Timestamp) {
         if self.deliveries == 0 {
             *self = Self { first_at: at, last_at: at, ..Self::default() };
@@ -121,14 +122,14 @@ impl Problem {
         self.repeat(delivery, at);
     }
 
-    /// A delivery failed with the cause once more.
+    /// Notes that a delivery failed with the cause once more.
     pub fn repeat(&mut self, delivery: DeliveryId, at: Timestamp) {
         self.first_at = self.first_at.min(at);
         self.last_at = self.last_at.max(at);
         self.example = Some(delivery);
     }
 
-    /// A delivery does not fail with the cause any more. The last one closes the problem.
+    /// Removes a delivery that does not fail with the cause any more. Removing the last one closes the problem.
     pub fn leave(&mut self, at: Timestamp) {
         self.deliveries = self.deliveries.saturating_sub(1);
         if self.deliveries == 0 {
@@ -136,8 +137,8 @@ impl Problem {
         }
     }
 
-    /// What people see, given when a delivery last succeeded at the destination, and when somebody acknowledged a problem
-    /// with this cause there.
+    /// The state that people see, given when a delivery last succeeded at the destination, and when a person
+    /// acknowledged a problem with this cause there.
     pub fn state(&self, last_success_at: Option<Timestamp>, acknowledged_at: Option<Timestamp>) -> ProblemState {
         if self.deliveries == 0 {
             ProblemState::Closed
@@ -150,7 +151,7 @@ impl Problem {
         }
     }
 
-    /// Whether an acknowledgement is about this problem, and not about an earlier one that was closed.
+    /// Whether an acknowledgement belongs to this problem, and not to an earlier one that was closed.
     pub fn is_acknowledged(&self, at: Option<Timestamp>) -> bool {
         at.is_some_and(|at| at >= self.first_at)
     }
@@ -161,7 +162,7 @@ impl Problem {
 pub enum ProblemState {
     Open,
     Acknowledged,
-    /// Deliveries succeed at the destination again, and some of the problem have not.
+    /// Deliveries succeed at the destination again, but some deliveries of the problem have not.
     Recovering,
     /// No delivery fails with the cause any more.
     Closed,

@@ -1,15 +1,15 @@
 //! The registry: accounts, clients, interfaces, API users, destinations, tokens and API keys.
 //!
-//! [`entities`] and [`request`] define what a fact carries, and [`facts`] what is stored. [`state`] folds the facts.
-//! [`decide`] is the only way to a new fact; a [`refusal`] says why there is none. [`checks`] looks at fields, and
-//! [`limits`] bounds what an account may have.
+//! [`entities`] and [`request`] define the content of facts, and [`facts`] the facts themselves. [`state`] folds the
+//! facts. [`decide`] is the only way to a new fact; a [`refusal`] explains why a command leads to no fact. [`checks`]
+//! checks fields, and [`limits`] bounds the entities of an account.
 
 mod decide;
 mod facts;
 mod limits;
 mod refusal;
 
-/// Accounts with what belongs to them, destinations, tokens and API keys.
+/// Accounts and their entities, destinations, tokens and API keys.
 mod entities {
     pub(super) mod account;
     pub(super) mod address;
@@ -22,7 +22,7 @@ mod entities {
     pub(super) mod secret;
 }
 
-/// What a destination's requests look like, and how its connections are made.
+/// The shape of a destination's requests, and the settings of its connections.
 mod request {
     pub(super) mod compatibility;
     pub(super) mod content;
@@ -32,14 +32,14 @@ mod request {
     pub(super) mod transport;
 }
 
-/// Whether fields are valid, each by itself and those of a request together.
+/// The checks of fields, of each one by itself and of a request's fields together.
 mod checks {
     pub(super) mod fields;
     pub(super) mod requests;
     pub(super) mod urls;
 }
 
-/// The registry as a fold of its facts, and what is asked of it.
+/// The registry as a fold of its facts, and its queries.
 mod state {
     pub(super) mod account_entry;
     pub(super) mod by_scope;

@@ -1,7 +1,7 @@
 //! Routing: which destinations want a lead event, and why.
 //!
-//! One function asks the [`rules`] of a destination. The router takes the answers as a decision, and [`explain`] shows
-//! them, so the two cannot disagree.
+//! One function evaluates the [`rules`] of a destination. The router decides by the answers, and [`explain`] shows
+//! them, so both always agree.
 
 mod explanation;
 mod overlap;
@@ -23,12 +23,12 @@ use crate::{
 /// The destinations that get a delivery of this event, in the order of their ids.
 ///
 /// A destination wants an event if its scope covers the event's origin, one of its patterns matches the type, and its
-/// condition holds for the payload. Among those that want it, the highest level wins: a destination of the account
-/// overrides those of its clients, and these override those of its interfaces, until it is removed. A destination whose
-/// condition does not hold does not want the event, so it overrides nothing. With the routing `all`, every destination
-/// that wants the event gets it. A disabled destination still wants its events; they are held for it.
+/// condition holds for the payload. Among the destinations that want the event, the highest level wins: a destination
+/// of the account overrides those of its clients, and these override those of its interfaces, until it is removed. A
+/// destination whose condition does not hold does not want the event, so it overrides nothing. With the routing `all`,
+/// every destination that wants the event gets it. A disabled destination still wants its events; they are held for it.
 ///
-/// An event that names its destination goes to it alone, whatever its patterns and condition are.
+/// An event that names its destination goes only there, and patterns and condition are ignored.
 ///
 /// The payload is parsed only if a destination that might want the event has a condition.
 pub fn destinations_for(registry: &Registry, event: &LeadEvent) -> Vec<Arc<Destination>> {
@@ -40,7 +40,7 @@ pub fn deliveries_at_most(registry: &Registry, event: &LeadEvent) -> usize {
     routed(registry, &Asked::as_if_conditions_held(event)).len()
 }
 
-/// The destinations whose own rules all allow the event, without those that another one overrides.
+/// The destinations whose own rules all allow the event, and that no other destination overrides.
 fn routed(registry: &Registry, asked: &Asked<'_>) -> Vec<Arc<Destination>> {
     let Some(account) = registry.account(&asked.event.account) else { return vec![] };
     let wanting = wanting(registry, asked);
@@ -80,8 +80,8 @@ pub fn owed(then: &Registry, now: &Registry, event: &LeadEvent) -> Vec<Destinati
 }
 
 /// Whether the sequencer requests the deliveries of this event, because its account has an ordered destination. Every
-/// process that knows the configuration that the event needs gets the same answer, so that either the router or the
-/// sequencer routes an event, never both.
+/// process that knows the event's configuration gets the same answer, so that either the router or the sequencer routes
+/// an event, never both.
 pub fn is_routed_in_order(registry: &Registry, event: &LeadEvent) -> bool {
     registry.kept_order_in(&event.account, event.registry_sequence)
 }

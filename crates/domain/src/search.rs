@@ -1,9 +1,10 @@
 //! The values inside payloads by which leads are found.
 //!
-//! An interface names searchable fields: a name, a path into the payload, and a kind, which says what of a value does not
-//! matter. Only normal forms are compared, and the read model keeps a keyed hash of each, never the value.
+//! An interface names searchable fields, each with a name, a path into the payload, and a kind, which decides the
+//! normal form of values. Only normal forms are compared, and the read model keeps a keyed hash of each, never the
+//! value.
 //!
-//! Publishers choose payloads, so the work on each is bounded: the values of a field, the entries of lists that a path
+//! Payloads are untrusted, so the work on each is bounded: the values of a field, the entries of lists that a path
 //! visits, and the size of a value.
 
 mod normal;
@@ -20,9 +21,9 @@ use crate::{
 
 /// The maximum number of searchable fields of an interface, and of values that a search names.
 pub const MAX_FIELDS: usize = 8;
-/// The maximum number of different values of a field that an event adds: a person has a few addresses.
+/// The maximum number of different values of a field that an event adds. A person has only a few addresses.
 pub const MAX_VALUES: usize = 16;
-/// The maximum number of values and entries of lists that are looked at for a field of an event.
+/// The maximum number of values and entries of lists that are visited for a field of an event.
 const MAX_VISITED: usize = 1_000;
 /// The maximum length of a name, in bytes.
 const MAX_NAME: usize = 32;
@@ -35,7 +36,7 @@ pub struct FieldName(String);
 
 impl FieldName {
     /// # Errors
-    /// If the text is no name; the error is the problem.
+    /// If the text is not a name. The error is the problem.
     pub fn parse(text: &str) -> Result<Self, String> {
         let plain = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
         if plain && text.len() <= MAX_NAME && text.starts_with(|first: char| first.is_ascii_lowercase()) {
@@ -56,7 +57,7 @@ impl fmt::Display for FieldName {
     }
 }
 
-/// Where a searchable value stands in payloads.
+/// The path of a searchable value in payloads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldPath {
     text: String,
@@ -65,7 +66,7 @@ pub struct FieldPath {
 
 impl FieldPath {
     /// # Errors
-    /// If the text is no path; the error is the problem.
+    /// If the text is not a path. The error is the problem.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.len() > MAX_PATH {
             return Err(format!("has {} bytes, and {MAX_PATH} is the limit", text.len()));
@@ -81,7 +82,7 @@ impl FieldPath {
         &self.text
     }
 
-    /// Why the path may never find anything, although it is one.
+    /// Why a valid path may never find a value.
     fn doubt(&self) -> Option<String> {
         let odd = |part: &&String| part.contains(['[', ']', '*', '$']) || part.trim() != part.as_str();
         let part = self.parts.iter().find(odd)?;
@@ -102,7 +103,7 @@ pub struct SearchField {
     pub kind: Kind,
 }
 
-/// What a person may not have meant with these fields.
+/// Warnings about fields that are probably not meant as written.
 pub fn warnings(fields: &[SearchField]) -> Vec<String> {
     let mut warnings: Vec<_> = fields.iter().filter_map(|field| field.path.doubt()).collect();
     for (index, field) in fields.iter().enumerate() {
@@ -113,7 +114,7 @@ pub fn warnings(fields: &[SearchField]) -> Vec<String> {
             } else if one != two && (one.starts_with(two) || two.starts_with(one)) {
                 let (outer, inner) = if one.len() < two.len() { (other, field) } else { (field, other) };
                 warnings.push(format!(
-                    "{} finds nothing in payloads in which {} finds something: {} is an object there, and no value",
+                    "{} finds nothing in payloads in which {} finds something: {} is an object there, not a value",
                     outer.name,
                     inner.name,
                     outer.path.as_str()
@@ -124,7 +125,7 @@ pub fn warnings(fields: &[SearchField]) -> Vec<String> {
     warnings
 }
 
-/// The normal forms of the values that a payload has for these fields, each once. Empty if it is not JSON.
+/// The normal forms of the values that a payload has for these fields, each once. Empty if the payload is not JSON.
 pub fn values<'a>(fields: &'a [SearchField], payload: &[u8]) -> BTreeSet<(&'a FieldName, String)> {
     let mut found = BTreeSet::new();
     if fields.is_empty() {
@@ -170,7 +171,7 @@ impl Search {
     }
 }
 
-/// A value that leads have to have: one of these normal forms.
+/// A required value of leads: one of these normal forms.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
     pub field: FieldName,
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_finds_texts_and_numbers_and_every_entry_of_lists() {
+    fn a_path_finds_texts_numbers_and_entries_of_lists() {
         let table: [(&str, &str, &[&str]); 12] = [
             ("payload.a", r#"{"a": " X "}"#, &["x"]),
             ("payload.a", r#"{"a": 1, "a": 2}"#, &["2"]),
@@ -244,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_that_may_find_nothing_are_warned_about() {
+    fn doubtful_searchable_fields_cause_warnings() {
         let warned = |fields: &[SearchField]| warnings(fields).join("\n");
         let (email, phone) = (field("email", "payload.email", Kind::Email), field("phone", "payload.tel", Kind::Phone));
         assert_eq!(warned(&[email.clone(), phone]), "");

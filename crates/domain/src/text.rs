@@ -1,14 +1,14 @@
-//! Untrusted texts inside messages: a message stays short, whatever it quotes.
+//! Untrusted texts inside messages. A message stays short, even if it quotes a long value.
 
 use std::fmt;
 
 /// The maximum number of characters of a rejected value in a message: enough to recognise it.
 const MAX_QUOTED: usize = 80;
-/// The maximum size of a message, in bytes. Clients refuse long trailers: grpc-java more than 8 KiB of them, C-core 16
-/// KiB, and a byte can take three there.
+/// The maximum size of a message, in bytes. Clients refuse long trailers: grpc-java above 8 KiB, C-core above 16 KiB. A
+/// byte can take three bytes there.
 pub const MAX_MESSAGE: usize = 900;
 
-/// A rejected value as messages quote it: a long value is cut, and its length is added.
+/// A rejected value in a message. A long value is cut, and its length is added.
 #[derive(Debug, Clone, Copy)]
 pub struct Quoted<'a>(&'a str);
 
@@ -26,7 +26,7 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
-/// A message of at most [`MAX_MESSAGE`] bytes: a longer one loses its middle, because the end often says what to do.
+/// A message of at most [`MAX_MESSAGE`] bytes. A longer one loses its middle, because its end often says what to do.
 pub fn bounded(message: String) -> String {
     bounded_to(MAX_MESSAGE, message)
 }

@@ -1,4 +1,4 @@
-//! People whom an identity provider vouches for, and what their groups permit.
+//! People who log in at an identity provider, and what their groups permit.
 
 use std::{str::FromStr, sync::Arc};
 
@@ -13,17 +13,17 @@ use crate::{
 
 /// The namespace of the ids of people.
 const NAMESPACE: Uuid = Uuid::from_u128(0x7d0a_5f0c_5f0e_4d0b_9a41_1c4f_2c6e_9b37);
-/// The maximum length of the name of a group, in bytes: the cookie of a session holds some.
+/// The maximum length of a group's name, in bytes. It is short, because the cookie of a session holds such names.
 const MAX_GROUP: usize = 100;
 
-/// A person whom the identity provider of the installation vouches for.
+/// A person who is known by the identity provider of the installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person {
     /// The identity provider.
     pub issuer: String,
-    /// Their id at the provider, which it never gives to anybody else.
+    /// Their id at the provider, which it never gives to another person.
     pub subject: String,
-    /// Their mail address or name; empty if the provider tells neither.
+    /// Their mail address or name; empty if the provider gives neither.
     pub name: String,
     /// Those of their groups that decide what they may do.
     pub groups: Vec<String>,
@@ -33,13 +33,13 @@ impl Person {
     /// The maximum number of groups that are remembered.
     pub const MAX_GROUPS: usize = 10;
 
-    /// What stands in for the id of an API key, and is that of no key.
+    /// The id of the person's substitute for an API key. No API key has this id.
     fn id(&self) -> Option<KeyId> {
         let named = format!("{}\n{}", self.issuer, self.subject);
         KeyId::parse(&format!("person-{}", Uuid::new_v5(&NAMESPACE, named.as_bytes()).simple())).ok()
     }
 
-    /// The caller that this person is, until the end of their session.
+    /// The person as a caller, until the end of their session.
     pub fn principal(self: &Arc<Self>, rights: &Rights, until: Timestamp) -> Option<Principal> {
         let key = ApiKey {
             id: self.id()?,
@@ -58,7 +58,7 @@ impl Person {
     }
 }
 
-/// Who has a session, or makes a link.
+/// The holder of a session, or the creator of a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Holder {
     /// The caller with this API key.
@@ -69,9 +69,9 @@ pub enum Holder {
 /// What the groups of a person permit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rights {
-    /// `None` if they are platform-wide.
+    /// `None` if the rights are platform-wide.
     pub account: Option<AccountId>,
-    /// `None` if they are for every client.
+    /// `None` if the rights are for every client.
     pub client: Option<ClientId>,
     pub scopes: Scopes,
 }
@@ -83,7 +83,7 @@ pub struct GroupRule {
     pub rights: Rights,
 }
 
-/// A rule for a group cannot be read.
+/// The text is not a rule for a group.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is not GROUP=SCOPE+SCOPE, GROUP=SCOPE@ACCOUNT or GROUP=SCOPE@ACCOUNT/CLIENT, with the scopes publish, read, operate, \
@@ -113,8 +113,9 @@ impl FromStr for GroupRule {
     }
 }
 
-/// What these groups permit, and which of them do. The first rule that names one of them decides the account and the
-/// client; further rules for the same account and client add their scopes. `None` if no rule names any of them.
+/// The rights of these groups, and the groups that give them. The first rule that names one of the groups decides the
+/// account and the client; further rules for the same account and client add their scopes. `None` if no rule names any
+/// of the groups.
 pub fn rights_of(rules: &[GroupRule], groups: &[String]) -> Option<(Rights, Vec<String>)> {
     let mut named = rules.iter().filter(|rule| groups.contains(&rule.group));
     let first = named.next()?;

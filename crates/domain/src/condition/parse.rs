@@ -76,7 +76,7 @@ impl Reader {
             }
             _ => {
                 let path = path::parts(name)
-                    .or_else(|problem| wrong(&place, problem.within(", and there are and, or and not")))?;
+                    .or_else(|problem| wrong(&place, problem.within("; other names are and, or and not")))?;
                 self.terms_of(&path, value, &place, depth)
             }
         }
@@ -100,7 +100,7 @@ impl Reader {
         }
     }
 
-    /// What a field must be: a value, or operators that must all hold.
+    /// The terms of a field: a value, or operators that must all hold.
     fn terms_of(&mut self, path: &[String], value: &Json, place: &str, depth: usize) -> Read<Node> {
         let Json::Object(operators) = value else {
             if matches!(value, Json::Array(_)) {
@@ -112,7 +112,7 @@ impl Reader {
             return wrong(place, format!("is nested more than {} levels deep", Condition::MAX_DEPTH));
         }
         if operators.is_empty() {
-            return wrong(place, format!("names no operator; there are {OPERATORS}"));
+            return wrong(place, format!("names no operator; the operators are {OPERATORS}"));
         }
         let term = |(name, operand): &(String, Json)| {
             let place = joined(place, name);
@@ -169,7 +169,7 @@ fn operator(name: &str, operand: &Json) -> Result<Operator, String> {
             Json::Text(text) => Operator::StartsWith(text.clone()),
             other => return Err(format!("takes a text, not {}", other.kind())),
         },
-        _ => return Err(format!("is no operator; there are {OPERATORS}")),
+        _ => return Err(format!("is no operator; the operators are {OPERATORS}")),
     })
 }
 

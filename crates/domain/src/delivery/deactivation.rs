@@ -1,8 +1,8 @@
 //! Whether an attempt deactivates its destination.
 //!
-//! A delivery that used up its attempts does so unless its policy says otherwise or another delivery succeeded
-//! meanwhile: then the receiver works, and rejects this one lead. The domain does not know what succeeded. The
-//! dispatcher looks it up if [`spared_by_success_since`] says that the decision depends on it, and adds it to the
+//! A delivery that used up its attempts deactivates its destination, unless its policy forbids that or another delivery
+//! succeeded meanwhile: then the receiver works, and rejects only this lead. The domain does not know the successes. If
+//! the decision depends on one ([`spared_by_success_since`]), the dispatcher looks it up and adds it to the
 //! [`Execution`].
 
 use jiff::Timestamp;
@@ -57,8 +57,8 @@ pub(super) fn deactivation(
     })
 }
 
-/// The cause of a deactivation if no delivery succeeded at the destination. Only an exhausted schedule counts: another
-/// reason to fail says nothing about the receiver. A test delivery has one attempt, and its failure is a result.
+/// The cause of a deactivation if no delivery succeeded at the destination. Only an exhausted schedule counts, because
+/// other reasons to fail do not concern the receiver. A test delivery has one attempt, and its failure is a result.
 fn cause(work: &Work, policy: &RetryPolicy, execution: &Execution, next_step: NextStep) -> Option<DeactivationCause> {
     if work.reference.event_type.is_test() || execution.destination_off {
         return None;
@@ -70,8 +70,8 @@ fn cause(work: &Work, policy: &RetryPolicy, execution: &Execution, next_step: Ne
     (exhausted && policy.deactivate != Deactivate::Never).then_some(DeactivationCause::Exhausted)
 }
 
-/// When the delivery first failed. The work knows that time for its own round. In a later round, and in work that
-/// replaces lost work, the time of the request takes its place: it is the latest known time before the first failure.
+/// When the delivery first failed. The work knows that time for its own round. A later round, and work that replaces
+/// lost work, use the time of the request, which is the latest known time before the first failure.
 fn first_failure(work: &Work, ended_at: Timestamp) -> Timestamp {
     match work.first_failed_at {
         Some(at) if work.round == 0 => at,

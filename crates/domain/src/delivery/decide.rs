@@ -1,4 +1,4 @@
-//! What may happen next in the life of a delivery. Effects are values: the dispatcher performs them in the order given.
+//! The decisions about deliveries. Effects are values, which the dispatcher performs in the given order.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,22 +23,22 @@ use crate::{
     registry::Deactivation,
 };
 
-/// What the dispatcher must do, in the order given; each effect is safe to repeat.
+/// An action of the dispatcher. Effects are performed in the given order, and each is safe to repeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// Set a timer that brings this work back at this time.
+    /// Set a timer that redelivers this work at this time.
     SetTimer {
         work: Work,
-        /// When it is due.
+        /// When the timer fires.
         at: Timestamp,
     },
     /// Remove the timer of the delivery, if there is one.
     CancelTimer { destination: DestinationId, delivery: DeliveryId, round: u32 },
     /// Deactivate the destination, unless it is off already.
     Deactivate { account: AccountId, destination: DestinationId, why: Deactivation },
-    /// Append this fact.
+    /// Store a fact on DELIVERIES.
     Append(DeliveryFact),
-    /// This delivery has ended: the next one of its ordered queue need not wait for it any longer.
+    /// Release the next delivery of the ordered queue, because this one has ended.
     PassTurn {
         /// The delivery that has ended.
         ended: Arc<DeliveryRef>,
@@ -52,18 +52,17 @@ pub enum Effect {
 pub struct Execution {
     pub attempt_id: AttemptId,
     pub started_at: Timestamp,
-    /// How long it took.
     pub duration: Duration,
     pub request: RequestLine,
     pub outcome: AttemptOutcome,
-    /// What was sent and what came back; `None` if no request was made.
+    /// What was sent and received; `None` if no request was made.
     pub exchange: Option<Box<Exchange>>,
-    /// Whether the destination was switched off meanwhile: then this attempt cannot deactivate it.
+    /// Whether the destination was switched off meanwhile, so that this attempt cannot deactivate it.
     pub destination_off: bool,
     /// Whether a delivery succeeded at the destination since this one first failed. The dispatcher looks it up only if
     /// [`spared_by_success_since`](super::spared_by_success_since) requires it.
     pub others_succeeded: bool,
-    /// Its span; `None` if it belongs to no trace.
+    /// Its span; `None` if the attempt belongs to no trace.
     pub trace: Option<SpanRef>,
 }
 
@@ -118,7 +117,7 @@ pub fn release(requested: &DeliveryFact, turn: u64, at: Timestamp) -> Option<Del
 }
 
 /// The effects of an attempt: first the timer, then the fact, so that a crash between the two repeats an attempt
-/// instead of losing one. A test delivery has one attempt: its failure is a result, and deactivates nothing.
+/// instead of losing one. A test delivery has one attempt. Its failure is a result, and deactivates nothing.
 pub fn after_attempt(work: &Work, policy: &RetryPolicy, execution: Execution) -> Vec<Effect> {
     let reference = &work.reference;
     let ended_at = execution.ended_at();
@@ -171,7 +170,7 @@ pub fn after_attempt(work: &Work, policy: &RetryPolicy, execution: Execution) ->
     effects
 }
 
-/// What follows an execution for its delivery, and how far the retry policy has come with it.
+/// The next step of the delivery after an execution, and the progress of the retry policy.
 pub(super) fn next_step(work: &Work, policy: &RetryPolicy, execution: &Execution) -> (NextStep, Progress) {
     if execution.outcome.is_success() {
         return (NextStep::Succeeded, work.progress);
@@ -187,7 +186,7 @@ pub(super) fn next_step(work: &Work, policy: &RetryPolicy, execution: &Execution
     policy.after_failure(delivery, work.attempt, work.progress, requested_at, &execution.outcome, execution.ended_at())
 }
 
-/// The effect of the end of this work on the deliveries behind it; `None` if no delivery can wait for it.
+/// The effect that releases the next delivery of the ordered queue; `None` if no delivery can wait for this one.
 pub fn pass_turn(work: &Work) -> Option<Effect> {
     work.in_turn.then(|| Effect::PassTurn { ended: Arc::clone(&work.reference), again: work.redelivered })
 }
@@ -220,7 +219,7 @@ pub fn abandon(work: &Work, reason: FailureReason, at: Timestamp) -> Vec<Effect>
     [Effect::Append(fact)].into_iter().chain(pass_turn(work)).collect()
 }
 
-/// What a retry depends on besides the delivery itself.
+/// The surroundings of a delivery that a retry depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Subject {
     /// The interface that the lead came from was deleted.
@@ -231,7 +230,7 @@ pub struct Subject {
     pub lead_anonymised: bool,
     /// LEADS no longer holds the payload.
     pub payload_gone: bool,
-    /// Whether the destination accepts deliveries. If not, a retry is not refused; it waits.
+    /// Whether the destination accepts deliveries. If not, a retry is accepted and waits.
     pub switch: Switch,
 }
 
@@ -239,7 +238,7 @@ impl Subject {
     /// Whether the delivery can be sent at all.
     ///
     /// # Errors
-    /// Why it cannot.
+    /// The reason why it cannot be sent.
     pub const fn check(self) -> Result<(), RetryRefusal> {
         match self {
             Self { lead_anonymised: true, .. } => Err(RetryRefusal::LeadAnonymised),
@@ -254,16 +253,14 @@ impl Subject {
 /// Why a retry is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
 pub enum RetryRefusal {
-    /// Only a failed delivery can be retried, and one that succeeded if the caller insists.
+    /// Only a failed delivery can be retried, or one that succeeded if the caller forces it.
     #[error("the delivery is {}, not failed; {}", .0.as_str(), match .0 {
         DeliveryStatus::Succeeded => "set force (--force) to send it again",
         _ => "it goes on by itself, and can be sent again when it has ended",
     })]
     NotFailed(DeliveryStatus),
-    /// The payload was erased.
     #[error("the lead was anonymised, so there is no payload left to send")]
     LeadAnonymised,
-    /// The interface of the lead is gone.
     #[error("the interface that the lead came from was deleted")]
     InterfaceDeleted,
     #[error("the destination was deleted")]
@@ -296,7 +293,7 @@ impl RetryRefusal {
         }
     }
 
-    /// The refusal that a stored word names, with the status that goes with `not_failed`.
+    /// The refusal that a stored word names. `status` belongs to `not_failed`.
     pub fn parse(word: &str, status: Option<DeliveryStatus>) -> Option<Self> {
         Some(match word {
             "not_failed" => Self::NotFailed(status?),
@@ -310,25 +307,25 @@ impl RetryRefusal {
     }
 }
 
-/// Who asks for another round of attempts, and why.
+/// A request for another round of attempts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RetryAsked {
     pub by: String,
-    /// May be empty.
+    /// The reason that the caller gave; may be empty.
     pub reason: String,
     /// The id of the call; `None` if the caller gave none.
     pub request: Option<RequestId>,
-    /// Whether what succeeded is to be sent again.
+    /// Whether a delivery that succeeded is sent again.
     pub force: bool,
     /// The span of the latest attempt; `None` if it is not known.
     pub previous: Option<SpanRef>,
 }
 
-/// Requests another round of attempts for a failed delivery, or, if the caller insists, for one that succeeded. The
-/// results of the new round then replace the success.
+/// Requests another round of attempts for a failed delivery, or with `force` for one that succeeded. The results of the
+/// new round then replace the success.
 ///
 /// # Errors
-/// If the delivery has not ended, or has succeeded and the caller does not insist, or can no longer be sent.
+/// If the delivery has not ended, has succeeded without `force`, or can no longer be sent.
 pub fn request_retry(
     delivery: &Delivery,
     subject: Subject,

@@ -1,21 +1,20 @@
-//! What an attempt sent and got. It is for people: no decision depends on it.
+//! What an attempt sent and received. It is for people: no decision depends on it.
 
 use std::{net::SocketAddr, time::Duration};
 
-/// The request of an attempt as it was sent, and what came back besides the outcome. It has no secrets.
+/// The request of an attempt as it was sent, and the answer apart from the outcome. It has no secrets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Exchange {
-    /// In the order in which they were made.
+    /// In the order in which the headers were made.
     pub request_headers: Vec<HeaderLine>,
-    /// The bytes of the request's body.
     pub request_size: u64,
-    /// The SHA-256 of these bytes.
+    /// The SHA-256 of the request's body.
     pub request_hash: [u8; 32],
-    /// Those of the answer that are worth keeping.
+    /// The headers of the answer that are kept.
     pub response_headers: Vec<HeaderLine>,
     /// The beginning of the answer's body, if it is longer than the excerpt of the outcome; empty otherwise.
     pub response_body: String,
-    /// Where the connection led: to the receiver, or to the first proxy on the way to it.
+    /// The address of the receiver, or of the first proxy on the way to it.
     pub peer: Option<SocketAddr>,
     /// `None` if no connection was made.
     pub version: Option<HttpVersion>,
@@ -30,21 +29,21 @@ pub struct HeaderLine {
     pub value: String,
 }
 
-/// How long each step took; `None` if it did not happen or did not end. A connection that was open already has no steps
-/// before the first byte.
+/// How long each step took; `None` if the step did not happen or did not end. A reused connection has no steps before
+/// the first byte.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Times {
     /// Until the addresses of the host were known.
     pub dns: Option<Duration>,
     /// Until the connection was open; through proxies, if there are any.
     pub connect: Option<Duration>,
-    /// Until both sides agreed on TLS.
+    /// Until the TLS handshake ended.
     pub tls: Option<Duration>,
     /// From the request to the head of its answer.
     pub first_byte: Option<Duration>,
 }
 
-/// What was spoken over the connection.
+/// The protocol of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HttpVersion {
     Http10,
@@ -64,7 +63,7 @@ impl HttpVersion {
         }
     }
 
-    /// Ten times the number of the version, as facts have it.
+    /// Ten times the number of the version, as facts store it.
     pub const fn number(self) -> u32 {
         match self {
             Self::Http10 => 10,

@@ -37,8 +37,8 @@ pub struct DeliveryRef {
 /// A fact about one delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeliveryFact {
-    /// The router requested the delivery. There is no such fact if an attempt came first: then the event itself was the
-    /// work.
+    /// The router requested the delivery. This fact is missing if an attempt came first, because then the event itself
+    /// was the work.
     Requested(DeliveryRequested),
     /// The delivery is the next one of its ordered queue.
     Released(DeliveryReleased),
@@ -48,7 +48,7 @@ pub enum DeliveryFact {
     AttemptStarted(AttemptStarted),
     /// An attempt ended.
     Attempted(DeliveryAttempted),
-    /// What replaces an attempt whose lead was anonymised: without URL, excerpt and message.
+    /// Replaces an attempt whose lead was anonymised, without URL, excerpt and message.
     AttemptBlanked(DeliveryAttempted),
     /// The delivery is held: a person or a rule switched its destination off.
     Held(DeliveryHeld),
@@ -69,11 +69,11 @@ pub struct DeliveryRequested {
 /// The place of the work of a requested delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestedWork {
-    /// This fact is the work. With `again`, an earlier attempt from the event may have left a timer.
+    /// This fact is the work. `again` says that an earlier attempt from the event may have left a timer.
     Here { again: bool },
-    /// [`DeliveryReleased`] will bring the work; no attempt starts before.
+    /// [`DeliveryReleased`] will be the work. No attempt starts before.
     InTurn,
-    /// The work came with the event and is parked; this fact only makes the delivery known.
+    /// The event was the work, and is parked. This fact only makes the delivery known.
     Parked,
 }
 
@@ -84,7 +84,7 @@ pub struct DeliveryReleased {
     pub requested_at: Timestamp,
     /// When the delivery was released.
     pub at: Timestamp,
-    /// Its place in the ordered queue: an event that is published again much later gets another place.
+    /// Its place in the ordered queue. An event that is published again much later gets another place.
     pub turn: u64,
 }
 
@@ -102,7 +102,7 @@ pub struct RetryRequested {
     pub by: String,
     /// The reason that the caller gave; may be empty.
     pub reason: String,
-    /// The id of the call; `None` if the caller gave none, or a job asked.
+    /// The id of the call; `None` if the caller gave none, or a job requested the retry.
     pub request: Option<RequestId>,
     /// The job that asked for it; `None` if no job did.
     pub job: Option<JobId>,
@@ -111,7 +111,7 @@ pub struct RetryRequested {
 }
 
 impl RetryRequested {
-    /// Whether the delivery had succeeded, so that a caller had to insist.
+    /// Whether the delivery had succeeded, so that the retry was forced.
     pub const fn is_resend(&self) -> bool {
         self.resend == self.round
     }
@@ -148,12 +148,12 @@ pub struct DeliveryAttempted {
     pub request: RequestLine,
     pub outcome: AttemptOutcome,
     pub next_step: NextStep,
-    /// Why this attempt deactivated its destination; `None` if it did not.
+    /// Why this attempt deactivated its destination; `None` if it did not deactivate it.
     pub deactivated: Option<DeactivationCause>,
-    /// What was sent and what came back; `None` if no request was made, the fact is older than this field, or the lead
-    /// was anonymised.
+    /// What was sent and received; `None` if no request was made, the fact is older than this field, or the lead was
+    /// anonymised.
     pub exchange: Option<Box<Exchange>>,
-    /// Its span; `None` if it belonged to no trace, or the fact is older than this field.
+    /// The span; `None` if the attempt belonged to no trace, or the fact is older than this field.
     pub trace: Option<SpanRef>,
 }
 
@@ -172,7 +172,6 @@ pub struct RequestLine {
     pub url: String,
 }
 
-/// What follows an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NextStep {
     /// Nothing: the delivery succeeded.
@@ -198,11 +197,11 @@ pub enum FailureReason {
     Anonymised,
     /// An operator decided not to send it.
     Skipped,
-    /// The destination leads back to Leadline, and the lead loops.
+    /// The destination sends the lead back to Leadline, in a loop.
     Loop,
     /// The settings of the destination cannot render a request of this lead; another attempt would fail too.
     Render,
-    /// The work failed repeatedly inside Leadline: it panicked, or processes died while they worked on it.
+    /// The work failed repeatedly inside Leadline: it panicked, or its processes died.
     Crashed,
 }
 
@@ -250,7 +249,7 @@ pub struct DeliveryHeld {
     pub round: u32,
     /// The round of the latest resend; 0 if there was none.
     pub resend: u32,
-    /// The number of the hold since the last attempt, from 1.
+    /// The number of holds since the last attempt, this one included.
     pub hold: u32,
     pub at: Timestamp,
     pub reason: HoldReason,
@@ -271,7 +270,7 @@ pub struct DeliveryAbandoned {
     pub reference: Arc<DeliveryRef>,
     /// The number of attempts.
     pub attempts: u32,
-    /// The round that it ended in.
+    /// The round in which the delivery ended.
     pub round: u32,
     /// The round of the latest resend; 0 if there was none.
     pub resend: u32,
@@ -314,7 +313,7 @@ impl DeliveryFact {
         }
     }
 
-    /// The same fact, with this job as its cause.
+    /// Sets this job as the cause of the fact.
     #[must_use]
     pub fn asked_for_in(mut self, job: JobId) -> Self {
         match &mut self {
@@ -325,7 +324,7 @@ impl DeliveryFact {
         self
     }
 
-    /// The same request with its work at this place; other facts stay unchanged.
+    /// Sets the place of a request's work; other facts stay unchanged.
     #[must_use]
     pub fn with_work(mut self, work: RequestedWork) -> Self {
         if let Self::Requested(f) = &mut self {
@@ -334,8 +333,8 @@ impl DeliveryFact {
         self
     }
 
-    /// The message id: the broker stores a repeated append once. Two executions of one attempt are two facts: the
-    /// second may end differently, and neither may hide the other.
+    /// The message id, by which the broker stores a repeated append once. Two executions of one attempt are two facts,
+    /// because the second may end differently, and neither may hide the other.
     pub fn message_id(&self) -> String {
         let delivery = self.reference().delivery;
         match self {

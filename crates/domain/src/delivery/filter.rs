@@ -18,7 +18,7 @@ pub struct DeliveryFilter {
     pub lead: Option<LeadId>,
     pub event_id: Option<EventId>,
     pub event_type: Option<EventTypePattern>,
-    /// Any of these statuses; empty if all match.
+    /// Matches any of these statuses; empty if all match.
     pub statuses: Vec<DeliveryStatus>,
     /// The reason of the failure.
     pub failure: Option<FailureReason>,

@@ -1,6 +1,5 @@
-//! Whether a delivery that has not ended goes on by itself. Pending work waits in the broker: as the event or a fact
-//! that asks for an attempt, as a timer, parked, or in an ordered queue. Work that is in none of these places is lost,
-//! whatever the reason.
+//! Whether an unfinished delivery continues by itself. Its pending work waits in the broker: as the event or a fact
+//! that asks for an attempt, as a timer, parked, or in an ordered queue. Work that is in none of these places is lost.
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,7 +28,7 @@ pub struct Remains {
     pub turn: Option<DeliveryId>,
 }
 
-/// Whether a delivery should have gone on so long ago that its pending work is worth a look-up.
+/// Whether a delivery should have continued so long ago that its pending work has to be looked up.
 pub fn may_be_lost(delivery: &Delivery, now: Timestamp, after: Duration) -> bool {
     let due = delivery.next_attempt_at.map_or(delivery.updated_at, |next| next.max(delivery.updated_at));
     is_open(delivery.status) && due.checked_add(after).is_ok_and(|late| late < now)

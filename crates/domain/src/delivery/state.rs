@@ -1,11 +1,11 @@
 //! The state of a delivery, folded from its facts.
 //!
 //! Facts may arrive twice, and facts of two processes in either order. So the state is not a chain of transitions but a
-//! maximum: each fact has a *position* in the life of its delivery, and the state shows what the furthest fact says. A
-//! fold of any facts in any order, any number of times, gives the same state.
+//! maximum: each fact has a *position* in the life of its delivery, and the furthest fact decides the state. A fold of
+//! the same facts in any order, any number of times, gives the same state.
 //!
-//! A success is further than everything else of its rounds. A resend begins a new series of rounds, which is further
-//! than all rounds before it; every fact says to which series it belongs.
+//! A success is further than every other fact of its rounds. A resend begins a new series of rounds, which is further
+//! than all rounds before it. Every fact names its series.
 
 use std::{cmp::Ordering, sync::Arc, time::Duration};
 
@@ -57,8 +57,8 @@ impl DeliveryStatus {
     }
 
     /// The status that users see, given the switch of the destination. A delivery that waits for a destination that is
-    /// off is held; no fact says so before its work reaches the lane, which may be days later. A delivery that waits in
-    /// an ordered queue stays pending.
+    /// off is held, although the fact is stored only when its work reaches the lane, which may be days later. A
+    /// delivery that waits in an ordered queue stays pending.
     #[must_use]
     pub const fn at_destination(self, switch: Switch) -> Self {
         match (self, switch) {
@@ -75,7 +75,7 @@ pub enum Switch {
     On,
     /// A person or a rule switched it off.
     Off,
-    /// The same, and the destination is ordered.
+    /// A person or a rule switched it off, and the destination is ordered.
     OffInOrder,
 }
 
@@ -100,38 +100,36 @@ pub enum IllegalHistory {
 pub struct Position {
     /// The round of the latest resend; 0 if there was none.
     pub resend: u32,
-    /// A success is further than everything else.
+    /// A success is further than every other fact.
     pub succeeded: bool,
-    /// The attempts that ended, including that of the fact.
+    /// The number of ended attempts, including that of the fact.
     pub attempts: u32,
     pub round: u32,
-    /// The hold since the last attempt; the maximum for an attempt that started, and for the end of a round without an
-    /// attempt.
+    /// The number of holds since the last attempt; the maximum for a started attempt, and for a round that ended
+    /// without an attempt.
     pub hold: u32,
     /// 0 requested, 1 started, 2 ended.
     pub phase: u8,
     /// Of two executions of one attempt, the later one is further.
     pub at: Timestamp,
-    /// If even the time is equal, any total order will do.
+    /// Any total order, for facts with equal times.
     pub tie: u128,
 }
 
 /// A success first, then the later attempt; compared from the first field to the last.
 type AttemptRank = (bool, u32, Timestamp, AttemptId, bool);
 
-/// How the latest attempt ended.
+/// The result of the latest attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastAttempt {
     pub attempt_id: AttemptId,
-    /// Its number, from 1.
+    /// The number of the attempt, from 1.
     pub attempt: u32,
-    /// When it started.
     pub started_at: Timestamp,
-    /// How long it took.
     pub duration: Duration,
     pub request: RequestLine,
     pub outcome: AttemptOutcome,
-    /// Why it switched its destination off, if it did.
+    /// Why the attempt deactivated its destination; `None` if it did not deactivate it.
     pub deactivated: Option<DeactivationCause>,
 }
 
@@ -157,7 +155,7 @@ pub struct Delivery {
     pub next_attempt_at: Option<Timestamp>,
     /// The reason of the failure; `None` if the delivery has not failed.
     pub failure: Option<FailureReason>,
-    /// How the latest attempt ended.
+    /// The result of the latest attempt.
     pub last: Option<LastAttempt>,
     /// The round of the latest resend before the latest attempt; 0 if there was none.
     pub last_resend: u32,
@@ -188,12 +186,12 @@ impl Delivery {
         Ok(state)
     }
 
-    /// The rank of the latest attempt: one after a resend is later than all before it.
+    /// The rank of the latest attempt. An attempt after a resend is later than all before it.
     fn last_rank(&self) -> Option<(u32, AttemptRank)> {
         self.last.as_ref().map(|last| (self.last_resend, last.rank()))
     }
 
-    /// The sort key of lists: the time of the request, as far as it is known, then the id.
+    /// The sort key of lists: the time of the request if it is known, then the id.
     pub fn place(&self) -> (Timestamp, DeliveryId) {
         (self.requested_at.unwrap_or(Timestamp::UNIX_EPOCH), self.reference.delivery)
     }
@@ -261,7 +259,7 @@ impl Delivery {
         });
     }
 
-    /// What of the rounds of a job is known; `None` if no job requested the latest round.
+    /// The job that requested the latest round, and the outcome of the round; `None` if no job requested it.
     pub fn outcome_in_job(&self) -> Option<(JobId, RoundOutcome)> {
         let outcome = match self.status {
             DeliveryStatus::Succeeded => RoundOutcome::Succeeded,
@@ -294,7 +292,7 @@ impl Delivery {
     }
 }
 
-/// What came of a round that a job requested.
+/// The outcome of a round that a job requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RoundOutcome {
     Waiting,
@@ -308,7 +306,7 @@ impl LastAttempt {
         (self.outcome.is_success(), self.attempt, self.started_at, self.attempt_id, self.is_blank())
     }
 
-    /// Whether the attempt was anonymised: every other attempt has a URL.
+    /// Whether the attempt was anonymised. Every other attempt has a URL.
     pub const fn is_blank(&self) -> bool {
         self.request.url.is_empty()
     }
@@ -318,8 +316,8 @@ fn position(fact: &DeliveryFact) -> Position {
     let (attempts, (resend, round), hold, phase, tie) = match fact {
         DeliveryFact::Requested(_) | DeliveryFact::Released(_) => (0, (0, 0), 0, 0, 0),
         DeliveryFact::RetryRequested(f) => (f.attempts, (f.resend, f.round), 0, 0, 0),
-        // A started attempt is further than everything before it, but not as far as any end of the same attempt or of a
-        // round that ends without it.
+        // A started attempt is further than everything before it. The end of the attempt, or of a round without it, is
+        // further still.
         DeliveryFact::AttemptStarted(f) => {
             (f.attempt.saturating_sub(1), (f.resend, f.round), u32::MAX, 1, f.attempt_id.uuid().as_u128())
         }

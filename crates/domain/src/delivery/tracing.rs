@@ -6,8 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::work::Work;
 
-/// How long after the request of its round an attempt still belongs to the trace of that request. Tracing back ends look
-/// at traces of minutes; a delivery may be retried for days.
+/// How long after the request of its round an attempt still belongs to the trace of that request. Tracing back ends
+/// expect traces of minutes; a delivery may be retried for days.
 pub const MAX_CHILD_AGE: SignedDuration = SignedDuration::from_secs(60);
 
 /// A span of a trace, by its ids.
@@ -21,7 +21,7 @@ impl SpanRef {
     /// The length of [`SpanRef::to_bytes`].
     pub const BYTES: usize = 24;
 
-    /// The id of the trace, as W3C Trace Context writes it.
+    /// The id of the trace, in the notation of W3C Trace Context.
     pub fn trace_id(&self) -> String {
         format!("{:032x}", self.trace_id)
     }
@@ -41,7 +41,7 @@ impl SpanRef {
         Some(Self { trace_id: u128::from_be_bytes(*trace), span_id: u64::from_be_bytes(span) })
     }
 
-    /// Reads what [`Display`](fmt::Display) writes.
+    /// Parses the output of [`Display`](fmt::Display).
     pub fn parse(text: &str) -> Option<Self> {
         let (trace, span) = text.split_once('-').filter(|(trace, span)| (trace.len(), span.len()) == (32, 16))?;
         Some(Self { trace_id: u128::from_str_radix(trace, 16).ok()?, span_id: u64::from_str_radix(span, 16).ok()? })
@@ -54,26 +54,26 @@ impl fmt::Display for SpanRef {
     }
 }
 
-/// What work says about the trace of its attempt.
+/// The trace information that work carries for its attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct WorkTrace {
-    /// Whether a person or a job asked for the attempt: it starts a trace of its own, however soon it comes.
+    /// Whether a person or a job asked for the attempt. Such an attempt always starts its own trace.
     pub starts: bool,
-    /// The span of the attempt before; `None` if there was none, or it had no trace.
+    /// The span of the previous attempt; `None` if there was none, or it had no trace.
     pub previous: Option<SpanRef>,
 }
 
-/// The place of an attempt among traces.
+/// The trace that an attempt belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Placement {
-    /// A child of the span that asked for it.
+    /// The attempt is a child of the span that asked for it.
     Child,
-    /// The first span of a trace of its own, which links to its causes.
+    /// The attempt starts its own trace, which links to its causes.
     OwnTrace,
 }
 
 impl Work {
-    /// The place of an attempt that starts at this time.
+    /// The placement of an attempt that starts at this time.
     pub fn placement(&self, at: Timestamp) -> Placement {
         let is_late = at.duration_since(self.requested_at) > MAX_CHILD_AGE;
         if self.trace.starts || is_late { Placement::OwnTrace } else { Placement::Child }

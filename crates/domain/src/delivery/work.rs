@@ -16,7 +16,7 @@ pub struct Work {
     pub reference: Arc<DeliveryRef>,
     /// The number of the attempt, from 1.
     pub attempt: u32,
-    /// 0, and one more for each manual retry.
+    /// The number of manual retries before.
     pub round: u32,
     /// The round of the latest resend; 0 if there was none.
     pub resend: u32,
@@ -28,7 +28,7 @@ pub struct Work {
     pub redelivered: bool,
     /// When this round was requested.
     pub requested_at: Timestamp,
-    /// When the first attempt of this round failed; `None` if none has.
+    /// When the first attempt of this round failed; `None` if no attempt has failed.
     pub first_failed_at: Option<Timestamp>,
     /// Whether another delivery may wait for the end of this one ([`DeliveryReleased`](super::DeliveryReleased)).
     pub in_turn: bool,
@@ -36,8 +36,8 @@ pub struct Work {
 }
 
 impl Work {
-    /// The work that a fact asks for; `None` if it asks for none. Requests, releases and retry requests ask for work.
-    /// No delivery waits for the end of a manual retry.
+    /// The work that a fact asks for; `None` if the fact asks for no work. Requests, releases and retry requests ask
+    /// for work. No delivery waits for the end of a manual retry.
     pub fn asked_for_by(fact: &DeliveryFact) -> Option<Self> {
         let (reference, attempts, (round, resend), requested_at, redelivered) = match fact {
             DeliveryFact::Requested(f) => {

@@ -19,7 +19,7 @@ use crate::{
     routing::destinations_for,
 };
 
-/// The maximum number of deliveries that one job takes as a list: their ids must fit into one fact.
+/// The maximum number of deliveries in the list of a job. Their ids must fit into one fact.
 pub const MAX_LISTED: usize = 1_000;
 /// The maximum number of examples that a dry run shows.
 pub const MAX_SAMPLED: usize = 20;
@@ -64,7 +64,7 @@ pub fn check(plan: &Plan) -> Result<(), JobRefusal> {
 }
 
 /// The decision about a delivery or an event.
-#[expect(clippy::large_enum_variant, reason = "a decision is carried out at once, and nowhere do many of them lie")]
+#[expect(clippy::large_enum_variant, reason = "a decision is carried out at once, so there are never many of them")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JobDecision {
     /// Append this fact, which asks for an attempt.
@@ -73,7 +73,7 @@ pub enum JobDecision {
     Refuse(Refused),
     /// The destination has the event, or is about to get it.
     Had,
-    /// The event is older than the destination, and the job leaves such events out.
+    /// The event is older than the destination, and the job skips such events.
     BeforeCreated,
     /// The destination does not want the event.
     NotWanted,
@@ -84,7 +84,7 @@ pub enum JobDecision {
 pub struct Candidate<'a> {
     pub event: &'a LeadEvent,
     pub sequence: LeadSequence,
-    /// Its delivery to the destination; `None` if there is none.
+    /// Its delivery to the destination; `None` if the delivery does not exist.
     pub delivery: Option<&'a Delivery>,
 }
 
@@ -93,7 +93,7 @@ impl Recovery {
     /// so that its delivery must be looked up.
     pub fn passes_over(&self, registry: &Registry, event: &LeadEvent) -> Option<JobDecision> {
         let in_time = event.received_at >= self.since && self.until.is_none_or(|until| event.received_at < until);
-        // A recovery leaves out test deliveries.
+        // A recovery skips test deliveries.
         let test = event.interface.is_tests();
         let of_types =
             self.event_types.is_empty() || self.event_types.iter().any(|types| types.matches(&event.event_type));
@@ -125,7 +125,7 @@ pub fn consider_event(
     decision(job, id, asked)
 }
 
-/// Decides about a delivery that the job should retry; `delivery` is `None` if there is none with this id.
+/// Decides about a delivery that the job should retry; `delivery` is `None` if it does not exist.
 pub fn consider_retry(
     job: &JobStarted,
     id: DeliveryId,
@@ -141,8 +141,8 @@ pub fn consider_retry(
     decision(job, id, asked)
 }
 
-/// Whether a recovery sends an event again to a destination that has a delivery of it. An event that LEADS holds twice is
-/// sent once.
+/// Whether a recovery sends an event again although the destination has a delivery of it. An event that is in LEADS
+/// twice is sent once.
 fn is_to_be_sent(job: &JobStarted, delivery: &Delivery, sequence: LeadSequence) -> bool {
     match delivery.status {
         DeliveryStatus::Failed => true,

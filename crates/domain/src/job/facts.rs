@@ -38,7 +38,7 @@ pub struct JobStarted {
     /// Whether the job only counts what it would do.
     pub dry_run: bool,
     pub pace: Pace,
-    /// Whether what succeeded is sent again.
+    /// Whether deliveries that succeeded are sent again.
     pub force: bool,
     pub by: String,
     /// The reason that the caller gave; may be empty.
@@ -49,7 +49,7 @@ pub struct JobStarted {
 /// The plan of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Plan {
-    /// Retry these deliveries, in this order; at most [`MAX_LISTED`](super::MAX_LISTED), none of them twice.
+    /// Retry these deliveries, in this order; at most [`MAX_LISTED`](super::MAX_LISTED), each once.
     RetryListed(Arc<[DeliveryId]>),
     /// Retry the deliveries that match and have failed (with force: or succeeded), the oldest first.
     RetryFiltered(Box<DeliveryFilter>),
@@ -67,7 +67,7 @@ pub struct Recovery {
     pub until: Option<Timestamp>,
     /// Whether events that are older than the destination are included.
     pub include_before_created: bool,
-    /// Only events of these types; all if there is none.
+    /// Only events of these types; empty if all types match.
     pub event_types: Vec<EventTypePattern>,
     /// The last sequence of LEADS when the job was requested; the router handles later events.
     pub end: LeadSequence,
@@ -86,7 +86,7 @@ pub struct JobProgressed {
 /// The progress of a job.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// The number of stored facts about progress; 0 if there is none yet.
+    /// The number of stored facts about progress.
     pub step: u32,
     /// The job has handled everything up to this cursor.
     pub cursor: Cursor,
@@ -98,7 +98,7 @@ pub struct Progress {
 /// The place that a job has reached.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Cursor {
-    /// Before the first.
+    /// Before the first item.
     #[default]
     Start,
     /// After this many deliveries of a list.
@@ -126,7 +126,7 @@ pub struct Counts {
     pub refused: BTreeMap<RetryRefusal, u64>,
 }
 
-/// What came of the rounds that a job requested.
+/// The outcomes of the rounds that a job requested.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Outcomes {
     pub succeeded: u64,

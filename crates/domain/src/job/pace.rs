@@ -1,4 +1,4 @@
-//! The rate of a job. It is even, so that a receiver that has just come back is not overloaded.
+//! The rate of a job. The work is spread evenly, so that a receiver that has just recovered is not overloaded.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -9,7 +9,7 @@ pub struct Pace(NonZeroU32);
 impl Pace {
     /// The maximum rate.
     pub const FASTEST: u32 = 1_000;
-    /// The default rate: a thousand deliveries in under a minute, which no receiver suffers from.
+    /// The default rate: a thousand deliveries in under a minute, which does not overload a receiver.
     pub const DEFAULT: Self = Self(NonZeroU32::new(20).expect("20 is not 0"));
 
     /// A rate from 1 to [`Pace::FASTEST`] per second; `None` if the number is out of range.
@@ -22,7 +22,7 @@ impl Pace {
         self.0.get()
     }
 
-    /// The time from one to the next.
+    /// The time between two turns.
     pub fn interval(self) -> Duration {
         Duration::from_secs(1) / self.0.get()
     }
@@ -36,10 +36,10 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// How far turns may run ahead of their even spread; timers are not more precise.
+    /// How far turns may run ahead of the even spread, because timers are not more precise.
     const SLACK: Duration = Duration::from_millis(10);
 
-    /// A spread whose first turn is at once.
+    /// A spread whose first turn starts at once.
     pub fn new(pace: Pace) -> Self {
         Self { interval: pace.interval(), next: Duration::ZERO }
     }

@@ -1,4 +1,4 @@
-//! The state of a job, folded from its facts. Each append expects the fact before it, so facts arrive in order; a fact
+//! The state of a job, folded from its facts. Each append expects the previous fact, so facts arrive in order. A fact
 //! that arrives twice changes nothing.
 
 use jiff::Timestamp;
@@ -11,7 +11,7 @@ use crate::ids::JobId;
 /// The status of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum JobStatus {
-    /// A job runner works on the job, or will.
+    /// A job runner works on the job, or will soon.
     Running,
     /// A caller asked for the end of the job.
     Cancelling,
@@ -19,7 +19,7 @@ pub enum JobStatus {
     Completed,
     /// A caller cancelled the job.
     Cancelled,
-    /// The job could not go on.
+    /// The job could not continue.
     Failed,
 }
 
@@ -54,8 +54,8 @@ pub enum IllegalJob {
         /// The job of the fact.
         fact: JobId,
     },
-    /// The fact precedes the start of the job.
-    #[error("job {0} has a fact from before its start")]
+    /// The fact is about a job without a start.
+    #[error("job {0} has a fact before its start")]
     NotStarted(JobId),
 }
 
@@ -106,7 +106,7 @@ impl Job {
         Self { updated_at: started.at, started, progress: Progress::default(), cancel: None, finished: None }
     }
 
-    /// The fewest facts that fold to this state; the read model stores them.
+    /// The smallest list of facts that fold to this state. The read model stores it.
     pub fn facts(&self) -> Vec<JobFact> {
         let mut facts = vec![JobFact::Started(self.started.clone())];
         if self.progress.step > 0 {

@@ -48,9 +48,9 @@ pub struct DestinationHealth {
     pub failures: u32,
     /// When the first delivery of the streak failed; `None` if none has.
     pub failing_since: Option<Timestamp>,
-    /// Whether a notice about this streak was called for.
+    /// Whether this streak has called for a notice.
     pub alerted: bool,
-    /// When the last notice about a streak was called for.
+    /// When a streak last called for a notice.
     pub last_alert: Option<Timestamp>,
     /// When a rule deactivated the destination; `None` if a delivery has succeeded since.
     pub deactivated_at: Option<Timestamp>,
@@ -70,13 +70,11 @@ pub struct DestinationState {
 /// Failures that share a notice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Window {
-    /// When it was opened.
     pub from: Timestamp,
-    /// When it ends.
     pub until: Timestamp,
     /// The number of failures in the window.
     pub count: u64,
-    /// When the broker stored the first of them.
+    /// When the broker stored the first failure.
     pub since: Option<Timestamp>,
     /// At most [`Window::MAX_ERRORS`] different errors; further ones are only counted.
     pub errors: Vec<ErrorCount>,
@@ -105,7 +103,7 @@ pub struct Observed<'a> {
     pub now: Timestamp,
 }
 
-/// What a fact calls for.
+/// A reaction to a fact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reaction {
     /// A notice to people.
@@ -137,11 +135,11 @@ impl DestinationState {
         }
     }
 
-    /// Adds a fact about a delivery to this destination and returns what it calls for. A redelivered fact calls for
-    /// nothing.
+    /// Adds a fact about a delivery to this destination and returns the reactions that it calls for. A redelivered fact
+    /// calls for nothing.
     ///
     /// Test deliveries call for nothing, because their caller sees the result. Deliveries of operational events call
-    /// for notices and never for another operational event: otherwise one failure would lead to another endlessly.
+    /// for notices, but never for another operational event: otherwise one failure could lead to endless further ones.
     pub fn observe(&mut self, seen: Observed<'_>, rules: Rules) -> Vec<Reaction> {
         if seen.sequence <= self.health.sequence {
             return vec![];
@@ -253,7 +251,7 @@ impl DestinationState {
 }
 
 impl Window {
-    /// The maximum number of different errors that are counted one by one.
+    /// The maximum number of different errors that are counted separately.
     pub const MAX_ERRORS: usize = 10;
     /// The maximum number of failures that a notice shows.
     pub const MAX_EXAMPLES: usize = 5;

@@ -1,4 +1,4 @@
-//! The ids of notices, computed from their subjects: a repeated decision leads to the same notice.
+//! The ids of notices, computed from their subjects, so that a repeated decision leads to the same notice.
 
 use super::ProblemAcknowledged;
 use crate::ids::{AccountId, DeliveryId, DestinationId, EventId, InterfaceId, NoticeId, computed};
@@ -51,7 +51,7 @@ impl NoticeId {
         Self::from_uuid(computed("acknowledgement", &[of.destination.as_str(), &cause, &at]))
     }
 
-    /// An id for the copy of `recipient`: that of the notice, and eight digits for the recipient.
+    /// An id for the copy of `recipient`: the id of the notice, and eight digits for the recipient.
     pub fn copy_for(&self, recipient: &str) -> String {
         let notice = self.to_string();
         let copy = computed("copy", &[&notice, &recipient.to_lowercase()]).simple().to_string();

@@ -28,15 +28,13 @@ pub struct InterfaceState {
 /// Leads that share a notice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeadWindow {
-    /// When it was opened.
     pub from: Timestamp,
-    /// When it ends.
     pub until: Timestamp,
     /// The number of leads in the window.
     pub count: u64,
-    /// When the broker stored the first of them.
+    /// When the broker stored the first lead.
     pub since: Option<Timestamp>,
-    /// The first of them, at most [`LeadWindow::MAX_EXAMPLES`].
+    /// The first leads, at most [`LeadWindow::MAX_EXAMPLES`].
     pub examples: Vec<LeadExample>,
 }
 
@@ -67,7 +65,8 @@ impl InterfaceState {
         Self { account, interface, sequence: 0, window: None }
     }
 
-    /// Adds an event of this interface and returns the notice that it calls for. A redelivered event calls for none.
+    /// Adds an event of this interface and returns the notice that it calls for. A redelivered event calls for no
+    /// notice.
     ///
     /// `length` is the length of the window after a notice; if it is zero, each lead has its own notice at once.
     pub fn observe(

@@ -1,4 +1,4 @@
-//! The only way to a new registry fact: a command, checked against the registry.
+//! Decides commands against the registry. This is the only way to a new registry fact.
 
 use jiff::Timestamp;
 
@@ -54,7 +54,7 @@ pub enum Command {
     DeleteToken(AccountId, TokenId),
     /// Stop mails of a kind to an address.
     CreateOptOut(OptOut),
-    /// Resume them.
+    /// Resume mails of a kind to an address.
     DeleteOptOut(AccountId, OptOutId),
     /// The owner of an address confirms it.
     ConfirmEmail(Confirmation),

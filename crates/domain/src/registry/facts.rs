@@ -55,14 +55,14 @@ pub enum Change {
     TokenDeleted(AccountId, TokenId),
     /// An address opted out of mails of a kind.
     OptOutCreated(OptOut),
-    /// The address gets them again.
+    /// An address gets mails of a kind again.
     OptOutDeleted(AccountId, OptOutId),
     /// The owner of an address confirmed it.
     EmailConfirmed(Confirmation),
     KeyCreated(ApiKey),
     /// An API key was revoked. The registry keeps it, because facts name it.
     KeyRevoked(Option<AccountId>, KeyId),
-    /// A caller read the payload of an event. The registry does not change, and keeps no version of it: there may be
+    /// A caller read the payload of an event. The registry does not change and keeps no version, because there may be
     /// many views. The audit log shows them.
     PayloadViewed(AccountId, EventId, LeadId),
 }

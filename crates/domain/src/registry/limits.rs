@@ -1,4 +1,4 @@
-//! The limits of an account. A lower limit removes nothing; it only refuses more.
+//! The limits of an account. Lowering a limit removes nothing, and only refuses further entities.
 
 use crate::{
     ids::AccountId,
@@ -33,7 +33,7 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// Several times what the largest customers of such services have, and small enough that one account does not
+    /// Several times the numbers of the largest customers of such services, and small enough that one account does not
     /// affect the others.
     fn default() -> Self {
         Self {

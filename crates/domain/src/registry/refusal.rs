@@ -53,12 +53,12 @@ fn list(mistakes: &[(&'static str, String)]) -> String {
 #[derive(Debug, Default)]
 pub struct Mistakes {
     fields: Vec<(&'static str, String)>,
-    /// A refusal that is not about a field. It is told alone.
+    /// A refusal that is not about a field. It replaces all others.
     other: Option<Refusal>,
 }
 
 impl Mistakes {
-    /// Returns the value, or notes why there is none.
+    /// Returns the value, or notes the refusal.
     pub fn note<T>(&mut self, checked: Result<T, Refusal>) -> Option<T> {
         match checked {
             Ok(value) => return Some(value),
@@ -70,7 +70,7 @@ impl Mistakes {
     }
 
     /// # Errors
-    /// What was noted.
+    /// The noted refusals.
     pub fn end(self) -> Result<(), Refusal> {
         let mut fields = self.fields;
         match (self.other, fields.len()) {
@@ -84,10 +84,10 @@ impl Mistakes {
         }
     }
 
-    /// The same, and if anything was noted, with what a further check finds.
+    /// Like [`Self::end`]. If anything was noted, the result of a further check is added.
     ///
     /// # Errors
-    /// What was noted.
+    /// The noted refusals.
     pub fn end_with(mut self, check: impl FnOnce() -> Result<(), Refusal>) -> Result<(), Refusal> {
         if self.other.is_some() || !self.fields.is_empty() {
             self.note(check());
@@ -95,7 +95,7 @@ impl Mistakes {
         self.end()
     }
 
-    /// What was noted, as one refusal.
+    /// The noted refusals, as one.
     pub fn refusal(self) -> Refusal {
         self.end().err().unwrap_or(Refusal::Several(vec![]))
     }

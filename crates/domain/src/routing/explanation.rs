@@ -1,4 +1,4 @@
-//! Why a destination gets an event, or does not: the answers of the rules that the router asks.
+//! Why a destination gets an event or not: the answers of the rules that the router evaluates.
 
 use super::{
     rules::{Asked, Reason, Rule, overriding},
@@ -10,12 +10,12 @@ use crate::{
     registry::{Registry, Routing},
 };
 
-/// What a rule says.
+/// The outcome of a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     Yes,
     No,
-    /// Another rule decided before.
+    /// An earlier rule decided.
     NotAsked,
 }
 
@@ -27,11 +27,11 @@ pub struct Answer<'a> {
     pub reason: Reason<'a>,
 }
 
-/// The answer of every rule, in their order. The destination gets the event if none of them says no; that is what
-/// [`destinations_for`](super::destinations_for) decides with the same registry.
+/// The answer of every rule, in their order. The destination gets the event if no rule refuses it;
+/// [`destinations_for`](super::destinations_for) decides the same with the same registry.
 ///
-/// `then` is the configuration that the router knew. `now` is a later one, which says what became of a destination that
-/// did not exist.
+/// `then` is the configuration that the router knew. `now` is a later one, which explains why a destination did not
+/// exist.
 pub fn explain<'a>(then: &'a Registry, now: &Registry, event: &'a LeadEvent, id: &DestinationId) -> Vec<Answer<'a>> {
     let asked = Asked::about(event);
     let account = then.account(&event.account);
@@ -67,7 +67,7 @@ pub fn explain<'a>(then: &'a Registry, now: &Registry, event: &'a LeadEvent, id:
     Rule::ALL.map(answered).into()
 }
 
-/// Why there was no such destination.
+/// Why the destination did not exist.
 fn absence(then: &Registry, now: &Registry, id: &DestinationId) -> Reason<'static> {
     if then.destination_ever(id).is_some() {
         return Reason::DeletedBefore;

@@ -1,4 +1,4 @@
-//! Which destinations override another one, and which ones it overrides, as far as their settings tell.
+//! Which destinations override another one, and which ones it overrides, judged by their settings.
 
 use std::sync::Arc;
 
@@ -7,11 +7,11 @@ use crate::{
     registry::{Destination, EventTypePattern, Registry, Routing, Scope},
 };
 
-/// A destination that shares events with another one of another level.
+/// A destination that shares events with a destination of another level.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Overlap {
     pub other: Arc<Destination>,
-    /// Whether every shared event goes to the higher one, because that has no condition.
+    /// Whether every shared event goes to the higher destination, because it has no condition.
     pub always: bool,
 }
 
@@ -24,7 +24,7 @@ pub struct Overlaps {
     pub overrides: Vec<Overlap>,
 }
 
-/// What routing will make of the settings of a destination. None if the account routes to all.
+/// The overlaps of a destination. They are empty if the account routes to all.
 pub fn overlaps(registry: &Registry, destination: &Destination) -> Overlaps {
     let Some(account) = registry.account(&destination.account) else { return Overlaps::default() };
     if account.account.routing == Routing::All {
@@ -43,7 +43,7 @@ pub fn overlaps(registry: &Registry, destination: &Destination) -> Overlaps {
     found
 }
 
-/// Whether an event can be wanted by both, whatever their conditions are.
+/// Whether both can want the same event, if their conditions hold.
 fn may_share(a: &Destination, b: &Destination) -> bool {
     let origins = match (&a.scope, &b.scope) {
         (Scope::Client(a), Scope::Client(b)) => a == b,
@@ -57,7 +57,7 @@ fn may_share(a: &Destination, b: &Destination) -> bool {
 impl EventTypePattern {
     /// Whether some event type matches both patterns.
     fn shares_with(&self, other: &Self) -> bool {
-        // `*` leaves operational events out.
+        // `*` does not match operational events.
         let apart = |a: &Self, b: &Self| a.as_str() == "*" && b.as_str().starts_with(EventType::OPERATIONAL);
         if apart(self, other) || apart(other, self) {
             return false;

@@ -17,7 +17,7 @@ use crate::{
 pub enum Rule {
     /// The account of the event has the destination.
     Existence,
-    /// The event names this destination, or none.
+    /// The event names this destination, or no destination.
     Name,
     /// The scope of the destination covers the event's origin.
     Scope,
@@ -30,12 +30,12 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// Every rule, in the order in which they are asked.
+    /// Every rule, in the order of evaluation.
     pub const ALL: [Self; 6] =
         [Self::Existence, Self::Name, Self::Scope, Self::EventType, Self::Condition, Self::Override];
 
-    /// The rules that a destination answers alone. An event that names its destination goes there, whatever scope,
-    /// patterns and condition are.
+    /// The rules that depend on the destination alone. If an event names its destination, scope, patterns and condition
+    /// are ignored.
     pub(super) const fn of_destinations(event: &LeadEvent) -> &'static [Self] {
         match event.destination {
             Some(_) => &[Self::Existence, Self::Name],
@@ -46,7 +46,7 @@ impl Rule {
     /// Whether this rule allows the destination to get the event.
     ///
     /// # Errors
-    /// Why it does not.
+    /// Why the rule does not allow it.
     pub(super) fn ask<'a>(self, asked: &Asked<'a>, destination: &'a Destination) -> Result<Reason<'a>, Reason<'a>> {
         let event = asked.event;
         let (allows, reason) = match self {
@@ -95,8 +95,8 @@ impl Rule {
     }
 }
 
-/// The destination that keeps this one from getting the event: one of a higher level that wants it, too. `None` if the
-/// account routes to all.
+/// The destination that overrides this one: one of a higher level that also wants the event. `None` if no destination
+/// does, or the account routes to all.
 pub(super) fn overriding<'a>(
     routing: Routing,
     wanting: &'a [Arc<Destination>],
@@ -108,12 +108,12 @@ pub(super) fn overriding<'a>(
     }
 }
 
-/// Why a rule allows a destination to get an event, or not. No reason has a value of the payload.
+/// Why a rule allows a destination to get an event, or not. No reason contains a value of the payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason<'a> {
     Exists,
     NoSuchDestination,
-    /// Another event of the same account would find it, because it was created at this time.
+    /// The destination was created at this time, so only later events find it.
     CreatedLater(Timestamp),
     DeletedBefore,
     NamesNone,
@@ -136,9 +136,9 @@ pub enum Reason<'a> {
     NotOverridden,
     RoutesToAll,
     Overridden(Arc<Destination>),
-    /// The rule is not asked, because the event names its destination.
+    /// The rule is not evaluated, because the event names its destination.
     NamedInstead,
-    /// The rule is not asked, because the destination did not exist.
+    /// The rule is not evaluated, because the destination did not exist.
     NothingToAsk,
 }
 
@@ -188,11 +188,11 @@ impl fmt::Display for Reason<'_> {
     }
 }
 
-/// An event that the rules are asked about. Its payload is parsed on first use.
+/// The event that the rules are evaluated for. Its payload is parsed on first use.
 pub(super) struct Asked<'a> {
     pub(super) event: &'a LeadEvent,
     payload: OnceCell<Option<Json>>,
-    /// Whether the payload decides; otherwise every condition holds.
+    /// Whether conditions are evaluated; otherwise every condition holds.
     reads: bool,
 }
 

@@ -1,30 +1,31 @@
-//! Normal forms: two values of a kind are equal if their normal forms are.
+//! Normal forms. Two values of a kind are equal if their normal forms are equal.
 //!
-//! The normal form of a normal form is itself. All of them begin with NFKC (Unicode Standard Annex 15), so full-width
-//! letters and digits, and letters with combined accents, are the same as plain ones.
+//! The normal form of a normal form is itself. Every normal form is based on NFKC (Unicode Standard Annex 15), so
+//! full-width letters and digits, and letters with combined accents, are the same as plain ones.
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 use url::Host;
 
-/// What of a value does not matter when it is compared.
+/// The kind of a searchable value. It decides which differences are ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub enum Kind {
-    /// Case and space.
+    /// A text; case and space are ignored.
     #[default]
     Text,
-    /// A mail address: case, space, and how the domain is written.
+    /// A mail address; case, space, and the spelling of the domain are ignored.
     Email,
-    /// A phone number: everything except its digits and whether it names its country.
+    /// A phone number; everything is ignored except the digits, and whether it names its country.
     Phone,
 }
 
 /// The maximum size of a value and of its normal form, in bytes. A longer value is not searchable.
 const MAX_BYTES: usize = 512;
-/// The fewest and the most digits of a phone number: short codes have three; E.164 allows 15, and some write more.
+/// The minimum and maximum number of digits of a phone number. Short codes have three; E.164 allows 15, and some people
+/// write more.
 const MIN_DIGITS: usize = 3;
 const MAX_DIGITS: usize = 20;
-/// How often a value is brought nearer to its normal form until it stays the same: folding the case of a letter may give
-/// one that folds again.
+/// The maximum number of normalisation steps until a value stays the same. Folding the case of a letter may give a
+/// letter that folds again.
 const MAX_STEPS: usize = 4;
 
 impl Kind {
@@ -53,7 +54,7 @@ impl Kind {
         }
     }
 
-    /// The normal form of a value; `None` if it is no value of this kind, or too long.
+    /// The normal form of a value; `None` if it is not a value of this kind, or too long.
     pub fn normal(self, value: &str) -> Option<String> {
         let mut normal = self.nearer(value)?;
         for _ in 0..MAX_STEPS {
@@ -83,7 +84,7 @@ fn composed(value: &str) -> String {
     ComposingNormalizerBorrowed::new_nfkc().normalize(value).into_owned()
 }
 
-/// A text whose case does not matter: `ß` is `ss`, because its capitals are.
+/// A text without case differences: `ß` becomes `ss`, because its capital form is `SS`.
 fn folded(value: &str) -> String {
     composed(&value.to_uppercase().to_lowercase())
 }
@@ -93,8 +94,8 @@ fn text(value: &str) -> Option<String> {
     (!normal.is_empty()).then_some(normal)
 }
 
-/// The address may stand in angle brackets after a name, or after `mailto:`. Nothing is assumed about what a provider
-/// ignores, such as dots or what follows a plus.
+/// The address may be in angle brackets after a name, or after `mailto:`. Rules of single providers, which ignore dots
+/// or the part after a plus, are not applied.
 fn email(value: &str) -> Option<String> {
     let visible: String = folded(value).chars().filter(|c| !is_invisible(*c)).collect();
     let address = match visible.trim().strip_suffix('>').and_then(|rest| rest.rsplit_once('<')) {
@@ -111,8 +112,8 @@ fn email(value: &str) -> Option<String> {
     }
 }
 
-/// A number that names its country begins with `+`, whether it was written with `+` or with `00`; the zero in `+49 (0) …`
-/// is for callers in the country.
+/// A number that names its country begins with `+`, even if it was written with `00`. The zero in `+49 (0) …` is only
+/// for callers in the country, so it is dropped.
 fn phone(value: &str) -> Option<String> {
     let value = value.trim();
     let value = match value.get(..4) {
@@ -130,7 +131,7 @@ fn phone(value: &str) -> Option<String> {
     (MIN_DIGITS..=MAX_DIGITS).contains(&digits.len()).then_some(normal)
 }
 
-/// Whether a number begins with `+`, and its digits; `None` if it has anything else than these and separators.
+/// Whether a number begins with `+`, and its digits; `None` if it contains other characters than these and separators.
 fn dialled(text: &str) -> Option<(bool, String)> {
     let (mut plus, mut digits) = (false, String::new());
     for c in text.chars() {
@@ -149,7 +150,7 @@ fn dialled(text: &str) -> Option<(bool, String)> {
     Some((plus, digits))
 }
 
-/// Characters that address books put around what people copy: soft hyphens, joiners, and marks of direction.
+/// Invisible characters that address books add to copied texts: soft hyphens, joiners, and marks of direction.
 const fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn mail_addresses_are_compared_without_case_space_and_spelling_of_the_domain() {
+    fn mail_addresses_ignore_case_space_and_domain_spelling() {
         let ada = ["ada@example.com", " ADA@Example.COM\n", "mailto:ada@example.com", "Ada L. <ada@example.com>"];
         are(Kind::Email, Some("ada@example.com"), &ada);
         are(Kind::Email, Some("ada@example.com"), &["ａｄａ＠example.com", "\u{202a}ada@example.com\u{202c}"]);
@@ -223,7 +224,7 @@ mod tests {
         prop::sample::select(Kind::ALL.to_vec())
     }
 
-    /// Any characters, and what looks like values.
+    /// Any characters, and texts that look like values.
     fn texts() -> impl Strategy<Value = String> {
         prop_oneof![
             any::<String>(),
@@ -249,13 +250,13 @@ mod tests {
         }
 
         #[test]
-        fn addresses_that_differ_are_not_the_same(one in "[a-z0-9.]{1,8}@[a-z]{1,8}\\.example", two in "[a-z0-9.]{1,8}@[a-z]{1,8}\\.example") {
+        fn different_addresses_have_different_normal_forms(one in "[a-z0-9.]{1,8}@[a-z]{1,8}\\.example", two in "[a-z0-9.]{1,8}@[a-z]{1,8}\\.example") {
             prop_assert_eq!(Kind::Email.normal(&one) == Kind::Email.normal(&two), one == two);
             prop_assert_eq!(Kind::Email.normal(&one.to_uppercase()), Some(one));
         }
 
         #[test]
-        fn separators_do_not_matter_and_digits_do(digits in "[1-9][0-9]{5,13}", at in 0..5_usize, separator in "[ ./-]{1,3}") {
+        fn only_the_digits_of_a_phone_number_matter(digits in "[1-9][0-9]{5,13}", at in 0..5_usize, separator in "[ ./-]{1,3}") {
             let written = format!("+{}{separator}{}", &digits[..at], &digits[at..]);
             prop_assert_eq!(Kind::Phone.normal(&written), Some(format!("+{digits}")));
             prop_assert_eq!(Kind::Phone.normal(&format!("00{digits}")), Some(format!("+{digits}")));

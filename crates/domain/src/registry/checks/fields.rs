@@ -41,7 +41,7 @@ pub(in crate::registry) fn check_destination(destination: &Destination, rules: U
 }
 
 impl Destination {
-    /// Checks each field by itself, whatever the installation allows.
+    /// Checks each field by itself, apart from the rules of the installation.
     ///
     /// # Errors
     /// Every invalid field.

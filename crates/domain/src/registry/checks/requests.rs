@@ -1,4 +1,4 @@
-//! The checks of the shape of requests: of its fields together.
+//! The checks of the shape of requests, whose fields depend on each other.
 
 use crate::registry::{
     refusal::{Refusal, invalid},
@@ -16,8 +16,8 @@ pub(in crate::registry) fn check_request(shape: &RequestShape) -> Result<(), Ref
     }
     for (name, value) in &shape.headers {
         RequestShape::check_header(name).map_err(|problem| invalid("headers", problem))?;
-        // Receivers read other bytes that RFC 9110 (5.5) allows in different encodings, and the HTTP client refuses to
-        // send them.
+        // RFC 9110 (5.5) allows other bytes, but receivers read them in different encodings, and the HTTP client
+        // refuses to send them.
         let sendable = value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
         if value.len() > RequestShape::MAX_HEADER || !sendable {
             let longest = RequestShape::MAX_HEADER;
@@ -46,7 +46,7 @@ impl RequestShape {
     /// Whether method, body, content type and form are compatible.
     ///
     /// # Errors
-    /// The field, and what is wrong with it.
+    /// The invalid field, and its problem.
     fn check_content(&self) -> Result<(), (&'static str, String)> {
         let is_form = matches!(self.body, Body::Form | Body::Multipart);
         if !is_form && self.form != Form::default() {
@@ -101,7 +101,7 @@ impl CompatibilitySignature {
     /// Checks the prefix, and that the headers do not clash with those of the request.
     ///
     /// # Errors
-    /// What is wrong.
+    /// The problem.
     fn check(&self, shape: &RequestShape) -> Result<(), String> {
         let timestamp = self.content.timestamp_header();
         for header in [Some(self.header.as_str()), timestamp].into_iter().flatten() {
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_content_type_has_to_be_that_of_the_body() {
+    fn a_content_type_has_to_match_the_body() {
         let template = || Body::Template("x".into());
         let json = [Body::Payload, Body::Envelope, Body::Slack];
         for body in json.iter().cloned().chain([Body::Form, Body::Multipart, template()]) {
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_method_without_a_body_takes_nothing_that_describes_one() {
+    fn a_method_without_a_body_allows_no_body_settings() {
         for method in [Method::Get, Method::Delete] {
             let shape = RequestShape { method, ..RequestShape::default() };
             assert_eq!(shape.check_content(), Ok(()));
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn its_headers_are_no_others() {
+    fn a_signature_header_cannot_replace_another_header() {
         let shape = RequestShape {
             headers: vec![("x-tenant".into(), "7".into())],
             credentials: Some(Credentials {
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_is_one_line_and_goes_with_a_plain_signature_only() {
+    fn a_prefix_is_one_line_before_a_plain_signature() {
         let check = |prefix: &str, content| signature("x-s", prefix, content).check(&RequestShape::default());
         assert_eq!(check("sha256=", SignedContent::Body), Ok(()));
         assert_eq!(check("", SignedContent::TimestampInSignature), Ok(()));

@@ -1,4 +1,4 @@
-//! Which URLs an installation allows.
+//! The rules of an installation for URLs.
 
 use url::Url;
 
@@ -10,7 +10,7 @@ use crate::{
 /// The maximum length of a URL, in bytes.
 const MAX_URL: usize = 2_000;
 
-/// Which URLs destinations may have.
+/// The rules for the URLs of destinations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct UrlRules {
     /// Whether plain HTTP is allowed besides HTTPS.

@@ -8,20 +8,20 @@ use crate::{
     search::SearchField,
 };
 
-/// The owner of leads and of configuration.
+/// The owner of leads and configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     pub id: AccountId,
     /// Shown to people; at most 200 bytes.
     pub name: String,
-    /// The brand in its emails; `None` if it is that of the installation.
+    /// The brand in its emails; `None` if the brand of the installation is used.
     pub brand: Option<String>,
     /// The recipients of notices about failures.
     pub notification_emails: Vec<String>,
-    /// The recipients of notices about deactivations, besides its API users; if there are neither, the recipients of
-    /// failures get them.
+    /// The recipients of notices about deactivations, besides its API users. If both are missing, the recipients of
+    /// notices about failures get them.
     pub api_user_emails: Vec<String>,
-    /// Which of the destinations that want an event get it.
+    /// How an event is routed if several destinations want it.
     pub routing: Routing,
     /// How long its deliveries, leads and jobs are kept; `None` if the limit of the installation applies, which is the
     /// maximum.
@@ -40,13 +40,13 @@ impl Account {
     pub const MAX_HISTORY: Duration = Self::MIN_HISTORY.saturating_mul(3_650);
 }
 
-/// Which of the destinations that want an event get it.
+/// How an event is routed if several destinations want it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Routing {
-    /// Those of the highest level; a higher level overrides the lower ones until it is removed.
+    /// The destinations of the highest level get it; a higher level overrides the lower ones until it is removed.
     #[default]
     Override,
-    /// All of them, whatever their level.
+    /// All destinations that want the event get it.
     All,
 }
 
@@ -87,7 +87,7 @@ pub struct Interface {
     pub id: InterfaceId,
     /// Shown to people; at most 200 bytes.
     pub name: String,
-    /// The time until its leads are anonymised; `None` if they never are.
+    /// The time until its leads are anonymised; `None` if they are never anonymised.
     pub retention: Option<Duration>,
     /// The recipients of notices about its leads; at most 20.
     pub lead_notification_emails: Vec<String>,
@@ -123,11 +123,11 @@ pub struct ApiUser {
 }
 
 impl ApiUser {
-    /// The maximum number of API users of an account: each may get a mail about each deactivation.
+    /// The maximum number of API users of an account, because each may get a mail about each deactivation.
     pub const MAX: usize = 100;
 }
 
-/// What an API user may do; each role includes those before it.
+/// The rights of an API user. Each role includes the previous ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
     /// Look at everything.

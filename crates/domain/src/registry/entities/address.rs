@@ -1,4 +1,4 @@
-//! Mail addresses and brands: the texts of an account that reach mails and envelopes.
+//! Mail addresses and brands, which are the texts of an account in mails and envelopes.
 //!
 //! Guarantee: an accepted address fits an envelope, because [`envelope_address`] makes both the check and the text that
 //! mail servers get.
@@ -7,14 +7,14 @@ use url::Host;
 
 use crate::text::quoted;
 
-/// The maximum length of an address, in bytes, as mail servers get it (RFC 5321 section 4.5.3.1.3, without the angle
-/// brackets).
+/// The maximum length of an address, in bytes, in the form for mail servers (RFC 5321 section 4.5.3.1.3, without the
+/// angle brackets).
 pub const MAX_ADDRESS: usize = 254;
 /// The maximum length of the part before the `@`, in bytes, with its quotes (RFC 5321 section 4.5.3.1.1).
 const MAX_LOCAL_PART: usize = 64;
 /// The maximum length of a part of a domain between two dots, in bytes (RFC 1035 section 2.3.4).
 const MAX_LABEL: usize = 63;
-/// The maximum length of a brand, in characters: it precedes the subject of each mail, which must fit a line.
+/// The maximum length of a brand, in characters. It precedes the subject of each mail, which must fit into a line.
 const MAX_BRAND: usize = 64;
 
 /// Checks that a text is a mail address. Only its mail server knows whether the mailbox exists.
@@ -25,7 +25,7 @@ pub fn check_email(text: &str) -> Result<(), String> {
     envelope_address(text).map(drop)
 }
 
-/// An address as mail servers take it: its domain in Punycode, the part before the `@` in quotes if it needs them.
+/// An address in the form for mail servers: the domain in Punycode, the part before the `@` in quotes if it needs them.
 ///
 /// # Errors
 /// Why the text is not an address.
@@ -98,7 +98,7 @@ const fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-/// Mail programs turn each word into a link that has a dot inside and whose last part may be a top-level domain.
+/// Whether mail programs turn a word into a link: it has a dot inside, and its last part may be a top-level domain.
 fn names_a_host(word: &str) -> bool {
     let mut labels = word.split(['.', '\u{ff0e}']).map(|label| label.trim_matches(|c: char| !c.is_alphanumeric()));
     let mut before = labels.next().unwrap_or_default();

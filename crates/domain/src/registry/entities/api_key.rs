@@ -20,17 +20,18 @@ pub struct ApiKey {
     pub id: KeyId,
     /// `None` if the key is platform-wide.
     pub account: Option<AccountId>,
-    /// The client whose leads, deliveries and destinations are all that the key sees; `None` if it is for every client.
+    /// The client that the key is bound to: it sees only leads, deliveries and destinations of this client. `None` if
+    /// the key is for every client.
     pub client: Option<ClientId>,
     /// Shown to people; at most 200 bytes.
     pub name: String,
-    /// What the key permits.
+    /// The scopes of the key.
     pub scopes: Scopes,
     /// The hash of its secret.
     pub hash: KeyHash,
     pub created_at: Timestamp,
     pub created_by: String,
-    /// `None` if it is valid until it is revoked.
+    /// `None` if the key is valid until it is revoked.
     pub expires_at: Option<Timestamp>,
     /// When the key was revoked, or its account was deleted.
     pub revoked_at: Option<Timestamp>,
@@ -50,7 +51,7 @@ impl fmt::Debug for KeyHash {
 /// Why an API key is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyRefusal {
-    /// There is no key with this id and this secret.
+    /// No key has this id and this secret.
     #[error("the API key is unknown")]
     Unknown,
     /// The key was revoked, or its account was deleted.

@@ -1,8 +1,8 @@
-//! Addresses that an account's own API key set: each gets one mail that asks its owner, and nothing else until the
-//! owner confirms it.
+//! Confirmation of addresses that an account's own API key set: each gets one mail that asks its owner for consent, and
+//! no other mail until the owner confirms it.
 //!
-//! A fact about an account, an interface or an API user lists its unconfirmed addresses ([`Account::unconfirmed`] and
-//! its siblings). Facts of earlier releases list none, so older addresses are trusted.
+//! A fact about an account, an interface or an API user lists its unconfirmed addresses (for instance
+//! [`Account::unconfirmed`]). Facts of earlier releases have no such list, so older addresses are trusted.
 
 use crate::{
     ids::{AccountId, ConfirmationId},

@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// Which leads a destination is for.
+/// The leads that a destination is for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Scope {
     /// The leads of the whole account.
@@ -96,14 +96,14 @@ pub struct Destination {
     pub id: DestinationId,
     /// Shown to people; at most 200 bytes.
     pub name: String,
-    /// The leads that it is for.
+    /// The leads that the destination is for.
     pub scope: Scope,
     pub url: String,
-    /// The events that it wants; never empty.
+    /// The types of events that the destination wants; never empty.
     pub event_types: Vec<EventTypePattern>,
-    /// The payloads that it wants; `None` if it wants all.
+    /// The payloads that the destination wants; `None` if it wants all.
     pub condition: Option<Condition>,
-    /// The time in which the receiver must answer; 100 ms to 60 s.
+    /// The time within which the receiver must answer; 100 ms to 60 s.
     pub timeout: Duration,
     /// The concurrency limit; 1 to 1,000.
     pub concurrency: u32,
@@ -111,11 +111,11 @@ pub struct Destination {
     pub retry: RetryPolicy,
     /// The rate limit, in requests a second; `None` if there is no limit.
     pub rate: Option<u32>,
-    /// The number of transport failures in a row that open the breaker; each failure on the way lowers the concurrency.
-    /// 0 if the breaker never opens.
+    /// The number of transport failures in a row that open the breaker; 0 if it never opens. Each failure before lowers
+    /// the concurrency.
     pub breaker_failures: u32,
     /// Whether the destination is ordered: it gets the events of each lead in the order in which they were stored, each
-    /// after the deliveries before it have ended.
+    /// after the earlier deliveries have ended.
     pub ordered: bool,
     pub request: RequestShape,
     /// The settings of its connections. Only destinations with equal settings share connections.
@@ -177,17 +177,17 @@ pub struct TokenSecret {
     pub sealed: SealedSecret,
     /// When it was made.
     pub created_at: Timestamp,
-    /// When it stops signing; `None` if no newer secret has replaced it.
+    /// When the secret stops signing; `None` if no newer secret has replaced it.
     pub expires_at: Option<Timestamp>,
 }
 
 /// How a token signs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Algorithm {
-    /// HMAC-SHA256, Standard Webhooks `v1`: the receiver has the same secret.
+    /// HMAC-SHA256, Standard Webhooks `v1`. The receiver has the same secret.
     #[default]
     HmacSha256,
-    /// Ed25519, Standard Webhooks `v1a`: the receiver has the public key only.
+    /// Ed25519, Standard Webhooks `v1a`. The receiver only has the public key.
     Ed25519,
 }
 
@@ -208,14 +208,14 @@ impl Algorithm {
     }
 }
 
-/// A signing secret: it signs requests so that a receiver can verify the sender.
+/// A signing secret. It signs requests, so that receivers can verify the sender.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
     pub account: AccountId,
     pub id: TokenId,
     /// Shown to people; at most 200 bytes.
     pub name: String,
-    /// How it signs.
+    /// The algorithm of the signature.
     pub algorithm: Algorithm,
     /// Its secrets, the newest first; never empty.
     pub secrets: Vec<TokenSecret>,
@@ -244,7 +244,7 @@ impl Token {
         self
     }
 
-    /// The maximum number of secrets that sign at once: each makes the header longer.
+    /// The maximum number of secrets that sign at once, because each makes the header longer.
     pub const MAX_SECRETS: usize = 4;
 
     /// The secrets that sign at this time, the newest first.

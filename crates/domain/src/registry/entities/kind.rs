@@ -15,7 +15,7 @@ pub enum EntityKind {
     Key,
     /// The consent of an address's owner.
     Confirmation,
-    /// A lead event. The registry holds none; the audit log names those whose payload was read.
+    /// A lead event. The registry holds no events, but the audit log names those whose payload was read.
     Event,
 }
 

@@ -11,7 +11,7 @@ pub struct OptOut {
     pub account: AccountId,
     /// Computed from address and kind.
     pub id: OptOutId,
-    /// The address, in lower case: mail servers ignore case.
+    /// The address, in lower case, because mail servers ignore case.
     pub email: String,
     pub kind: NoticeKind,
 }

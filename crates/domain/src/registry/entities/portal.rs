@@ -1,11 +1,11 @@
-//! How portals of an account look: a colour, and a logo that cannot contain a program.
+//! The look of an account's portals: a colour, and a logo that cannot contain a program.
 
 use std::{fmt, str::FromStr, sync::Arc};
 
-/// How portals of an account look.
+/// The look of an account's portals.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Portal {
-    /// `None` if it is that of the console.
+    /// `None` if the colour of the console is used.
     pub color: Option<Color>,
     /// `None` if there is no logo.
     pub logo: Option<Logo>,
@@ -47,7 +47,7 @@ impl fmt::Display for Color {
     }
 }
 
-/// An image of pixels. SVG is refused: it may contain scripts.
+/// An image of pixels. SVG is refused, because it may contain scripts.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Logo {
     bytes: Arc<[u8]>,
@@ -55,7 +55,7 @@ pub struct Logo {
 }
 
 impl Logo {
-    /// The maximum size, in bytes: every process keeps it in memory.
+    /// The maximum size, in bytes, because every process keeps the logo in memory.
     pub const MAX_SIZE: usize = 32 * 1024;
 
     /// Recognises the type of the image by its first bytes.

@@ -1,4 +1,4 @@
-//! A secret as the registry holds it.
+//! Secrets in the registry.
 
 use std::fmt;
 

@@ -1,18 +1,18 @@
-//! A second signature, in the format of another sender of webhooks: an account that moves from there changes no
-//! receiver.
+//! A second signature, in the format of another sender of webhooks, so that an account that moves from there need not
+//! change its receivers.
 
 use crate::text::quoted;
 
 /// The format of the second signature. The token of the destination signs it, too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CompatibilitySignature {
-    /// The header that carries it, in lower case.
+    /// The header of the signature, in lower case.
     pub header: String,
     /// The hash function of the HMAC (RFC 2104).
     pub hash: Hash,
-    /// The encoding of its bytes.
+    /// The encoding of the signature's bytes.
     pub encoding: Encoding,
-    /// The text before it, such as `sha256=`.
+    /// The text before the signature, such as `sha256=`.
     pub prefix: String,
     /// The signed content.
     pub content: SignedContent,
@@ -45,7 +45,7 @@ pub enum SignedContent {
     Body,
     /// `<timestamp>.<body>`; the timestamp, in seconds since 1970, is in this header.
     TimestampInHeader(String),
-    /// `<timestamp>.<body>`; the header of the signature is `t=<timestamp>,v1=<signature>`, as Stripe has it.
+    /// `<timestamp>.<body>`; the header of the signature is `t=<timestamp>,v1=<signature>`, as at Stripe.
     TimestampInSignature,
 }
 
@@ -94,7 +94,7 @@ impl SignedContent {
     /// The content that a word names, with the header of its timestamp; both may be empty.
     ///
     /// # Errors
-    /// What is wrong with the two.
+    /// The problem of the combination.
     pub fn parse(word: &str, timestamp_header: &str) -> Result<Self, String> {
         match (word, timestamp_header) {
             ("" | Self::BODY, "") => Ok(Self::Body),
@@ -115,7 +115,7 @@ impl SignedContent {
         }
     }
 
-    /// The header of the timestamp; `None` if the timestamp has no header of its own.
+    /// The header of the timestamp; `None` if the timestamp has no own header.
     pub fn timestamp_header(&self) -> Option<&str> {
         match self {
             Self::TimestampInHeader(header) => Some(header),
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_name_what_is_signed() {
+    fn words_name_the_signed_content() {
         for content in [
             SignedContent::Body,
             SignedContent::TimestampInSignature,

@@ -30,7 +30,7 @@ impl ContentType {
     /// Parses a media type.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The problem.
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
         if text.len() > Self::MAX_BYTES {
@@ -81,7 +81,7 @@ fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 
-/// What follows the first semicolon: `name=token` or `name="quoted"`, separated by semicolons.
+/// Whether the text after the first semicolon is a list of `name=token` or `name="quoted"`, separated by semicolons.
 fn are_parameters(mut rest: &str) -> bool {
     loop {
         rest = rest.trim_start();
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_media_type_is_refused() {
+    fn an_invalid_media_type_is_refused() {
         let long = format!("text/{}", "x".repeat(ContentType::MAX_BYTES));
         for text in [
             "",

@@ -21,7 +21,7 @@ pub struct Form {
 /// How the name of a nested field is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Nesting {
-    /// `person[email]`, as PHP, Rails and many others read it.
+    /// `person[email]`, which PHP, Rails and many others read.
     #[default]
     Brackets,
     /// `person.email`.
@@ -31,7 +31,7 @@ pub enum Nesting {
 /// How the items of a list are named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Lists {
-    /// Each as the list: `tags=a&tags=b`, as HTML forms have it.
+    /// The name of the list for each item: `tags=a&tags=b`, as in HTML forms.
     #[default]
     Repeat,
     /// With empty brackets: `tags[]=a&tags[]=b`.
@@ -107,7 +107,7 @@ impl Form {
                 return refuse("form.fields", not_a_name(name));
             }
             if self.fields[..index].iter().any(|(other, _)| other == path) {
-                return refuse("form.fields", format!("{} is there twice", quoted(path)));
+                return refuse("form.fields", format!("{} is given twice", quoted(path)));
             }
         }
         for (name, value) in &self.constants {
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn every_way_is_found_by_its_word() {
+    fn every_word_names_its_value() {
         assert!(Nesting::ALL.into_iter().all(|way| Nesting::parse(way.as_str()) == Some(way)));
         assert!(Lists::ALL.into_iter().all(|way| Lists::parse(way.as_str()) == Some(way)));
         assert_eq!((Nesting::parse(""), Lists::parse("")), (Some(Nesting::Brackets), Some(Lists::Repeat)));

@@ -5,7 +5,7 @@ use crate::registry::{
     refusal::{Refusal, invalid},
 };
 
-/// The maximum number of parameters of a token request besides those of the standard.
+/// The maximum number of additional parameters of a token request.
 const MAX_PARAMETERS: usize = 20;
 /// The maximum length of a name, value, client id or scope, in bytes.
 const MAX_VALUE: usize = 2_000;
@@ -25,7 +25,7 @@ pub struct OAuth2Client {
     pub authentication: ClientAuthentication,
 }
 
-/// How a client authenticates to a token server; the words are those of RFC 7591 (2).
+/// How a client authenticates to a token server. The words come from RFC 7591 (2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ClientAuthentication {
     /// In the header `Authorization: Basic`, which every token server must support.
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn each_setting_of_a_client_is_checked_and_named() {
+    fn each_invalid_setting_of_a_client_is_named() {
         assert_eq!(client().check(UrlRules::default()), Ok(()));
         let refused = |changed: OAuth2Client| changed.check(UrlRules::default()).unwrap_err().to_string();
         let with = |name: &str| vec![(name.to_owned(), "x".to_owned())];

@@ -44,7 +44,7 @@ impl Method {
         }
     }
 
-    /// The word of HTTP.
+    /// The name of the method in HTTP.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Post => "POST",
@@ -79,16 +79,16 @@ pub enum Body {
     Multipart,
 }
 
-/// The value of `webhook-id` in a destination's requests. Receivers discard repeated requests by it, and the signature
-/// covers it.
+/// The value of `webhook-id` in a destination's requests. Receivers use it to discard repeated requests, and the
+/// signature covers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WebhookId {
-    /// The event id, which is unique in its account only: two accounts, or two destinations, with one receiver may send
-    /// the same. Destinations stored without this setting use it, because their receivers know it.
+    /// The event id, which is unique only in its account: two accounts, or two destinations, with one receiver may send
+    /// the same id. Destinations stored without this setting use it, because their receivers know it.
     #[default]
     Event,
-    /// The delivery id, which is globally unique. It is computed from account, event and destination, so it is
-    /// the same on every attempt, retry and recovery.
+    /// The delivery id, which is globally unique. It is computed from account, event and destination, so every attempt,
+    /// retry and recovery has the same id.
     Delivery,
 }
 
@@ -109,16 +109,16 @@ impl WebhookId {
     }
 }
 
-/// What a destination's requests say of the trace that they belong to (W3C Trace Context and Baggage).
+/// The trace context in a destination's requests (W3C Trace Context and Baggage).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SentTrace {
     /// `traceparent` and `tracestate`. Destinations stored without this setting use it, because their receivers may
     /// know it.
     #[default]
     Unset,
-    /// Nothing.
+    /// No trace context.
     None,
-    /// A new trace, to which the span of the attempt links: neither ids nor content of the publisher's trace are sent.
+    /// A new trace, to which the span of the attempt links. No ids and no content of the publisher's trace are sent.
     Restart,
     /// `traceparent`, `tracestate` and `baggage`, as the publisher began them.
     Continue,
@@ -197,9 +197,9 @@ impl CredentialKind {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RequestShape {
     pub method: Method,
-    /// Ignored if the method carries no body.
+    /// The body; ignored if the method carries no body.
     pub body: Body,
-    /// The content type of the body; `None` if it is the default for the body.
+    /// The content type of the body; `None` if the default for the body is used.
     pub content_type: Option<ContentType>,
     /// The settings of the form, if the body is one.
     pub form: Form,
@@ -220,7 +220,7 @@ impl RequestShape {
     /// The maximum size of a template, in bytes.
     pub const MAX_TEMPLATE: usize = 64 * 1024;
 
-    /// How values are written into its body.
+    /// The format of values in the body.
     pub fn format(&self) -> Format {
         match (&self.content_type, &self.body) {
             (Some(content_type), _) => content_type.format(),
@@ -230,8 +230,8 @@ impl RequestShape {
         }
     }
 
-    /// Whether a destination may set a header: its name must be a token of HTTP (RFC 9110, 5.6.2), and must neither be
-    /// one of Leadline's own nor describe the transfer of the message.
+    /// Checks that a destination may set a header: the name must be a token of HTTP (RFC 9110, 5.6.2), and must neither
+    /// be one of Leadline's own headers nor describe the transfer of the message.
     pub fn check_header(name: &str) -> Result<(), String> {
         const RESERVED: [&str; 10] = [
             "host",
@@ -271,8 +271,8 @@ pub struct Deactivation {
     pub delivery: Option<DeactivatedBy>,
 }
 
-/// The delivery that deactivated its destination, and the last response to it. The text of the response is left out: a
-/// registry fact is kept forever, and the text may contain data of a lead.
+/// The delivery that deactivated its destination, and the last response. The text of the response is left out, because
+/// a registry fact is kept for ever, and the text may contain data of a lead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeactivatedBy {
     pub delivery: DeliveryId,
@@ -280,9 +280,9 @@ pub struct DeactivatedBy {
     pub event_id: EventId,
     /// The number of attempts.
     pub attempts: u32,
-    /// The status of the last response, or 999 if none came.
+    /// The status of the last response, or 999 if no response came.
     pub status_code: u16,
-    /// Why no response came; `None` if one came.
+    /// Why no response came; `None` if a response came.
     pub error_kind: Option<ErrorKind>,
 }
 
@@ -291,7 +291,7 @@ pub struct DeactivatedBy {
 pub enum DeactivationCause {
     /// A delivery used up all of its attempts.
     Exhausted,
-    /// The receiver answered 410: it is gone for good.
+    /// The receiver answered 410, which means that it is gone for good.
     Gone,
 }
 

@@ -1,4 +1,4 @@
-//! The settings of a destination's connections, where they differ from those of the installation.
+//! The settings of a destination's connections that differ from those of the installation.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// The port of a SOCKS proxy whose URL names none (IANA).
+/// The default port of a SOCKS proxy (IANA).
 const SOCKS_PORT: u16 = 1080;
 
 /// The settings of a destination's connections.
@@ -21,8 +21,8 @@ const SOCKS_PORT: u16 = 1080;
 pub struct Transport {
     /// The client certificate of the TLS handshake (mutual TLS); `None` if there is none.
     pub client_certificate: Option<ClientCertificate>,
-    /// Certificates (PEM) of the authorities that sign the receiver's certificate. They replace all others.
-    /// `None` if the authorities of the installation are trusted.
+    /// Certificates (PEM) of the authorities that sign the receiver's certificate. They replace all others. `None` if
+    /// the installation's authorities are used.
     pub authorities: Option<String>,
     /// The destination's own proxy; `None` if it has none.
     pub proxy: Option<DestinationProxy>,
@@ -31,7 +31,7 @@ pub struct Transport {
 /// The certificate of a TLS client.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ClientCertificate {
-    /// Certificates (PEM): the client's own, then those between it and its authority.
+    /// Certificates (PEM): the client's own, then the intermediate ones.
     pub chain: String,
     /// The private key (PEM), sealed.
     pub key: SealedSecret,
@@ -53,7 +53,7 @@ pub struct DestinationProxy {
 }
 
 impl Transport {
-    /// The maximum size of a list of certificates, in bytes: about thirty certificates.
+    /// The maximum size of a list of certificates, in bytes; about thirty certificates.
     pub const MAX_CERTIFICATES: usize = 64 * 1024;
     /// The maximum size of a private key, in bytes: RSA with 16,384 bits takes 13,000.
     pub const MAX_KEY: usize = 16 * 1024;
@@ -130,7 +130,7 @@ impl ProxyAddress {
     /// The address in a URL; its credentials are ignored.
     ///
     /// # Errors
-    /// If it is not the URL of a proxy; in words that follow the name of a setting.
+    /// If it is not the URL of a proxy. The error is worded to follow the name of a setting.
     pub fn of(url: &Url) -> Result<Self, String> {
         let (protocol, port) = match url.scheme() {
             "http" => (ProxyProtocol::Http, url.port_or_known_default()),
@@ -138,9 +138,9 @@ impl ProxyAddress {
             _ => return Err("has to begin with http:// (CONNECT) or socks5://".into()),
         };
         if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
-            return Err("has a path, and a proxy has a host and a port alone".into());
+            return Err("has a path, and a proxy only has a host and a port".into());
         }
-        // The parser does not normalise hosts of schemes outside the URL standard: 127.1 would be a name.
+        // The parser does not normalise hosts of schemes outside the URL standard, so 127.1 would be a name.
         let host = url.host_str().map(Host::parse).and_then(Result::ok);
         let (Some(host), Some(port)) = (host, port) else { return Err("names no host".into()) };
         Ok(Self { protocol, host, port })

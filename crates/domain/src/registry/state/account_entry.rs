@@ -1,4 +1,4 @@
-//! An account with what belongs to it.
+//! An account with its entities.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// An account and what belongs to it.
+/// An account with its entities.
 #[derive(Debug, Clone)]
 pub struct AccountEntry {
     pub account: Account,
@@ -29,8 +29,9 @@ pub struct AccountEntry {
     pub(in crate::registry) by_scope: ByScope,
     pub(in crate::registry) tokens: BTreeMap<TokenId, Arc<Token>>,
     pub(in crate::registry) opt_outs: BTreeMap<OptOutId, OptOut>,
-    /// Unconfirmed addresses, and confirmed ones; in lower case.
+    /// Unconfirmed addresses, in lower case.
     pub(in crate::registry) unconfirmed: BTreeSet<String>,
+    /// Confirmed addresses, in lower case.
     pub(in crate::registry) confirmed: BTreeSet<String>,
 }
 
@@ -45,16 +46,16 @@ impl AccountEntry {
         self.api_users.values()
     }
 
-    /// The recipients of notices about deactivations, each once: the addresses for them and those of API users. If
-    /// there are none, the recipients of notices about failures.
+    /// The recipients of notices about deactivations, each once: the account's addresses for them and those of API
+    /// users. If both are missing, the recipients of notices about failures.
     pub fn told_of_deactivations(&self) -> Vec<String> {
         let users = self.api_users().filter(|user| !user.deleted && user.role >= Role::Operator);
         let told = each_once(self.account.api_user_emails.iter().chain(users.map(|user| &user.email)));
         if told.is_empty() { self.account.notification_emails.clone() } else { told }
     }
 
-    /// The recipients of notices about a recovery, each once: those of the notices about repeated failures and about
-    /// the deactivation.
+    /// The recipients of notices about a recovery, each once: the recipients of the notices about repeated failures and
+    /// about the deactivation.
     pub fn told_of_recoveries(&self, was_alerted: bool, was_deactivated: bool) -> Vec<String> {
         let alerted = if was_alerted { self.account.notification_emails.clone() } else { vec![] };
         let others = if was_deactivated { self.told_of_deactivations() } else { vec![] };

@@ -1,4 +1,4 @@
-//! Which addresses of an account their owners have confirmed, and which they have still to confirm.
+//! The confirmed and unconfirmed addresses of an account.
 
 use crate::registry::{
     entities::{
@@ -10,7 +10,7 @@ use crate::registry::{
 };
 
 impl AccountEntry {
-    /// Whether an address may get more than the mail that asks its owner.
+    /// Whether an address may get mails besides the one that asks its owner for consent.
     pub fn is_confirmed(&self, email: &str) -> bool {
         !self.unconfirmed.contains(&email.to_lowercase())
     }
@@ -25,7 +25,7 @@ impl AccountEntry {
         lower_case_once(emails.into_iter().filter(|email| !self.is_confirmed(email)))
     }
 
-    /// The addresses among these that their owners must confirm if an account's own API key sets them: they are
+    /// The addresses among these that their owners must confirm if an account's own API key sets them: those that are
     /// unconfirmed already, or new to the account and never confirmed for it.
     pub fn to_confirm<'a>(&self, emails: impl IntoIterator<Item = &'a String>) -> Vec<String> {
         lower_case_once(emails.into_iter().filter(|email| {

@@ -1,8 +1,8 @@
 //! Fan-out: the number of destinations that one event may reach.
 //!
-//! A pattern is a key: what it begins with (`email.` for `email.*`, nothing for `*`), or the one type that it matches.
-//! The patterns that match a type are found from its key, without a scan of all others, so that the answer is immediate
-//! for an account that has thousands of destinations with a hundred patterns each.
+//! A pattern is a key: its beginning (`email.` for `email.*`, the empty text for `*`), or the one type that it matches.
+//! The patterns that match a type are found by the key of the type, without a scan of all others, so that the answer is
+//! immediate for an account with thousands of destinations with a hundred patterns each.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,17 +14,17 @@ use crate::{
     },
 };
 
-/// The maximum number of destinations of any event that `new` gets, itself included. A disabled destination counts: its
-/// deliveries are held.
+/// The maximum number of destinations of any event that `new` gets, itself included. A disabled destination counts,
+/// because its deliveries are held.
 pub(in crate::registry) fn fan_out(all: &[&Destination], routing: Routing, new: &Destination) -> usize {
     let others = || all.iter().copied().filter(|other| other.id != new.id);
     let wanted = keys(new);
-    // An event goes to the destinations of its own level and, if all levels get it, of the account.
+    // An event goes to the destinations of its own level and, with the routing `all`, to those of the account.
     let is_counted = |scope: &Scope| *scope == new.scope || (routing == Routing::All && *scope == Scope::Account);
     let mut counts = HashMap::<&str, usize>::new();
     for other in others().filter(|other| is_counted(&other.scope)) {
         let keys = keys(other);
-        // Of patterns that cover each other the widest counts, so that a destination counts once for each event.
+        // If patterns cover each other, only the widest counts, so that a destination counts once for each event.
         let widest = keys.iter().filter(|key| covering(key).all(|wider| wider == **key || !keys.contains(wider)));
         widest.for_each(|key| *counts.entry(*key).or_default() += 1);
     }
@@ -34,17 +34,17 @@ pub(in crate::registry) fn fan_out(all: &[&Destination], routing: Routing, new: 
     if routing == Routing::Override {
         return 1 + counted;
     }
-    // Of the levels that are not counted exactly, an event reaches one client and one interface.
+    // The other levels are not counted exactly: an event reaches at most one client and one interface.
     let below = others().filter(|other| !is_counted(&other.scope) && overlap(&keys(other), &wanted));
     1 + counted + largest(below.map(|other| &other.scope), &[new.scope.level(), Scope::Account.level()])
 }
 
-/// The same for every event, if all levels get it. The patterns of the destinations are not compared.
+/// The maximum fan-out of every event with the routing `all`. The patterns of the destinations are not compared.
 pub(in crate::registry) fn fan_out_of_all<'a>(all: impl Iterator<Item = &'a Destination>) -> usize {
     largest(all.map(|destination| &destination.scope), &[])
 }
 
-/// The largest number of destinations with the same scope, summed over every level except some.
+/// The largest number of destinations with the same scope, summed over every level except `but`.
 fn largest<'a>(scopes: impl Iterator<Item = &'a Scope>, but: &[u8]) -> usize {
     let mut at = HashMap::<&Scope, usize>::new();
     scopes.for_each(|scope| *at.entry(scope).or_default() += 1);
@@ -58,7 +58,7 @@ fn keys(destination: &Destination) -> HashSet<&str> {
     texts.map(|text| text.strip_suffix('*').unwrap_or(text)).collect()
 }
 
-/// The keys of all patterns that match whatever this one does, itself included.
+/// The keys of all patterns that match every type of this one, itself included.
 fn covering(key: &str) -> impl Iterator<Item = &str> {
     let beginnings = key.match_indices('.').map(|(at, _)| &key[..=at]);
     // `*` does not match the types of operational events.

@@ -37,8 +37,8 @@ pub struct Registry {
 
 impl Registry {
     /// Adds the fact at `sequence` of REGISTRY. A known fact changes nothing. A fact about an account that does not
-    /// exist is skipped: it was decided before the account was deleted and stored after, and its entity must not appear
-    /// in a new account with the same id.
+    /// exist is skipped: it was decided before the account was deleted and stored afterwards, and its entity must not
+    /// appear in a new account with the same id.
     pub fn apply(&mut self, sequence: u64, fact: &RegistryFact) {
         if sequence <= self.sequence {
             return;
@@ -147,7 +147,7 @@ impl Registry {
         Arc::make_mut(entry).account = account.clone();
     }
 
-    /// Deletes an account with everything that belongs to it, so that a new account with the same id starts empty.
+    /// Deletes an account with its entities, so that a new account with the same id starts empty.
     fn delete_account(&mut self, id: &AccountId) {
         let Some(entry) = self.accounts.get(id).cloned() else { return };
         for destination in entry.destinations.keys() {
@@ -170,7 +170,7 @@ impl Registry {
         self.change_destination(id, |d| d.deleted = true);
     }
 
-    /// Replaces the settings of a destination; decisions of rules and people stay.
+    /// Replaces the settings of a destination. A deactivation, and the decision to skip held deliveries, stay.
     fn put_settings(&mut self, mut destination: Destination) {
         self.ordering.note(&destination.account, &destination.id, self.sequence, destination.ordered);
         if let Some(before) = self.destinations.get(&destination.id) {
@@ -218,7 +218,8 @@ impl Registry {
         self.accounts.values().filter(|entry| !entry.account.deleted)
     }
 
-    /// Every account, including deleted ones, in no order: data about people outlives its account.
+    /// Every account, including deleted ones, in no order. It is needed because data about people outlives their
+    /// account.
     pub fn accounts_ever(&self) -> impl Iterator<Item = &Arc<AccountEntry>> {
         self.accounts.values()
     }
@@ -259,7 +260,7 @@ impl Registry {
         self.account(&destination.account).map(|_| destination)
     }
 
-    /// Whether a destination accepts deliveries; nothing waits for a destination that does not exist.
+    /// Whether a destination accepts deliveries. Nothing waits for a destination that does not exist.
     pub fn switch(&self, id: &DestinationId) -> Switch {
         self.destination(id).map_or(Switch::On, |destination| destination.switch())
     }
@@ -274,7 +275,7 @@ impl Registry {
         self.ordering.at(account, id, sequence)
     }
 
-    /// Whether any destination of an account was ordered then.
+    /// Whether any destination of an account was ordered at `sequence` of REGISTRY.
     pub fn kept_order_in(&self, account: &AccountId, sequence: u64) -> bool {
         self.ordering.anywhere_in(account, sequence)
     }

@@ -1,7 +1,7 @@
-//! API keys: who may call, for which account and scopes, and until when.
+//! API keys: their callers, accounts and scopes, and how long they are valid.
 //!
-//! The registry knows only the hash of an API key's secret. A look-up takes one step, however many keys there are, and
-//! its time does not depend on how much of a wrong secret is right.
+//! The registry only knows the hash of an API key's secret. A look-up takes one step for any number of keys, and its
+//! time does not depend on how much of a wrong secret is correct.
 
 use std::sync::Arc;
 
@@ -76,7 +76,7 @@ impl Registry {
         }
         let is_of_forms = key.scopes.named().any(|scope| scope == Scope::Form);
         if is_of_forms && (key.scopes.named().count() > 1 || key.account.is_none()) {
-            let problem = "form stands alone, and needs an account: everybody who sees a form knows its key";
+            let problem = "form must be the only scope, and needs an account: every visitor of a form knows its key";
             return Err(invalid("scopes", problem.into()));
         }
         if key.expires_at.is_some_and(|end| end <= key.created_at) {

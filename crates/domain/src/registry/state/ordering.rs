@@ -1,4 +1,4 @@
-//! Since when destinations have been ordered.
+//! When destinations were ordered.
 //!
 //! The sequencer routes the events of accounts with an ordered destination, and the router all others. Their registry
 //! views may differ in age, so both use the configuration of the time at which the event was published.
@@ -10,7 +10,7 @@ use crate::ids::{AccountId, DestinationId};
 /// The maximum number of changes remembered for each destination; older events are few.
 const MAX_CHANGES: usize = 256;
 
-/// Registry sequences, and whether the destination was ordered from there on; the oldest change first.
+/// Registry sequences, and whether the destination was ordered from then on; the oldest change first.
 type Changes = Vec<(u64, bool)>;
 
 /// The changes of each destination that was ever ordered.

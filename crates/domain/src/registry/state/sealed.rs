@@ -1,4 +1,4 @@
-//! Sealed secrets: the secrets of the configuration that only the master key opens.
+//! Sealed secrets, which only the master key opens.
 
 use jiff::Timestamp;
 
@@ -17,7 +17,7 @@ pub struct Sealed<'a> {
     /// The owner of the secret, for messages.
     pub of: String,
     pub secret: &'a SealedSecret,
-    /// The context that it is bound to.
+    /// The context that the secret is bound to.
     pub belongs_to: String,
 }
 

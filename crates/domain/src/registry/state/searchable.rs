@@ -1,4 +1,4 @@
-//! What the leads of an account are searched by.
+//! The searchable fields of an account.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use crate::{
 };
 
 impl AccountEntry {
-    /// The searchable fields of its interfaces, deleted ones as well, because their leads are still listed.
+    /// The searchable fields of its interfaces. Deleted interfaces are included, because their leads are still listed.
     fn searchable(&self) -> BTreeMap<&FieldName, BTreeSet<Kind>> {
         let mut known: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
         for field in self.interfaces().flat_map(|interface| &interface.searchable) {
@@ -18,10 +18,11 @@ impl AccountEntry {
         known
     }
 
-    /// What a search asks for by names and values. A value is read as each kind that its field has at an interface.
+    /// The search for names and values. A value is read as each kind that its field has at an interface.
     ///
     /// # Errors
-    /// The problem of each name and value that cannot be searched by. Values, which are about people, are not repeated.
+    /// The problem of each name or value that cannot be searched. Values are not repeated, because they are about
+    /// people.
     pub fn wanted<'a>(&self, given: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Vec<Wanted>, Vec<String>> {
         let known = self.searchable();
         let (mut wanted, mut problems) = (vec![], vec![]);
