@@ -8,11 +8,11 @@
 //! | operator | holds if the field exists and |
 //! |---|---|
 //! | `eq`, or a value alone | is this text, number, truth value or `null` |
-//! | `ne` | is anything else, of whichever type |
+//! | `ne` | is any other value, of any type |
 //! | `in`, `nin` | is one, or none, of these |
-//! | `gt`, `gte`, `lt`, `lte` | is a number more or less than this number, or a text behind or before this text |
+//! | `gt`, `gte`, `lt`, `lte` | is a number above or below this number, or a text after or before this text |
 //! | `starts_with` | is a text that begins with this text |
-//! | `contains` | is a text that this text is in, or a list that has this value |
+//! | `contains` | is a text that contains this text, or a list that contains this value |
 //! | `exists` | `true`: in any case (it may be `null`); `false` holds if the field is not there |
 //!
 //! A field that is missing, or of another type than the operator takes, makes a term false. `not` inverts its
