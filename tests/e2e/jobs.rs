@@ -272,7 +272,7 @@ async fn invalid_job_requests_are_refused_with_the_field() {
             listed(vec![an_id(1), an_id(1)]),
             "delivery_ids: delivery 00000000-0000-5000-8000-000000000001 is named twice",
         ),
-        (listed((0..1_001).map(an_id).collect()), "delivery_ids: are 1001, and 1000 is the limit"),
+        (listed((0..1_001).map(an_id).collect()), "delivery_ids: has 1001 entries, and 1000 is the limit"),
         (listed(vec!["rubbish".into()]), "delivery_ids: delivery id"),
         (
             api::RetryDeliveriesRequest { filter: Some(any()), ..listed(vec![an_id(1)]) },
@@ -281,7 +281,7 @@ async fn invalid_job_requests_are_refused_with_the_field() {
         (filtered(api::DeliveryFilter { account_id: "other".into(), ..any() }), "filter.account_id: is not acme"),
         (
             filtered(api::DeliveryFilter { statuses: vec![DeliveryStatus::Pending.into()], ..any() }),
-            "filter.statuses: has others than failed",
+            "filter.statuses: has a status other than failed",
         ),
         (api::RetryDeliveriesRequest { pace: 1_001, ..filtered(any()) }, "pace: 1001 is not from 1 to 1000"),
         (api::RetryDeliveriesRequest { account_id: String::new(), ..filtered(any()) }, "account_id: is missing"),

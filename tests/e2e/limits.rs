@@ -127,9 +127,9 @@ async fn watches_are_limited_per_key_and_account() {
         assert!(status.message().contains("end one of them"), "{status}");
     };
     let mut of_first = vec![watch(&world, &first).await.unwrap(), watch(&world, &first).await.unwrap()];
-    refused(&first, ["2 watches with this key", "--max-watches-per-key"]).await;
+    refused(&first, ["2 open watches with this key", "--max-watches-per-key"]).await;
     let of_second = watch(&world, &second).await.unwrap();
-    refused(&second, ["3 watches with keys of this account", "--max-watches-per-account"]).await;
+    refused(&second, ["3 open watches with keys of this account", "--max-watches-per-account"]).await;
     // Watches of other accounts are not affected.
     let _of_platform = [watch(&world, &platform).await.unwrap(), watch(&world, &world.key).await.unwrap()];
     refused(&platform, ["5 watches of all accounts", "--max-watches"]).await;

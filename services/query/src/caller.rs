@@ -12,12 +12,11 @@ use domain::{
 use jiff::Timestamp;
 use tonic::{Request, Status};
 
-/// The largest length of the name for which a caller speaks, in characters.
+/// The largest length of the name of the person that a caller speaks for, in characters.
 pub(crate) const MAX_NAME: usize = 100;
-/// The metadata in which a caller may name the person for whom it speaks.
+/// The metadata in which a caller may name the person that it speaks for.
 const SPEAKS_FOR: &str = "leadline-actor";
 
-/// The caller of a request.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     principal: Principal,
@@ -30,7 +29,7 @@ impl Caller {
         let principal = request.extensions().get::<Principal>().cloned();
         let principal = principal.ok_or_else(|| Status::internal("the call has no principal"))?;
         let said = request.metadata().get(SPEAKS_FOR).and_then(|value| value.to_str().ok());
-        // A session knows whose it is. A portal must not speak for anybody else.
+        // A session has its own person. A portal session must not name another one.
         let said = principal.person().or(said.filter(|_| !principal.is_portal()));
         let speaks_for = said.filter(|name| !name.is_empty()).map(|name| name.chars().take(MAX_NAME).collect());
         Ok(Self { principal, speaks_for })
@@ -61,7 +60,7 @@ impl Caller {
         }
     }
 
-    /// Whether the caller may see what belongs to this client, or to none.
+    /// Whether the caller may see what belongs to this client; `None` if it belongs to no client.
     pub(crate) fn may_see_client(&self, client: Option<&str>) -> bool {
         self.principal.client().is_none_or(|own| Some(own.as_str()) == client)
     }
@@ -104,8 +103,7 @@ impl Caller {
         held.and(self.principal.key().is_good(now)).map_err(not_authenticated)
     }
 
-    /// How facts name the caller: the key, which is certain, and the name for which it says that it speaks, which is
-    /// not.
+    /// How facts name the caller: by its key, which is verified, and by the person that it claims to speak for.
     pub(crate) fn by(&self) -> String {
         match &self.speaks_for {
             Some(name) => format!("{} for {name}", self.principal),

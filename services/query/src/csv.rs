@@ -12,7 +12,6 @@ const SEPARATORS: [char; 9] = [',', ';', '\t', '|', '\r', '\n', '\u{85}', '\u{20
 /// Before UTF-8, this mark makes Excel read the file as UTF-8, not in the encoding of its country.
 pub(crate) const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// A cell of a line.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Cell<'a> {
     Text(&'a str),
@@ -116,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_to_be_quoted_is_quoted() {
+    fn special_characters_are_quoted() {
         assert_eq!(cell("plain text; ä"), "plain text; ä");
         assert_eq!(cell(""), "");
         assert_eq!(cell("one, two"), "\"one, two\"");
@@ -138,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn no_part_of_a_cell_is_a_formula_whichever_separator_is_used() {
+    fn no_separator_turns_a_part_of_a_cell_into_a_formula() {
         for (given, expected) in [
             ("x;=1+1", "x;'=1+1"),
             ("x\t@SUM(A1)", "x\t'@SUM(A1)"),
@@ -157,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_stays_text_if_it_would_be_a_number_a_date_or_a_truth_value() {
+    fn an_id_that_looks_like_a_value_stays_text() {
         let values =
             ["0012345678901234", "42", "1e5", "12E03", "1-2", "2026-01-02", "12:30", "mar-1", "1-MAR-26", "TRUE"];
         for id in values {
@@ -195,7 +194,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_receivers_write_no_reader_finds_a_formula(
+        fn no_reader_finds_a_formula_in_any_cell(
             cells in prop::collection::vec("[=+@;,|\t\r\n\"' a1＝＠-]{0,12}", 1..5),
         ) {
             let mut text = String::new();

@@ -94,7 +94,7 @@ pub(crate) fn service(
 type Changes = Pin<Box<dyn Stream<Item = Result<api::WatchDeliveriesResponse, Status>> + Send>>;
 
 impl DeliveryService {
-    /// The delivery with this id, or the only one that the caller may see whose id begins so.
+    /// The delivery whose id is or begins with this text, if the caller may see exactly one.
     async fn named(&self, caller: &Caller, text: &str) -> Result<DeliveryId, Status> {
         let Some(beginning) = Beginning::of(text) else { return delivery_id(text) };
         let account = caller.principal().account();
@@ -106,7 +106,7 @@ impl DeliveryService {
                 Err(not_found::in_history(self.history, &self.registry.snapshot(), account, "DELIVERY", &what))
             }
             [one, other, ..] => {
-                let why = format!("{text} is the beginning of several ids, such as {one} and {other}; give more of it");
+                let why = format!("several ids begin with {text}, such as {one} and {other}; give more characters");
                 Err(invalid("delivery_id", why))
             }
         }
@@ -140,7 +140,7 @@ impl DeliveryService {
     ) -> Result<(), Status> {
         self.read_barrier.wait_for_now(StreamName::Deliveries).await.map_err(stale)?;
         let delivery = self.find(caller, id).await?;
-        if self.has_asked(&delivery, asked.request.as_ref()).await? {
+        if self.is_requested(&delivery, asked.request.as_ref()).await? {
             return Ok(());
         }
         let registry = self.registry.snapshot();
@@ -163,7 +163,7 @@ impl DeliveryService {
             Err(why) => {
                 // The same call may have come twice at the same time.
                 self.read_barrier.wait_for_now(StreamName::Deliveries).await.map_err(stale)?;
-                if !self.has_asked(&delivery, request.as_ref()).await? {
+                if !self.is_requested(&delivery, request.as_ref()).await? {
                     return Err(retry_refusal(why));
                 }
             }
@@ -171,7 +171,7 @@ impl DeliveryService {
         Ok(())
     }
 
-    async fn has_asked(&self, delivery: &Delivery, request: Option<&RequestId>) -> Result<bool, Status> {
+    async fn is_requested(&self, delivery: &Delivery, request: Option<&RequestId>) -> Result<bool, Status> {
         match request {
             Some(request) => self.store.has_asked(&delivery.reference, request).await.map_err(failed),
             None => Ok(false),

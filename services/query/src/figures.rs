@@ -1,8 +1,8 @@
 //! Metrics of the whole installation: what waits in the broker and since when, how far the read model is behind, what
 //! streams take, and how many messages are in quarantine.
 //!
-//! They are taken every few seconds, so that their cost does not depend on who reads them, and every query process shows the
-//! same. While the broker or the database does not answer, its figures are missing rather than old.
+//! They are taken every few seconds, so that their cost does not depend on the number of readers. Every query process
+//! shows the same. While the broker or the database does not answer, its figures are missing rather than old.
 
 use std::{
     collections::HashMap,
@@ -20,7 +20,7 @@ use runtime::{
 };
 use tokio::time::timeout;
 
-/// How often figures are taken.
+/// The interval between two sets of figures.
 const INTERVAL: Duration = Duration::from_secs(5);
 /// Failing destinations are counted up to this number.
 const MAX_FAILING: u32 = 10_000;
@@ -31,7 +31,7 @@ const EXPIRED_FOR_SECONDS: i64 = 24 * 60 * 60;
 #[rustfmt::skip]
 const GAUGES: [(&str, &str, &str); 22] = [
     ("leadline.parked", "{delivery}", "Work that its lane cannot take now"),
-    ("leadline.destination.parked", "{delivery}", "The same of the destinations that have the most of it"),
+    ("leadline.destination.parked", "{delivery}", "Parked work of the destinations that have the most"),
     ("leadline.held", "{delivery}", "Deliveries that are held because their destination is off"),
     ("leadline.ordered", "{delivery}", "Deliveries in ordered queues"),
     ("leadline.timers.pending", "{timer}", "Retries that wait for their time"),
@@ -49,15 +49,14 @@ const GAUGES: [(&str, &str, &str); 22] = [
     ("leadline.broker.storage.limit", "By", "Bytes that a stream may take, if it has a limit"),
     ("leadline.broker.account.storage.used", "By", "Bytes of the broker's account on disk, of all replicas"),
     ("leadline.broker.account.storage.limit", "By", "Bytes that the broker's account may take, if it has a limit"),
-    ("leadline.broker.replicas.behind", "{replica}", "Replicas of a stream that have not got everything"),
+    ("leadline.broker.replicas.behind", "{replica}", "Replicas of a stream that lag behind"),
     ("leadline.destination.certificate.expires_in", "s", "Time until the first client certificate of a destination expires"),
     ("leadline.api_key.expires_in", "s", "Time until the next API key expires"),
 ];
 
-/// The values of each gauge.
 type Figures = HashMap<&'static str, Vec<(f64, Vec<KeyValue>)>>;
 
-/// What the two sources said last.
+/// The last figures of each source.
 #[derive(Debug, Default)]
 struct Latest {
     of_broker: Figures,
@@ -69,7 +68,7 @@ struct Taker {
     journal: Journal,
     store: Store,
     registry: RegistryView,
-    /// How far the read model had come in each stream. If the database does not answer, it comes no further.
+    /// The last known checkpoint of each stream; it stays while the database does not answer.
     checkpoints: Vec<(StreamName, u64)>,
 }
 
@@ -116,7 +115,7 @@ fn observe(latest: &Arc<Mutex<Latest>>) {
 
 impl Taker {
     async fn take(&mut self, latest: &Mutex<Latest>) {
-        // What hangs counts as absent.
+        // A source that hangs counts as absent.
         let of_database = match timeout(INTERVAL, self.of_database()).await {
             Ok(Ok(figures)) => figures,
             Ok(Err(error)) => {
@@ -220,7 +219,6 @@ impl Taker {
     }
 }
 
-/// What the configuration says.
 fn of_registry(registry: &Registry, now: Timestamp) -> Figures {
     let mut figures = Figures::new();
     let (mut on, mut deactivated, mut disabled, mut first) = (0_u64, 0_u64, 0_u64, None::<Timestamp>);
@@ -267,6 +265,6 @@ fn add(figures: &mut Figures, name: &'static str, count: u64, attributes: Vec<Ke
 }
 
 fn put(figures: &mut Figures, name: &'static str, value: f64, attributes: Vec<KeyValue>) {
-    debug_assert!(GAUGES.iter().any(|(gauge, ..)| *gauge == name), "{name} is no gauge");
+    debug_assert!(GAUGES.iter().any(|(gauge, ..)| *gauge == name), "{name} is not a gauge");
     figures.entry(name).or_default().push((value, attributes));
 }

@@ -1,7 +1,7 @@
-//! What callers that are bound to a client see of their leads and deliveries.
+//! The view of callers that are bound to a client, of their leads and deliveries.
 //!
-//! A lead of the client may go to destinations of the whole account as well. That it does is shown; where those are and
-//! what they answered is the business of the account.
+//! A lead of the client may go to destinations of the whole account as well. The caller sees these deliveries, without
+//! the address of the destination and its answers.
 
 use api::status::denied;
 use domain::{Delivery, DestinationId, Registry};
@@ -38,7 +38,7 @@ pub(crate) fn attempt(caller: &Caller, of: &Delivery, registry: &Registry, mut s
     shown
 }
 
-/// A lead as the caller may see it: its last answer may be one to the account.
+/// A lead as the caller may see it: its last answer may have come from a destination of the account.
 pub(crate) fn lead(caller: &Caller, mut lead: Lead) -> Lead {
     if caller.principal().client().is_some() {
         lead.webhook_response.clear();

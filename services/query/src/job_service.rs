@@ -40,9 +40,9 @@ const MAX_OPEN: u32 = 5;
 const DRY_RUN_TIMEOUT: Duration = Duration::from_secs(5);
 /// At most this many types of events are named in a request for a recovery.
 const MAX_TYPES: usize = 32;
-/// The bytes that the counts of what came of a job take in a message, with room for three numbers of 64 bits.
+/// The size of a job's outcome counts in a message, in bytes: room for three numbers of 64 bits.
 const MAX_OUTCOMES: usize = 40;
-/// How often a cancellation is tried while the job records its progress in between.
+/// The number of tries of a cancellation while the job records its progress in between.
 const MAX_CANCEL_TRIES: u32 = 20;
 
 struct JobService {
@@ -94,7 +94,7 @@ impl api::job_service_server::JobService for JobService {
         let named = request_id(&request.request_id)?;
         let plan = match request.filter {
             Some(given) if !given.r#where.is_empty() && request.delivery_ids.is_empty() => {
-                // What matched when the job was made may not match any more.
+                // The deliveries that matched when the job was made may no longer match.
                 if let Some(job) = self.known(&account, &named, request.dry_run).await? {
                     return Ok(Response::new(api::RetryDeliveriesResponse { job: Some(self.shown(&job).await?) }));
                 }
@@ -201,7 +201,7 @@ impl api::job_service_server::JobService for JobService {
 }
 
 impl JobService {
-    /// A job with what came of it.
+    /// A job with the outcomes of its deliveries.
     async fn shown(&self, job: &Job) -> Result<api::Job, Status> {
         let outcomes = self.store.outcomes(&[job.id()]).await.map_err(failed)?;
         Ok(shown(job, outcomes.get(&job.id()).copied().unwrap_or_default()))
@@ -251,7 +251,7 @@ impl JobService {
         let fact = JobFact::Started(fact);
         let sequence = match self.journal.jobs().append(&fact, 0, &trace).instrument(span).await {
             Ok(sequence) => sequence,
-            // The same call came twice, and the other one was first.
+            // A repeat of this call was first.
             Err(JournalError::LostRace) => {
                 self.journal.stream(StreamName::Jobs).last_sequence().await.map_err(|e| unknown(&e))?
             }
@@ -262,7 +262,7 @@ impl JobService {
         if dry_run { self.result_of(job).await } else { Ok(job) }
     }
 
-    /// The job of a call that came before; of a dry run with its result, if that comes in time.
+    /// The job of an earlier call with this id; a dry run has its result if that comes in time.
     async fn known(&self, account: &AccountId, request: &RequestId, dry_run: bool) -> Result<Option<Job>, Status> {
         self.read_barrier.wait_for_now(StreamName::Jobs).await.map_err(stale)?;
         match self.store.job(JobId::of_request(account, request)).await.map_err(failed)? {
@@ -285,7 +285,7 @@ impl JobService {
     async fn cancel(&self, reference: &JobRef, by: String, trace: &TraceContext) -> Result<Job, Status> {
         for _ in 0..MAX_CANCEL_TRIES {
             let recorded = self.journal.jobs().get(reference).await.map_err(|e| unknown(&e))?;
-            let gone = || not_found("JOB", format!("there is no job {} any more", reference.job));
+            let gone = || not_found("JOB", format!("job {} no longer exists", reference.job));
             let RecordedJob { job, version, .. } = recorded.ok_or_else(gone)?;
             let decided = cancel(&job, by.clone(), Timestamp::now()).map_err(|e| job_refusal(&e))?;
             let Some(fact) = decided else { return Ok(job) };
@@ -316,7 +316,7 @@ fn ended_ones(given: api::DeliveryFilter, account: &AccountId, force: bool) -> R
     if filter.statuses.iter().any(refused) {
         return Err(invalid(
             "filter.statuses",
-            "has others than failed; only failed deliveries can be retried, and with force those that succeeded",
+            "has a status other than failed; only failed deliveries can be retried, and with force also succeeded ones",
         ));
     }
     // Deliveries that are requested while the job runs do not belong to it.
@@ -327,7 +327,7 @@ fn ended_ones(given: api::DeliveryFilter, account: &AccountId, force: bool) -> R
 
 fn event_types(given: &[String]) -> Result<Vec<EventTypePattern>, Status> {
     if given.len() > MAX_TYPES {
-        return Err(invalid("event_types", format!("are {}, and {MAX_TYPES} is the limit", given.len())));
+        return Err(invalid("event_types", format!("has {} entries, and {MAX_TYPES} is the limit", given.len())));
     }
     given.iter().map(|text| required("event_types", text, EventTypePattern::parse)).collect()
 }

@@ -20,7 +20,7 @@ enum NoPage {
     Store(#[from] StoreError),
 }
 
-/// Starts to answer. Every question that is sent after this returns is answered.
+/// Starts to answer. Each question that is sent after the return is answered.
 ///
 /// # Errors
 /// Fails if the connection to the broker is closed.
@@ -29,7 +29,7 @@ pub(crate) async fn start(journal: &Journal, store: &Store, platform: &Platform)
         (journal.known_events().questions().await?, journal.known_events().page_questions().await?);
     let (journal, store, drain) = (journal.clone(), store.clone(), platform.drain.clone());
     platform.drain.spawn("known events", async move {
-        // A page takes longer than what a publisher waits for, and must not delay that.
+        // A page takes longer than a question that a publisher waits for, and must not delay it.
         let answering = async { tokio::join!(answer(questions, &store), answer_pages(pages, &journal, &store)) };
         tokio::select! {
             _ = answering => {}
@@ -71,7 +71,7 @@ async fn page(journal: &Journal, store: &Store, after: Option<&EventKey>) -> Res
     if store.checkpoint(StreamName::Anonymised).await? < anonymised {
         return Ok(None);
     }
-    // The checkpoint precedes the rows, so that none of the events before it is missed.
+    // The checkpoint is read before the rows, so that no event before it is missed.
     let checkpoint = store.checkpoint(StreamName::Leads).await?;
     Ok(Some(KnownEventsPage { events: store.events_after(after, MAX_PAGE).await?, checkpoint }))
 }

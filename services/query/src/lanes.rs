@@ -59,7 +59,7 @@ impl Lanes {
         }
     }
 
-    /// What keeps lanes of a destination from being open, of several dispatchers the worst; `None` if they are open.
+    /// The worst condition of the destination's lanes, over all dispatchers; `None` if all are open.
     pub(crate) fn condition(&self, destination: &DestinationId, now: Instant) -> Option<LaneCondition> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = known.values().filter(|report| now.duration_since(report.at) < REPORT_LIFETIME);

@@ -4,10 +4,10 @@
 //! * [`registry_service`], [`access_service`], [`delivery_service`], [`lead_service`], [`job_service`],
 //!   [`audit_service`] and [`status_service`] answer over gRPC; each checks what its [`caller`] may see and change
 //! * [`routing_service`] explains why a destination gets an event
-//! * [`problem_service`] shows what fails and how each destination does, with what dispatchers report of their [`lanes`]
+//! * [`problem_service`] shows problems and the health of destinations, with the dispatchers' reports of their [`lanes`]
 //! * [`known_events`] tells ingest which events were published before
 //! * [`figures`] are metrics of the whole installation
-//! * [`search`] reads the values that callers search by
+//! * [`search`] hashes the values that callers search by
 //!
 //! Guarantee: the read model holds nothing that the journal does not. It can be wiped and rebuilt from the facts.
 

@@ -88,14 +88,14 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_that_is_larger_than_a_page_has_one_of_its_own() {
+    fn an_entry_larger_than_a_page_gets_its_own_page() {
         let all = ["a", "b"].map(|id| format!("{id}{}", "x".repeat(MAX_PAGE_BYTES)));
         let (first, next) = page(0, "", &all);
         assert_eq!((first.len(), page(0, &next, &all).0.len()), (1, 1));
     }
 
     #[test]
-    fn what_is_deleted_meanwhile_moves_no_page() {
+    fn a_deletion_between_two_pages_shifts_no_entry() {
         let all = ["a", "b", "c", "d"].map(str::to_owned);
         let (_, next) = page(2, "", &all);
         assert_eq!(

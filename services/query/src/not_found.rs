@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_there_says_how_long_history_is_kept() {
+    fn the_error_names_the_length_of_history() {
         let history = History { keep_history: DAY * 400 };
         let status = in_history(history, &Registry::default(), None, "DELIVERY", "there is no delivery 7");
         assert_eq!(status.message(), "there is no delivery 7; history is kept for 400 days");

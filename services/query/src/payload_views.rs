@@ -1,5 +1,5 @@
 //! Views of payloads. A payload is read from LEADS when a caller asks for it, and no answer holds one before the view is
-//! recorded. Nobody sees what was anonymised before the call.
+//! recorded. A payload that was anonymised before the call is never shown.
 
 use api::status::invalid;
 use domain::{AccountId, EventId, LeadEvent, LeadSequence, RegistryFact, registry::Change};
@@ -40,12 +40,12 @@ impl PayloadViews {
         if let Some(found) = self.store.event(account, event).await.map_err(failed)? {
             return Ok(Some(found));
         }
-        // It may be stored and not shown yet.
+        // The event may be stored and not projected yet.
         self.read_barrier.wait_for_now(StreamName::Leads).await.map_err(stale)?;
         self.store.event(account, event).await.map_err(failed)
     }
 
-    /// The payload of an event, for a caller whose view is recorded by then.
+    /// The payload of an event. The caller's view is recorded before this returns.
     pub(crate) async fn view(&self, caller: &Caller, event: &EventOutline) -> Result<Viewed, Status> {
         self.read_barrier.wait_for_now(StreamName::Anonymised).await.map_err(stale)?;
         let anonymised_until = self.store.anonymised_until(&event.account, &event.lead).await.map_err(failed)?;

@@ -1,4 +1,4 @@
-//! `leadline.v1.ProblemService`: what fails, and how each destination does.
+//! `leadline.v1.ProblemService`: problems, and the health of destinations.
 
 mod counts;
 mod health;

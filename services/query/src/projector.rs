@@ -31,9 +31,9 @@ const MAX_BATCH: usize = 4_000;
 const LARGE_BATCH: usize = 20_000;
 /// How often an idle projector compares the checkpoint with its own position.
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
-/// How long facts are gathered after the start of the previous transaction. A single fact is shown at once. Of facts in
-/// quick succession, few large transactions cost a fraction of many small ones: a page that many facts change is
-/// written once, and so is a delivery that is requested and done meanwhile.
+/// How long facts are gathered after the start of the previous transaction. A single fact is shown at once. When facts
+/// follow each other quickly, a few large transactions cost a fraction of many small ones: a page that many facts
+/// change is written once, and so is a delivery that is requested and done meanwhile.
 const GATHER: Duration = Duration::from_millis(100);
 /// Facts are gathered for this multiple of the duration of the previous transaction if that is longer and no caller
 /// waits for them, and for at most [`MAX_GATHER`].
@@ -41,7 +41,7 @@ const GATHER_FACTOR: u32 = 5;
 const MAX_GATHER: Duration = Duration::from_secs(1);
 /// How long a rebuild waits for facts from the broker.
 const BROKER_TIMEOUT: Duration = Duration::from_secs(60);
-/// How many facts the span of a transaction links to, at most: the SDK keeps no more.
+/// The span of a transaction links to at most this many facts: the SDK keeps no more.
 const MAX_LINKS: usize = 128;
 /// The delay after the database failed or another process moved the checkpoint.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
@@ -217,7 +217,7 @@ async fn write<T: Projected>(
     Ok(Some(begun.elapsed()))
 }
 
-/// The span of a transaction: it links to the facts that are sampled, up to [`MAX_LINKS`]. None if no fact is.
+/// The span of a transaction, with links to at most [`MAX_LINKS`] sampled facts; disabled if no fact is sampled.
 fn span<T: Projected>(batch: &[Entry<T>]) -> Span {
     if !trace::exporting() {
         return Span::none();

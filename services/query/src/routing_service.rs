@@ -1,7 +1,7 @@
 //! `leadline.v1.RoutingService`: why a destination gets an event, or does not.
 //!
-//! The rules are those of [`domain::routing`], asked with the configuration that was in force when the event was
-//! published. What happened since comes from the read model.
+//! The rules of [`domain::routing`] get the configuration that was in force when the event was published. Later facts
+//! come from the read model.
 
 mod shown;
 
@@ -77,7 +77,7 @@ impl api::routing_service_server::RoutingService for RoutingService {
     }
 }
 
-/// What the read model says about an event and its delivery.
+/// The stored event, and its delivery in the read model.
 struct Became {
     event: EventOutline,
     /// `None` if LEADS does not have the event any more.

@@ -1,4 +1,4 @@
-//! The values that callers search by, as their requests name them.
+//! The values that callers search by.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,7 +10,7 @@ use tonic::Status;
 /// The hashes of the values that a caller asks for; `field` is the field of the request.
 ///
 /// # Errors
-/// If the account does not exist, or has no such searchable field, or a value is none of its kind.
+/// If the account does not exist, or has no such searchable field, or a value is not of the field's kind.
 pub(crate) fn wanted(
     hashing: &Hashing,
     field: &str,
@@ -26,7 +26,7 @@ pub(crate) fn wanted(
     let registry = hashing.registry();
     let missing = || not_found("ACCOUNT", format!("there is no account {account}"));
     let entry = registry.account(account).ok_or_else(missing)?;
-    // In one order, so that a page token knows the filter again.
+    // In a fixed order, so that a page token recognises the filter.
     let ordered: BTreeMap<_, _> = given.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let wanted = entry.wanted(ordered).map_err(|problems| {
         let mistakes: Vec<_> = problems.into_iter().map(|problem| (field, problem)).collect();

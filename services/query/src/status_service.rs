@@ -23,12 +23,12 @@ use crate::{caller::Caller, failed, problem_service::HealthView};
 
 mod sizes;
 
-/// How old an answer may be.
+/// The largest age of an answer that is used again.
 const MAX_ANSWER_AGE: Duration = Duration::from_secs(1);
 /// The number of destinations by default, and at most.
 const DEFAULT_TOP: u32 = 20;
 const MAX_TOP: u32 = 500;
-/// The time that rates are about.
+/// The period that rates cover.
 const RECENT: SignedDuration = SignedDuration::from_hours(1);
 /// Failing destinations are counted up to this number.
 const MAX_FAILING: u32 = 10_000;
@@ -167,12 +167,12 @@ impl StatusService {
         })
     }
 
-    /// Until when lists of leads and deliveries show what happened.
+    /// The time up to which lists of leads and deliveries are complete.
     async fn shown_until(&self) -> Result<api::GetShownUntilResponse, Status> {
         let away = |e: JournalError| self.unknown(e.to_string());
         let (mut waiting, mut until) = (0, None);
         for stream in [StreamName::Leads, StreamName::Deliveries] {
-            // In this order, so that what is projected meanwhile does not count as waiting.
+            // In this order, so that facts that are projected meanwhile do not count as waiting.
             let last = self.journal.stream(stream).last_sequence().await.map_err(away)?;
             let shown = self.store.checkpoint(stream).await.map_err(failed)?;
             if last <= shown {

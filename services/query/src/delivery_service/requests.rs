@@ -1,5 +1,5 @@
-//! Requests that are rendered and not sent: as an attempt sent them, or as one would. Secrets are left out: what is made
-//! with them when a request is sent has a note in its place.
+//! Requests that are rendered and not sent: as an attempt sent them, or as one would. A note stands in the place of each
+//! secret, and of each value that is made with a secret when a request is sent.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ use crate::{
     payload_views::{Viewed, event_id},
 };
 
-/// Stands for what is made when a request is sent.
+/// Stands for signatures.
 const MADE_LATER: &str = "[made when the request is sent]";
 /// Stands for `traceparent`: only the dispatcher knows whether there will be a trace.
 const MADE_IF_TRACED: &str = "[made when the request is sent, if it is traced]";
@@ -84,7 +84,7 @@ impl DeliveryService {
         let reference = DeliveryRef::clone(&delivery.reference);
         let row = self.attempt_of(&reference, attempt).await?;
         let registry = self.registry.snapshot();
-        let gone = || Status::failed_precondition("the destination is not known any more");
+        let gone = || Status::failed_precondition("the destination is no longer known");
         let destination = Arc::clone(registry.destination_ever(&reference.destination).ok_or_else(gone)?);
         let (event, _) = self.seen(caller, &reference.account, &reference.event_id).await?;
         let attempt = row.attempt.attempt;
@@ -114,7 +114,7 @@ impl DeliveryService {
         found.ok_or_else(|| Status::not_found(format!("delivery {} has no such attempt", reference.delivery)))
     }
 
-    /// An event whose payload the caller sees by this.
+    /// An event with its payload. The view is recorded, because the caller sees the payload in the rendered request.
     async fn seen(
         &self,
         caller: &Caller,
@@ -159,7 +159,7 @@ impl DeliveryService {
         let rendered =
             rendering.await.map_err(|_| Status::internal("the engine failed while it rendered the request"))?;
         let rendered = rendered.map_err(|error| {
-            Status::failed_precondition(format!("the settings of the destination make no request of this: {error}"))
+            Status::failed_precondition(format!("cannot make a request with the settings of the destination: {error}"))
         })?;
         Ok(shown(destination, of, rendered))
     }
@@ -220,7 +220,7 @@ fn shown(destination: &Destination, of: &Subject, rendered: Rendered) -> api::Re
         signature: destination.token.as_ref().map(|_| MADE_LATER.to_owned()),
         compatibility: compatibility.map(|how| (how.header.clone(), MADE_LATER.to_owned())).into_iter().collect(),
         traceparent: sends_trace.then(|| MADE_IF_TRACED.to_owned()),
-        // Publishers may send them, and usually do not.
+        // Sent only if the publisher sent them, which is rare.
         tracestate: None,
         baggage: None,
     };

@@ -16,7 +16,7 @@ use tonic::Status;
 
 use crate::{failed, search};
 
-/// The values that a filter asks for. Hashes differ by account, so one has to be named.
+/// The hashes of a filter's values. They differ by account, so the filter has to name one.
 pub(crate) fn wanted(
     hashing: &Hashing,
     account: Option<&AccountId>,

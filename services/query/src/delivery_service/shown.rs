@@ -85,7 +85,7 @@ pub(crate) fn shown_filter(filter: &DeliveryFilter) -> api::DeliveryFilter {
         http_status_code: filter.http_status.unwrap_or_default().into(),
         requested_from: filter.requested_from.map(timestamp_to_api),
         requested_before: filter.requested_before.map(timestamp_to_api),
-        // A job has the ids of what it was to find by values.
+        // A filter of a job has no values: the job stores the ids of the deliveries that were found by them.
         r#where: HashMap::new(),
     }
 }
@@ -137,7 +137,7 @@ pub(crate) fn shown(delivery: &Delivery, registry: &Registry) -> api::Delivery {
     let reference = &delivery.reference;
     let destination = registry.destination_ever(&reference.destination);
     let status = delivery.status.at_destination(registry.switch(&reference.destination));
-    // A held delivery waits for a person, whenever it would have been due.
+    // A held delivery waits for a person, not for its timer.
     let next_attempt_at = delivery.next_attempt_at.filter(|_| status != DeliveryStatus::Held);
     let outcome = delivery.last.as_ref().map(|last| &last.outcome);
     let (answer, kind) = outcome.map_or((0, None), |outcome| (outcome.status_code(), outcome.error_kind()));

@@ -26,14 +26,13 @@ use super::{
 };
 use crate::{caller::Caller, failed, for_clients, listing};
 
-/// At most this many facts are read together.
+/// At most this many facts are read in one batch.
 const MAX_BATCH: usize = 500;
 /// At most this many existing deliveries are sent first.
 const MAX_EXISTING: u32 = 500;
 /// How often a watch without changes sends an empty message, which reveals a reader that is gone.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 
-/// The filter of a watch.
 #[derive(Debug)]
 pub(super) struct Asked {
     caller: Caller,

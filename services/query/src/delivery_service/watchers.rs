@@ -22,7 +22,6 @@ pub struct WatchLimits {
     pub max_watches_per_key: usize,
 }
 
-/// The open watches.
 #[derive(Debug)]
 pub(super) struct Watchers {
     accounts: Arc<Shares<Option<AccountId>>>,
@@ -50,9 +49,7 @@ impl Watchers {
             because(
                 Code::ResourceExhausted,
                 "LIMIT_REACHED",
-                format!(
-                    "{most} watches {whose} are open through this server, which is the limit ({setting}); end one of them"
-                ),
+                format!("limit of {most} open watches {whose} through this server reached ({setting}); end one first"),
             )
         };
         let of_key = self.keys.take(by.id()).map_err(|exceeded| {

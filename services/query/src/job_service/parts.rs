@@ -46,10 +46,13 @@ pub(super) fn required_time(field: &str, given: Option<&prost_types::Timestamp>)
     time(field, given)?.ok_or_else(|| invalid(field, "is missing"))
 }
 
-/// The deliveries of a list; reads no more of them than a job may have.
+/// The deliveries of a list of at most [`MAX_LISTED`].
 pub(super) fn listed(ids: &[String]) -> Result<Arc<[DeliveryId]>, Status> {
     if ids.len() > MAX_LISTED {
-        return Err(invalid("delivery_ids", format!("are {}, and {MAX_LISTED} is the limit; use a filter", ids.len())));
+        return Err(invalid(
+            "delivery_ids",
+            format!("has {} entries, and {MAX_LISTED} is the limit; use a filter", ids.len()),
+        ));
     }
     ids.iter().map(|text| required("delivery_ids", text, DeliveryId::parse)).collect()
 }

@@ -1,5 +1,5 @@
-//! Retries of deliveries that are found by values inside payloads. A job has their ids, because its facts outlive the
-//! values of a lead that is anonymised.
+//! Retries of deliveries that are found by values inside payloads. The job stores the ids of the deliveries, not the
+//! values, because its facts outlive the values of an anonymised lead.
 
 use std::sync::Arc;
 
@@ -14,11 +14,10 @@ use crate::{
     failed, listing,
 };
 
-/// The largest page.
 const PAGE: u32 = 500;
 
 impl JobService {
-    /// The deliveries that a filter with values matches and that can be retried, the oldest first.
+    /// The deliveries that match a filter with values and can be retried, the oldest first.
     pub(super) async fn found(
         &self,
         mut given: api::DeliveryFilter,

@@ -20,6 +20,7 @@ use crate::{caller::Caller, failed, stale};
 const MAX_LEADS: usize = 100;
 /// At most this many events are covered by one request by age.
 const MAX_EVENTS: u32 = 500;
+
 /// The leads that a request names.
 enum Asked {
     /// These leads, each once.
@@ -45,7 +46,6 @@ impl Asked {
     }
 }
 
-/// The result of a request.
 pub(super) struct Done {
     /// The leads after the request.
     pub(super) leads: Vec<Lead>,
@@ -76,15 +76,15 @@ impl LeadService {
         match asked {
             Asked::Leads(leads) => {
                 let meant = self.named(account, &leads, LeadSequence(now)).await?;
-                self.forget(account, &meant, caller, trace).await?;
-                Ok(Done { leads: self.as_they_are(account, leads.iter()).await?, more: false })
+                self.anonymise_each(account, &meant, caller, trace).await?;
+                Ok(Done { leads: self.current(account, leads.iter()).await?, more: false })
             }
             Asked::OlderThan(interface, age) => {
                 let before = self.ago(account, &interface, age)?;
                 let overdue = |most| self.store.overdue(account, &interface, before, most);
                 let meant = overdue(MAX_EVENTS).await.map_err(failed)?;
-                self.forget(account, &meant, caller, trace).await?;
-                let leads = self.as_they_are(account, meant.iter().map(|(lead, _)| lead)).await?;
+                self.anonymise_each(account, &meant, caller, trace).await?;
+                let leads = self.current(account, meant.iter().map(|(lead, _)| lead)).await?;
                 Ok(Done { leads, more: !overdue(1).await.map_err(failed)?.is_empty() })
             }
         }
@@ -112,7 +112,7 @@ impl LeadService {
         Ok(meant)
     }
 
-    async fn forget(
+    async fn anonymise_each(
         &self,
         account: &AccountId,
         leads: &[(LeadId, LeadSequence)],
@@ -127,11 +127,7 @@ impl LeadService {
         self.wait_for(StreamName::Anonymised, last).await
     }
 
-    async fn as_they_are(
-        &self,
-        account: &AccountId,
-        leads: impl Iterator<Item = &LeadId>,
-    ) -> Result<Vec<Lead>, Status> {
+    async fn current(&self, account: &AccountId, leads: impl Iterator<Item = &LeadId>) -> Result<Vec<Lead>, Status> {
         let mut shown = vec![];
         for lead in leads {
             shown.extend(self.store.lead(account, lead).await.map_err(failed)?);
@@ -145,7 +141,7 @@ impl LeadService {
         if !known {
             return Err(not_found("INTERFACE", format!("account {account} has no interface {interface}")));
         }
-        Timestamp::now().checked_sub(age).map_err(|_| invalid("older_than", "goes back further than time is counted"))
+        Timestamp::now().checked_sub(age).map_err(|_| invalid("older_than", "goes back too far"))
     }
 
     async fn wait_for(&self, stream: StreamName, sequence: u64) -> Result<(), Status> {

@@ -21,10 +21,10 @@ use tonic::Status;
 
 use crate::{failed, lanes::Lanes};
 
-/// The time that rates are about.
+/// The period that rates cover.
 const RECENT: SignedDuration = SignedDuration::from_hours(1);
 
-/// Where the health of destinations is known.
+/// The sources of the health of destinations.
 #[derive(Debug, Clone)]
 pub(crate) struct HealthView {
     pub(crate) store: Store,

@@ -117,7 +117,7 @@ fn merged(now: &Account, new: Account, mask: Option<&FieldMask>) -> Account {
     }
 }
 
-/// The account with those of its addresses that have to be confirmed.
+/// The account, with the list of its addresses that have to be confirmed.
 fn vouched(
     caller: &Caller,
     registry: &Registry,

@@ -89,7 +89,7 @@ impl RegistryService {
     }
 }
 
-/// The API user is built before it is checked: no role could stand for a missing one.
+/// Merges the API messages and checks the result, because no value of the domain stands for a missing role.
 fn merged(
     registry: &Registry,
     account: &AccountId,

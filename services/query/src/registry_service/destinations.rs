@@ -114,7 +114,7 @@ impl RegistryService {
         let update = |registry: &Registry| {
             let now = destination_of(registry, &account, &id)?;
             kept.add(now, &mut new);
-            // A caller that does not know the setting must not change the id by which receivers discard repeats.
+            // Receivers discard repeats by this id, so a caller that does not know the setting must not change it.
             if keep_webhook_id {
                 new.request.webhook_id = now.request.webhook_id;
             }
@@ -216,7 +216,7 @@ fn owned(caller: &Caller, destination: &Destination) -> Result<(), Status> {
 
 /// Parses the body template. That depends on the content type, so it follows when the whole destination is known.
 fn check_templates(destination: &Destination) -> Result<(), Status> {
-    // Parsing may take some ten milliseconds, for which other calls need not wait.
+    // Parsing may take some ten milliseconds; other calls do not wait for it.
     tokio::task::block_in_place(|| render::check(destination)).map_err(|e| invalid("template", e))
 }
 
@@ -283,7 +283,7 @@ fn merged_transport(now: &Transport, new: &Transport, mask: Option<&FieldMask>) 
     }
 }
 
-/// Of client and interface, the one that an update names replaces the other.
+/// An update that names the client or the interface replaces the other one.
 fn merged_scope(now: Scope, new: Scope, mask: Option<&FieldMask>) -> Scope {
     let (client, interface) = (names(mask, "client_id"), names(mask, "interface_id"));
     let named = match (&new, &now) {

@@ -1,4 +1,4 @@
-//! Opt-outs: who does not want which mails. People opt out by the link in a mail, which the notifier answers.
+//! Opt-outs: the addresses that refused a kind of mail. People opt out by a link in the mail; the notifier serves it.
 
 use api::{
     registry::{id, opt_out_to_api},

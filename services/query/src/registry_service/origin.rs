@@ -5,7 +5,7 @@ use domain::{registry::Destination, text::quoted};
 use tonic::Status;
 use url::Url;
 
-/// The settings that identify the sender of requests, as far as an update sets or removes them.
+/// Which of the settings that identify the sender of requests an update sets or removes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Given {
     pub(super) credentials: bool,

@@ -121,7 +121,6 @@ impl RegistryService {
     }
 }
 
-/// A secret for a token.
 struct NewSecret {
     secret: Secret,
     was_imported: bool,

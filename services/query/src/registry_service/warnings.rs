@@ -1,4 +1,4 @@
-//! What a person may not have meant with the settings of a destination. A warning refuses nothing.
+//! Warnings about settings of a destination that may be mistakes. A warning refuses nothing.
 
 use api::registry::destination_to_api;
 use domain::{
@@ -10,7 +10,6 @@ use domain::{
 /// At most this many other destinations are named in a warning; the rest are counted.
 const MAX_NAMED: usize = 5;
 
-/// A destination with its warnings.
 pub(super) fn added(registry: &Registry, destination: &Destination) -> api::Destination {
     api::Destination { warnings: about(registry, destination), ..destination_to_api(destination) }
 }

@@ -44,7 +44,7 @@ pub(super) fn explanation(
     }
 }
 
-/// The event as far as the read model knows it.
+/// The event with the fields that the read model has.
 fn outlined(account: &AccountId, of: &Became) -> LeadEvent {
     LeadEvent {
         event_id: of.event.event_id.clone(),

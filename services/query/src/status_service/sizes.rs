@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn growth_is_what_is_kept_divided_by_its_age() {
+    fn growth_is_the_size_divided_by_the_age() {
         let now = Timestamp::from_second(1_800_000_000).unwrap();
         let ago = |hours| now - SignedDuration::from_hours(hours);
         for (hours, expected) in [(240, 100), (24, 1_000), (1, 1_000), (-5, 1_000)] {
