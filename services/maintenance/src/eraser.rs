@@ -51,7 +51,7 @@ struct Eraser {
 
 impl Eraser {
     async fn run(self) {
-        // The files of the database may still hold what was blanked before the process started.
+        // The files of the database may still hold rows that were blanked before the process started.
         let mut dirty = true;
         while !self.drain.is_stopping() {
             let wait = match self.round(&mut dirty).await {

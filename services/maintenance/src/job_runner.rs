@@ -1,7 +1,7 @@
 //! The job runner: one process at a time works on a job, and keeps it until the job has ended.
 //!
-//! * here: which jobs this process works on, and what follows when it cannot continue
-//! * [`run`] works on one job, [`pages`] reads what the job goes through
+//! * this file chooses the jobs of this process, and retries a job that cannot continue
+//! * [`run`] works on one job, [`pages`] reads its items
 //!
 //! Guarantee: a job continues from its last record of progress, whichever process worked on it before. Requests after
 //! that record carry the job's id; the next process finds them, counts them, and does not repeat them. If the broker

@@ -28,7 +28,7 @@ const RENEW_INTERVAL: Duration = Duration::from_secs(20);
 const SWEEPS_OF_HISTORY: u32 = 100;
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_INTERVAL: Duration = Duration::from_secs(60 * 60);
-/// The number of leads that are looked at together.
+/// The number of leads that are checked together.
 const LEADS: u32 = 200;
 
 /// Why a sweep did not finish.
@@ -225,7 +225,7 @@ impl Step<'_> {
     }
 }
 
-/// How many rows a step deletes: so few that other writers do not wait noticeably. Pruning uses a fifth of the time.
+/// How many rows a step deletes: few enough that other writers hardly wait. Pruning uses a fifth of the time.
 #[derive(Debug)]
 struct Pace {
     rows: u32,
@@ -262,7 +262,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_grow_until_they_are_noticed_and_use_a_fifth_of_the_time() {
+    fn steps_grow_while_fast_and_use_a_fifth_of_the_time() {
         let mut pace = Pace::default();
         let ms = Duration::from_millis;
         assert_eq!(pace.after(50, ms(5)), ms(20));

@@ -5,9 +5,9 @@
 //! * [`missing_deliveries`] goes through the events and looks for missing deliveries
 //! * [`stuck_deliveries`] goes through the open deliveries and looks for stuck deliveries
 //!
-//! Guarantee: a repair that is made twice has one effect, because ids and timers are computed. The reconciler leaves
-//! alone what the services still work on. Its cost is bounded: a limited number of events and deliveries per second,
-//! and one page of each in memory.
+//! Guarantee: a repair that is made twice has one effect, because ids and timers are computed. The reconciler does not
+//! touch deliveries that the services still work on. Its cost is bounded: a limited number of events and deliveries per
+//! second, and one page of each in memory.
 
 mod context;
 mod missing_deliveries;

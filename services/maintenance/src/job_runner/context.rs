@@ -1,4 +1,4 @@
-//! What the job runner works with, and how work on a job ends.
+//! The context of the job runner, and the ways in which work on a job ends.
 
 use std::time::Duration;
 

@@ -1,11 +1,10 @@
-//! What a job goes through: items, in pages.
+//! The items of a job, in pages.
 
 use domain::{
     Delivery, DeliveryId, DestinationId, LeadEvent, LeadSequence,
     job::{Cursor, JobDecision, Recovery},
 };
 
-/// A page of a job.
 #[derive(Debug)]
 pub(super) struct Page {
     pub(super) items: Vec<Item>,
@@ -24,7 +23,7 @@ pub(super) struct Item {
 pub(super) enum What {
     /// A delivery; `None` if it does not exist.
     Delivery(DeliveryId, Option<Box<Delivery>>),
-    /// An event that the destination should have.
+    /// An event that may be missing at the destination.
     Event(Box<Missing>),
     /// An event that needs no decision.
     Decided(Box<JobDecision>),

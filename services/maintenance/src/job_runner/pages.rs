@@ -25,7 +25,7 @@ const EVENTS: usize = 100;
 const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(1);
 
 impl Run<'_> {
-    /// The next page; `None` if it cannot be known yet.
+    /// The next page; `None` if it cannot be read yet.
     pub(super) async fn page(&mut self, cursor: &Cursor, registry: &Registry) -> Result<Option<Page>, Trouble> {
         match self.job.started.plan.clone() {
             Plan::RetryListed(ids) => self.listed(&ids, cursor).await.map(Some),
@@ -158,7 +158,7 @@ fn statuses(filter: &DeliveryFilter, force: bool) -> Vec<DeliveryStatus> {
     statuses
 }
 
-/// A start early enough to include every event in spite of different clocks.
+/// An earlier start, so that no event is left out because clocks differ.
 fn earlier(time: Timestamp) -> Timestamp {
     time.checked_sub(MAX_CLOCK_SKEW).unwrap_or(Timestamp::MIN)
 }

@@ -40,7 +40,7 @@ pub(super) struct Run<'a> {
     version: u64,
     /// When the broker stored the last record.
     reached_at: Timestamp,
-    /// What any process requested in this job since then.
+    /// The requests of this job, by any process, since the last record.
     pub(super) asked: HashMap<DeliveryId, DeliveryFact>,
     spread: Spread,
     clock: Instant,
@@ -87,9 +87,9 @@ impl<'a> Run<'a> {
         Ok(Some(Self { context, job, version, reached_at, asked: HashMap::new(), spread, clock, trace }))
     }
 
-    /// Finds out what was requested since the last record: by a process that died before it could record that, or by
-    /// one that does not know yet that it has lost the job. This is read after the deliveries themselves, so it tells
-    /// of each delivery that is no longer failed whether this job is the reason.
+    /// Finds the requests since the last record. Their process died before it could record them, or does not know yet
+    /// that it has lost the job. They are read after the deliveries, so they show for each delivery that is no longer
+    /// failed whether this job is the reason.
     pub(super) async fn look_back(&mut self) -> Result<(), Trouble> {
         if !self.job.started.dry_run {
             let since = self.reached_at.checked_sub(MAX_CLOCK_SKEW).unwrap_or(Timestamp::MIN);
@@ -138,7 +138,7 @@ impl<'a> Run<'a> {
         let progress = self.job.progress.clone();
         let mut step = Step { progress, refused: vec![], began: Instant::now(), last: false };
         while !step.last {
-            // Decisions rest on everything that is recorded by now.
+            // Decisions need every fact that is stored by now.
             self.context.read_barrier.wait_for_now(StreamName::Deliveries).await?;
             let Some(page) = self.page(&step.progress.cursor, registry).await? else { return Ok(None) };
             if !self.work_through(page, registry, &mut step).await? {

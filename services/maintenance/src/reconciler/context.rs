@@ -1,4 +1,4 @@
-//! What the checks of the reconciler have in common.
+//! The options and the context of both checks of the reconciler.
 
 use std::time::Duration;
 
@@ -21,7 +21,6 @@ pub struct Options {
     pub reconcile_rate: u32,
 }
 
-/// What the checks work with.
 pub(super) struct Context {
     pub(super) options: Options,
     pub(super) journal: Journal,

@@ -74,8 +74,7 @@ impl StuckDeliveries {
 
 impl Context {
     async fn repair(&self, delivery: &Delivery, work: &Work) -> Result<(), Trouble> {
-        // Work that moved during the search may have been seen nowhere. By now it has stopped moving, or has left a
-        // fact.
+        // The search misses work that moves meanwhile. By now such work has stopped moving, or has left a fact.
         self.read_barrier.wait_for_now(StreamName::Deliveries).await?;
         let id = delivery.reference.delivery;
         if self.store.delivery(id).await?.as_ref() != Some(delivery) || self.lost(delivery).await?.is_none() {
