@@ -88,12 +88,12 @@ async fn finished(mut command: Command, input: &str) -> Ran {
 async fn errors_are_plain_and_have_exit_codes() {
     let world = World::start().await;
     for (args, says) in [
-        (&["deliveries", "--since", "soon"][..], "is no time such as 2h"),
-        (&["deliveries", "--status", "lost"], "is none of pending, processing"),
+        (&["deliveries", "--since", "soon"][..], "is not a time such as 2h"),
+        (&["deliveries", "--status", "lost"], "is not one of pending, processing"),
         (&["retry"], "which deliveries?"),
         (&["retry", "one", "--destination", "CRM"], "not both"),
         (&["accounts", "update", "acme"], "nothing to change"),
-        (&["publish", "--payload", "{"], "is no JSON"),
+        (&["publish", "--payload", "{"], "is not JSON"),
         (&["destinations", "create", "--name", "nowhere"], "--url is missing"),
         (&["leadership"], "unrecognized subcommand"),
     ] {

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::Command;
 
-/// Options that every command has which calls a running system, and whether a value follows.
+/// The options of every command that calls a running system, and whether a value follows.
 const FLAGS: [(&str, bool); 9] = [
     ("--json", false),
     ("--wide", false),

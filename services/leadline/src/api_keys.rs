@@ -93,7 +93,7 @@ pub(crate) async fn admin_key_in(data_dir: &DataDir, journal: &Journal) -> anyho
     // The file is written first: a recorded key without a file would be lost.
     let kept = data_dir.secret(ADMIN_KEY, || Ok(generate()?.reveal()))?;
     let key: Result<ApiKey, _> = kept.parse();
-    let key = key.with_context(|| format!("{}; remove the file to have another one made", file.display()))?;
+    let key = key.with_context(|| format!("{}; remove the file to create another key", file.display()))?;
     record(journal, &key, "admin.key", "leadline up").await?;
     Ok((file, KeyId::parse(key.id())?))
 }
@@ -109,7 +109,7 @@ async fn record(journal: &Journal, key: &ApiKey, name: &str, by: &str) -> anyhow
         id: KeyId::parse(key.id())?,
         account: None,
         name: name.to_owned(),
-        // Whoever may write to the broker may read every payload there.
+        // A process that may write to the broker can read every payload there.
         scopes: [Scope::Admin, Scope::Payload].into_iter().collect(),
         hash: KeyHash(key.hash()),
         created_at: now,

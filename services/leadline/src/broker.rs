@@ -49,7 +49,6 @@ const MAX_FILE_STORE: &str = "1PB";
 const COLLECT_AT: &str = "GOGC";
 const COLLECT_AT_PERCENT: &str = "50";
 
-/// The running broker.
 #[derive(Debug)]
 pub(crate) struct Broker {
     url: String,
@@ -62,7 +61,7 @@ pub(crate) struct Broker {
 struct Running {
     process: Option<Pid>,
     stopping: bool,
-    /// The broker was told to end and will be restarted.
+    /// The broker got a signal to end and will be restarted.
     restarting: bool,
 }
 
@@ -76,7 +75,7 @@ impl Broker {
     ) -> anyhow::Result<Self> {
         let program = find(program)?;
         let folder = data_dir.path().join("nats");
-        fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let port = free_port().context("no free port for the broker")?;
         let password = data_dir.secret("nats.password", || Ok(Uuid::new_v4().simple().to_string()))?;
         let sync_interval = match flush {
@@ -107,7 +106,7 @@ impl Broker {
         Ok(Self { url: format!("nats://leadline:{password}@127.0.0.1:{port}"), folder, running, stopped })
     }
 
-    /// Its URL, with the password.
+    /// The URL contains the password.
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
@@ -168,7 +167,7 @@ impl Invocation {
     }
 }
 
-/// Restarts the broker whenever it dies, until it is told to stop.
+/// Restarts the broker whenever it dies, until [`Broker::stop`].
 fn watch(
     command: &Invocation,
     running: &Mutex<Running>,
@@ -223,7 +222,7 @@ fn find(given: Option<&Path>) -> anyhow::Result<PathBuf> {
         return Ok(given.to_owned());
     }
     on_path("nats-server").context(
-        "there is no nats-server on PATH; install version 2.15.1 or newer, or run tools/bring-nats and say \
+        "there is no nats-server on PATH; install version 2.15.1 or newer, or run tools/bring-nats and give \
          --nats-server .tools/bin/nats-server, or use a running one with --nats-url",
     )
 }

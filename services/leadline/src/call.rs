@@ -47,7 +47,7 @@ impl Call {
         let method =
             methods(pool).find(|method| short(method) == name.trim_start_matches(PACKAGE).trim_start_matches('.'));
         let method = method.with_context(|| format!("there is no method {name}; leadline call lists them"))?;
-        ensure!(!method.is_client_streaming(), "{name} takes a stream of requests, which cannot be given from here");
+        ensure!(!method.is_client_streaming(), "{name} takes a stream of requests, which leadline call cannot send");
         let request = self.request(&method)?;
         let mut client = Grpc::new(self.client.connect().await?);
         client.ready().await?;
@@ -70,7 +70,7 @@ impl Call {
         }
         let mut json = serde_json::Deserializer::from_str(&text);
         let request = DynamicMessage::deserialize(method.input(), &mut json);
-        request.with_context(|| format!("the request is no {} in JSON", method.input().full_name()))
+        request.with_context(|| format!("the request is not a {} in JSON", method.input().full_name()))
     }
 }
 

@@ -46,7 +46,7 @@ enum Command {
     ///
     /// History that is older than the stored events (--keep-events) is lost. Services may run meanwhile. Until the rebuild is
     /// complete, lists are incomplete and slow. If it is interrupted, run it again or restart query: both complete it. The
-    /// searchable fields of now hold for all events; they need the master key.
+    /// current searchable fields apply to all events; they need the master key.
     Rebuild(Rebuild),
     /// Give the free space of an SQLite read model back to the disk, now and automatically from then on
     ///
@@ -262,7 +262,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_sound_and_every_setting_is_a_variable_too() {
+    fn every_setting_of_the_command_line_has_a_variable() {
         Cli::command().debug_assert();
         let of_services = ["up", "ingest", "dispatcher", "notifier", "query", "maintenance", "rebuild", "compact"];
         for command in Cli::command().get_subcommands().filter(|c| of_services.contains(&c.get_name())) {

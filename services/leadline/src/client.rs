@@ -41,7 +41,7 @@ impl ClientOptions {
         let context = self.context()?;
         let url = &self.grpc_url.clone().unwrap_or_else(|| context.grpc_url.clone());
         let endpoint = Endpoint::from_shared(url.clone())
-            .with_context(|| format!("--grpc-url: {url:?} is no URL such as http://127.0.0.1:9090"))?;
+            .with_context(|| format!("--grpc-url: {url:?} is not a URL such as http://127.0.0.1:9090"))?;
         let key = self.key(&context, url, endpoint.uri())?;
         let with_key = AuthInterceptor::new(&key).context("--api-key: an API key is one line, ll_<id>_<secret>")?;
         if endpoint.uri().scheme_str() != Some("https") {
@@ -60,7 +60,7 @@ impl ClientOptions {
         Ok(chosen.unwrap_or_else(|| Context { grpc_url: DEFAULT_URL.to_owned(), ..Context::default() }))
     }
 
-    /// The context that these options describe, to be kept.
+    /// The context that these options describe.
     pub(crate) fn described(&self, account: Option<&str>) -> anyhow::Result<Context> {
         let absolute = |file: &PathBuf| std::path::absolute(file).with_context(|| file.display().to_string());
         Ok(Context {

@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_drain_has_time_for_the_longest_request_and_compose_for_the_drain() {
+    fn compose_waits_for_the_drain_and_the_drain_for_requests() {
         let deadline = Options::try_parse_from(["leadline"]).unwrap().listeners.drain_deadline;
         assert!(deadline >= Destination::MAX_TIMEOUT + std::time::Duration::from_secs(10));
         let compose = include_str!("../../../docker-compose.yml");

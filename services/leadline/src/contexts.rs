@@ -31,7 +31,7 @@ pub(crate) struct Context {
 /// The contexts of a person.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Contexts {
-    /// The name of the one in use; `None` if none is.
+    /// The name of the context in use; `None` if no context is in use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) current: Option<String>,
     #[serde(default)]
@@ -59,7 +59,7 @@ impl Contexts {
             file.display(),
             file.display()
         );
-        serde_json::from_slice(&text).with_context(|| format!("{} is no file of contexts", file.display()))
+        serde_json::from_slice(&text).with_context(|| format!("{} is not a file of contexts", file.display()))
     }
 
     pub(crate) fn write(&self) -> anyhow::Result<()> {

@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn one_process_uses_it_at_a_time() {
+    fn one_process_at_a_time_uses_the_data_directory() {
         let folder = tempfile::tempdir().unwrap();
         let held = DataDir::open(folder.path()).unwrap();
         let error = DataDir::open(folder.path()).unwrap_err().to_string();

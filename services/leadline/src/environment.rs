@@ -23,7 +23,7 @@ mod tests {
     use super::*;
     use crate::cli::Cli;
 
-    const THIS_TEST: &str = "environment::tests::an_empty_variable_is_an_unset_one_for_every_option_of_every_command";
+    const THIS_TEST: &str = "environment::tests::empty_variables_count_as_unset_for_every_option";
     /// Set for the process that prints what it reads.
     const PRINT: &str = "LEADLINE_TEST_PRINT_OPTIONS";
     const BEGIN: &str = "--- begin ---";
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_variable_is_an_unset_one_for_every_option_of_every_command() {
+    fn empty_variables_count_as_unset_for_every_option() {
         let mut commands = vec![];
         leaves(&Cli::command(), &[], &mut commands);
         if env::var_os(PRINT).is_some() {

@@ -13,12 +13,12 @@ const USAGE: u8 = 2;
 #[error("{0}")]
 pub(crate) struct Usage(pub(crate) String);
 
-/// The reader of standard output has ended (`| head`), which is no failure of the command.
+/// The reader of standard output has ended (`| head`); the command did not fail.
 #[derive(Debug, thiserror::Error)]
 #[error("the reader of standard output has ended")]
 pub(crate) struct ReaderGone;
 
-/// The command failed, and its output has said so already.
+/// The command failed, and its output already says why.
 #[derive(Debug, thiserror::Error)]
 #[error("the command failed")]
 pub(crate) struct ToldAlready;
@@ -27,7 +27,7 @@ pub(crate) fn usage(text: impl Into<String>) -> anyhow::Error {
     Usage(text.into()).into()
 }
 
-/// Prints the error unless the output has said it already, and returns the exit code.
+/// Prints the error unless the output already says it, and returns the exit code.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     if error.is::<ReaderGone>() {
         return ExitCode::SUCCESS;
@@ -68,8 +68,8 @@ fn of_server(status: &Status) -> String {
     format!("{what} ({}): {}", code_name(status.code()), parts.join(": "))
 }
 
-/// Whether a call failed because the server is away, and may succeed when it is back. A connection that breaks in the middle
-/// of a call, as when the server is killed, has no status of the server: the client makes up one with a cause.
+/// Whether a call failed because the server is away, and may succeed when it is back. If the server is killed in the
+/// middle of a call, it sends no status: the client makes up one with a cause.
 pub(crate) fn is_away(status: &Status) -> bool {
     let broken = matches!(status.code(), Code::Unknown | Code::Internal | Code::Cancelled) && status.source().is_some();
     status.code() == Code::Unavailable || broken
@@ -94,16 +94,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_broken_connection_is_no_answer_of_the_server() {
+    fn a_broken_connection_counts_as_an_absent_server() {
         let broken = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
         assert!(is_away(&Status::from_error(Box::new(broken))));
         assert!(is_away(&Status::unavailable("going down")));
         assert!(!is_away(&Status::unknown("the server says so")));
-        assert!(!is_away(&Status::not_found("there is none")));
+        assert!(!is_away(&Status::not_found("no such lead")));
     }
 
     #[test]
-    fn an_answer_of_the_server_is_told_with_its_code() {
+    fn an_error_of_the_server_is_shown_with_its_code() {
         let refused: Result<(), _> = Err(Status::invalid_argument("pace: 0 is too little"));
         let error = refused.context("the job was not started").unwrap_err();
         assert_eq!(in_words(&error), "the job was not started: refused (INVALID_ARGUMENT): pace: 0 is too little");

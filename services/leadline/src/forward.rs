@@ -9,7 +9,7 @@ use reqwest::Url;
 
 use crate::demo::no_tls;
 
-/// How long the other receiver may take: as long as a destination's timeout at most.
+/// How long the other receiver may take: the longest timeout of a destination.
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// The largest answer that is passed on, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
@@ -17,7 +17,6 @@ const MAX_ANSWER: usize = 64 * 1024;
 const OWN: [HeaderName; 6] =
     [header::HOST, header::CONNECTION, header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::TE, header::UPGRADE];
 
-/// Another receiver.
 #[derive(Debug)]
 pub(crate) struct Forward {
     url: Url,
@@ -33,10 +32,10 @@ impl Forward {
         let redirects = reqwest::redirect::Policy::none();
         let builder = reqwest::Client::builder().no_proxy().tls_backend_preconfigured(no_tls()?);
         let client = builder.redirect(redirects).timeout(TIMEOUT).build();
-        Ok(Self { url, client: client.context("--forward: no client can be made")? })
+        Ok(Self { url, client: client.context("--forward: cannot create a client")? })
     }
 
-    /// Sends a request on with its method, headers and body, and returns what is answered; 502 if nothing is.
+    /// Sends a request on with its method, headers and body, and returns the answer; 502 if the receiver does not answer.
     pub(crate) async fn send(&self, parts: &Parts, body: &Bytes) -> (StatusCode, Bytes) {
         let mut headers = parts.headers.clone();
         for name in OWN {

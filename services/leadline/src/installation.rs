@@ -34,13 +34,13 @@ pub(crate) async fn confirm(journal: &Journal, key: &MasterKey, replaces: Option
         } else if recorded.fingerprint.is_some() {
             bail!(another_key(&own, replaced));
         } else {
-            opens_what_there_is(&journal.registry().read_all().await?, key)?;
+            opens_most_secrets(&journal.registry().read_all().await?, key)?;
         }
         if record(journal, &own, &recorded).await? {
             return Ok(());
         }
     }
-    bail!("the master key of the installation is recorded by several processes at once; start this one again")
+    bail!("several processes record the master key of the installation at once; start this one again")
 }
 
 /// Records the key; `false` if another process recorded one first.
@@ -55,8 +55,8 @@ async fn record(journal: &Journal, fingerprint: &str, before: &RecordedKey) -> a
     }
 }
 
-/// Checks that the key opens most secrets. Older versions did not prevent that some were sealed with a wrong key.
-fn opens_what_there_is(registry: &Registry, key: &MasterKey) -> anyhow::Result<()> {
+/// Checks that the key opens most secrets. Older versions may have sealed some with a wrong key.
+fn opens_most_secrets(registry: &Registry, key: &MasterKey) -> anyhow::Result<()> {
     let sealed = registry.sealed_secrets(Timestamp::now());
     let (total, mut closed) = (sealed.len(), vec![]);
     for secret in sealed {
@@ -142,16 +142,16 @@ mod tests {
     }
 
     #[test]
-    fn the_first_key_has_to_open_most_of_what_there_is() {
+    fn the_first_key_must_open_most_stored_secrets() {
         let (a, b) = (&MasterKey::generate().unwrap(), &MasterKey::generate().unwrap());
         let table: [(&[&MasterKey], bool, bool); 4] =
             [(&[], true, true), (&[a, a], true, false), (&[a, a, b], true, false), (&[a, b], true, true)];
         for (keys, a_is_right, b_is_right) in table {
             let registry = sealed_with(keys);
-            let right = |key| opens_what_there_is(&registry, key).is_ok();
+            let right = |key| opens_most_secrets(&registry, key).is_ok();
             assert_eq!((right(a), right(b)), (a_is_right, b_is_right), "{} tokens", keys.len());
         }
-        let refused = opens_what_there_is(&sealed_with(&[a]), b).unwrap_err().to_string();
+        let refused = opens_most_secrets(&sealed_with(&[a]), b).unwrap_err().to_string();
         for part in ["1 of the 1 secrets", "--master-key", "--replace-master-key none", &b.fingerprint()] {
             assert!(refused.contains(part), "{part:?} is missing in {refused}");
         }

@@ -50,7 +50,7 @@ pub(crate) struct Listen {
     /// How long to wait before answering
     #[arg(long, default_value = "0s", value_name = "DURATION", value_parser = duration::parse)]
     delay: Duration,
-    /// Send each request on to this URL, such as http://127.0.0.1:3000/hook, and answer what is answered there
+    /// Send each request on to this URL, such as http://127.0.0.1:3000/hook, and return its answer
     #[arg(long, env = "LEADLINE_LISTEN_FORWARD", value_name = "URL", conflicts_with_all = ["status", "fail_first"])]
     forward: Option<reqwest::Url>,
 }
@@ -107,7 +107,6 @@ struct Counts {
     taken: u32,
 }
 
-/// A running receiver.
 #[derive(Debug, Clone)]
 pub(crate) struct Receiver {
     address: SocketAddr,
@@ -222,7 +221,8 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
 
 fn check(verifier: &Verifier, headers: &HeaderMap, body: &Bytes) -> Result<(), String> {
     let timestamp = header(headers, "webhook-timestamp");
-    let timestamp = timestamp.parse().map_err(|_| format!("webhook-timestamp is {timestamp:?}, no number"))?;
+    let timestamp =
+        timestamp.parse().map_err(|_| format!("webhook-timestamp is {timestamp:?}, which is not a number"))?;
     let (id, signatures) = (header(headers, "webhook-id"), header(headers, "webhook-signature"));
     let now = Timestamp::now().as_second();
     crypto::verify(verifier, id, timestamp, body, signatures, now).map_err(|e| e.to_string())

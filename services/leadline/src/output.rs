@@ -13,7 +13,6 @@ use serde_json::Value;
 
 use crate::errors::ReaderGone;
 
-/// The format of the output.
 #[derive(Debug)]
 pub(crate) struct Out {
     json: bool,
@@ -60,7 +59,7 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     write(format!("{text}\n"))
 }
 
-/// The text of a stranger without the control characters that a terminal would obey.
+/// A text from outside without control characters, which a terminal would obey.
 pub(crate) fn harmless(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && !matches!(c, '\n' | '\t') { ' ' } else { c }).collect()
 }
@@ -73,7 +72,7 @@ pub(crate) fn write(text: impl AsRef<[u8]>) -> anyhow::Result<()> {
     }
 }
 
-/// Prints to standard error: it is for the person at the terminal, and not part of the answer.
+/// Prints to standard error, because a note is for the person at the terminal and not part of the answer.
 pub(crate) fn note(text: &str) {
     eprintln!("{text}");
 }

@@ -25,7 +25,7 @@ use crate::{
 
 /// How long an answer may take.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
-/// The least beginning of an id that stands for it: `dst_` and four characters.
+/// The shortest beginning of an id that is looked up: `dst_` and four characters.
 const MIN_BEGINNING: usize = 8;
 /// The page size of lists.
 const PAGE_SIZE: usize = 200;
@@ -134,7 +134,6 @@ impl Session {
         }
     }
 
-    /// The account to use.
     pub(crate) async fn account(&self, given: &ForAccount) -> anyhow::Result<String> {
         let own = self.own_account(given).await?;
         if !own.is_empty() {
@@ -171,7 +170,7 @@ impl Session {
         }
     }
 
-    /// The only destination of the account whose id begins so.
+    /// The only destination of the account whose id begins with this text.
     async fn destination_beginning(&self, account: &str, beginning: &str) -> anyhow::Result<api::Destination> {
         let all = if beginning.len() < MIN_BEGINNING { vec![] } else { self.destinations_called(account, "").await? };
         let mut found: Vec<_> = all.into_iter().filter(|one| one.destination_id.starts_with(beginning)).collect();
@@ -180,7 +179,7 @@ impl Session {
             0 => Err(Status::not_found(format!("account {account} has no destination {beginning}")).into()),
             _ => {
                 let ids: Vec<_> = found.into_iter().take(2).map(|destination| destination.destination_id).collect();
-                Err(usage(format!("{beginning} is the beginning of several destinations: {}, …", ids.join(", "))))
+                Err(usage(format!("the ids of several destinations begin with {beginning}: {}, …", ids.join(", "))))
             }
         }
     }
@@ -213,7 +212,7 @@ impl Session {
         Ok(())
     }
 
-    /// The same for a list that may be empty because a filter names what does not exist: that is an error.
+    /// Prints a list. If it is empty because a filter names something that does not exist, that is an error.
     pub(crate) async fn list_filtered<T: Message + Name>(
         &self,
         paging: &Paging,
@@ -250,7 +249,7 @@ impl Session {
                 break;
             }
             if left == 0 {
-                note("There are more: --limit N shows more of them, --all every one.");
+                note("There are more: --limit N shows more of them, --all shows all.");
                 break;
             }
         }
@@ -283,7 +282,7 @@ impl Session {
         Table::new(columns).print(&self.out, &[row(one)])
     }
 
-    /// Prints that a call succeeded whose answer has nothing to show.
+    /// Prints the success of a call whose answer has nothing to show.
     pub(crate) fn done<T: Message + Name>(&self, answer: &T, in_words: &str) -> anyhow::Result<()> {
         if self.out.is_json() { self.out.json(answer) } else { print(in_words) }
     }

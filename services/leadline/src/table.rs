@@ -1,5 +1,5 @@
 //! Tables for people: as wide as the terminal. Texts that people may want to copy are never cut, and reasons are wrapped.
-//! Where no terminal is, as in a pipe, nothing is cut or wrapped.
+//! Without a terminal, as in a pipe, nothing is cut or wrapped.
 
 use crate::output::{Out, print};
 
@@ -9,7 +9,6 @@ const MIN_WIDTH: usize = 8;
 /// The minimum width of a column that is wrapped.
 const MIN_WRAPPED: usize = 30;
 
-/// A column of a table.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Column {
     title: &'static str,
@@ -17,7 +16,7 @@ pub(crate) struct Column {
     least: usize,
 }
 
-/// What becomes of texts that are longer than the terminal allows.
+/// How to shorten texts that are longer than the terminal allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fit {
     Whole,
@@ -105,7 +104,7 @@ impl Table {
         Ok(())
     }
 
-    /// The widths of the columns: those of their texts, cut as little as the table needs to fit; in full if nothing limits it.
+    /// The widths of the columns: those of their texts, reduced until the table fits into `limit`, if there is one.
     fn fitting(&self, rows: &[Vec<Cell>], limit: Option<usize>) -> Vec<usize> {
         let widest = |place: usize| rows.iter().filter_map(|row| row.get(place)).map(|cell| length(&cell.text)).max();
         let natural =
@@ -151,7 +150,7 @@ impl Table {
     }
 }
 
-/// The parts of a text that fit into a width, divided between words where there are any.
+/// The parts of a text that fit into a width, divided between words if possible.
 fn pieces(text: &str, width: usize) -> Vec<String> {
     let (mut parts, mut part) = (vec![], String::new());
     for word in text.split(' ') {
@@ -185,7 +184,7 @@ pub(crate) fn print_facts(out: &Out, facts: Vec<(&str, Cell)>) -> anyhow::Result
     Ok(())
 }
 
-/// Makes a text of a stranger, such as a receiver's answer, one line without control characters for the terminal.
+/// Makes a text from outside, such as a receiver's answer, one line without control characters.
 fn cleaned(cell: &Cell) -> Cell {
     Cell { text: one_line(&cell.text), tone: cell.tone }
 }
@@ -222,7 +221,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_fits_the_terminal_and_what_may_be_copied_is_whole() {
+    fn a_table_fits_the_terminal_and_never_cuts_ids() {
         let table = Table::new([fixed("ID"), flexible("NAME"), flexible("ANSWER")]);
         let id = "0".repeat(36);
         let rows = vec![vec![Cell::from(&id), "short".into(), "long ".repeat(60).into()]];
@@ -234,12 +233,12 @@ mod tests {
         }
         let widths = table.fitting(&rows, None);
         let line = table.lines(&widths, &rows[0], false, None);
-        assert!(!line.contains('…') && line.ends_with("long long"), "nothing is cut where no terminal is: {line}");
+        assert!(!line.contains('…') && line.ends_with("long long"), "nothing is cut without a terminal: {line}");
         assert!(table.lines(&widths, &[Cell::toned(id, Tone::Bad)], true, None).starts_with("\u{1b}[31m0"));
     }
 
     #[test]
-    fn a_reason_continues_below_itself_and_is_whole() {
+    fn a_long_reason_is_wrapped_below_itself() {
         let table = Table::new([fixed("AT"), wrapped("REASON")]);
         let reason = format!("{}{}", "why ".repeat(30), "x".repeat(100));
         let rows = vec![vec![Cell::from("14:00"), Cell::from(reason.as_str())]];
@@ -253,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_do_not_write_to_the_terminal() {
+    fn control_characters_do_not_reach_the_terminal() {
         assert_eq!(one_line(" two\r\nlines \u{1b}[31mred\u{7} "), "two  lines \u{fffd}[31mred\u{fffd}");
     }
 }

@@ -32,7 +32,7 @@ fn moment(text: &str, from_now: impl Fn(Timestamp, jiff::SignedDuration) -> Time
     }
     let unknown = |_| {
         format!(
-            "{text:?} is no time such as 2h, 7d, 14:00, today, yesterday 9:30, 2026-01-31, 2026-01-31 8:00 or \
+            "{text:?} is not a time such as 2h, 7d, 14:00, today, yesterday 9:30, 2026-01-31, 2026-01-31 8:00 or \
              2026-01-31T08:00:00Z"
         )
     };
@@ -94,7 +94,7 @@ pub(crate) fn shown(time: Option<&ApiTimestamp>) -> String {
     formatted(time, "%Y-%m-%d %H:%M:%S")
 }
 
-/// The time of day.
+/// The time of day, for a table.
 pub(crate) fn clock(time: Option<&ApiTimestamp>) -> String {
     formatted(time, "%H:%M:%S")
 }
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_of_day_and_a_day_are_those_of_the_time_zone() {
+    fn times_and_days_are_in_the_time_zone() {
         let now: Zoned = "2026-03-29T15:00:00+02:00[Europe/Berlin]".parse().unwrap();
         for (text, expected) in [
             ("14:00", "2026-03-29T12:00:00Z"),

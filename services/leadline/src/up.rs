@@ -51,7 +51,7 @@ pub(crate) struct Up {
     read_side: ReadSideOptions,
 }
 
-/// How the administrator gets in.
+/// The administrator's access to the system.
 struct Administrator {
     /// The file with the API key.
     key_file: PathBuf,

@@ -16,18 +16,18 @@ async fn failed_deliveries_can_be_retried_by_id_and_filter() {
 
         let dry = world.run(&["retry", "--destination", "CRM", "--dry-run"]).await.well();
         assert_eq!(dry.fact("status"), "completed");
-        assert_eq!(dry.fact("came of it"), "30 examined, 30 would be retried, 0 refused");
+        assert_eq!(dry.fact("progress"), "30 examined, 30 would be retried, 0 refused");
         assert_eq!(dry.out.lines().filter(|line| line.split("  ").count() == 2 && line.contains("  e")).count(), 20);
         assert_eq!(receiver.count(), 30, "a dry run does nothing");
 
         let one = failed[0].delivery_id.as_str();
         let ran = world.run(&["retry", one, "--requested-by", "Grace"]).await.well();
-        assert_eq!(ran.fact("came of it"), "1 examined, 1 retried, 0 refused");
-        assert!(ran.fact("asked for by").ends_with("for Grace"), "{ran:?}");
+        assert_eq!(ran.fact("progress"), "1 examined, 1 retried, 0 refused");
+        assert!(ran.fact("requested by").ends_with("for Grace"), "{ran:?}");
         world.delivery_is(&failed[0].event_id, DeliveryStatus::Succeeded).await;
         let again = world.run(&["retry", one, failed[1].delivery_id.as_str()]).await;
         assert_eq!(again.code, 1, "one of them was refused");
-        assert_eq!(again.fact("came of it"), "2 examined, 1 retried, 1 refused");
+        assert_eq!(again.fact("progress"), "2 examined, 1 retried, 1 refused");
         assert_eq!(again.fact("deliveries"), "1 succeeded, 0 failed again, 0 still waiting");
         assert_eq!(again.fact(one), "the delivery is succeeded, not failed; set force (--force) to send it again");
         let refusals = ["jobs", "refusals", again.fact("job")];
@@ -54,7 +54,7 @@ async fn retry_reports_its_outcome_and_resend_its_reason() {
     world.publish("e1").await;
     let delivery = world.delivery_is("e1", DeliveryStatus::Succeeded).await.delivery.unwrap().delivery_id;
     let refused = world.run(&["retry", &delivery]).await;
-    assert_eq!((refused.code, refused.fact("came of it")), (1, "1 examined, 0 retried, 1 refused"));
+    assert_eq!((refused.code, refused.fact("progress")), (1, "1 examined, 0 retried, 1 refused"));
     assert!(refused.fact(&delivery).contains("--force"), "{refused:?}");
 
     let resend = ["retry", "--force", "--because", "the CRM lost it", &delivery];
@@ -72,7 +72,7 @@ async fn retry_reports_its_outcome_and_resend_its_reason() {
     assert_eq!((again.code, again.fact("deliveries")), (1, "0 succeeded, 1 failed again, 0 still waiting"));
     world.disable(&id).await;
     let waits = world.run(&["retry", &delivery, "--wait", "0s"]).await.well();
-    assert!(waits.fact("came of it").starts_with("1 examined, 1 retried"), "{waits:?}");
+    assert!(waits.fact("progress").starts_with("1 examined, 1 retried"), "{waits:?}");
     let job = world.run(&["retry", "--all", "--no-wait", "--json"]).await.well().json();
     assert_eq!(job["status"], "JOB_STATUS_RUNNING");
 
@@ -86,7 +86,7 @@ async fn retry_reports_its_outcome_and_resend_its_reason() {
     assert_eq!(receiver.count(), seen + 1);
     let others =
         world.run(&["recover", "CRM", "--since", "1h", "--include-succeeded", "--type", "email.*"]).await.well();
-    assert!(others.fact("came of it").contains(" 0 retried"), "{others:?}");
+    assert!(others.fact("progress").contains(" 0 retried"), "{others:?}");
 }
 
 #[tokio::test]
@@ -99,7 +99,7 @@ async fn job_continues_without_its_caller_and_can_be_cancelled() {
     assert_eq!(job["status"], "JOB_STATUS_RUNNING");
     let id = job["job_id"].as_str().unwrap();
     let follow = tokio::spawn(super::finished(world.command(&["jobs", "show", id, "--follow"]), ""));
-    let shown = async || world.run(&["jobs", "show", id]).await.well().fact("came of it").to_owned();
+    let shown = async || world.run(&["jobs", "show", id]).await.well().fact("progress").to_owned();
     wait::until("some progress", SOON, async || !shown().await.contains(" 0 retried")).await;
     let cancelled = world.run(&["jobs", "cancel", id]).await.well();
     assert_eq!(cancelled.fact("status"), "cancelling");
@@ -119,10 +119,10 @@ async fn destination_can_recover_missed_events() {
         let id = world.destination(&receiver.url()).await;
         let since = ["recover", "CRM", "--since", "1h", "--account", ACCOUNT];
         let ran = world.run(&since).await.well();
-        assert!(ran.fact("came of it").contains("20 from before it was created"), "{ran:?}");
+        assert!(ran.fact("progress").contains("20 from before it was created"), "{ran:?}");
         let all = [&since[..], &["--include-before-created", "--pace", "1000"]].concat();
         let dry = world.run(&[&all[..], &["--dry-run"]].concat()).await.well();
-        assert!(dry.fact("came of it").contains("20 would be brought for the first time"), "{dry:?}");
+        assert!(dry.fact("progress").contains("20 would be brought for the first time"), "{dry:?}");
         assert_eq!(receiver.count(), 0);
         let job = world.run(&[&all[..], &["--json"]].concat()).await.well().json();
         assert_eq!((&job["recovery"]["destination_id"], &job["counts"]["requested"]), (&id.into(), &"20".into()));

@@ -64,7 +64,7 @@ async fn events_can_come_from_a_file_or_standard_input() {
     let ran = world.run_with(&["publish", "--account", ACCOUNT], &broken).await;
     assert_eq!(ran.code, 1);
     assert!(
-        ran.out.starts_with("Event three of lead ") && ran.err.contains("after 1 events: this is no event"),
+        ran.out.starts_with("Event three of lead ") && ran.err.contains("after 1 events: this is not an event"),
         "{ran:?}"
     );
 }

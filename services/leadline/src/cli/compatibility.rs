@@ -91,7 +91,7 @@ fn options_and_variables_of_the_first_installations_are_accepted() {
             assert_eq!(setting.is_refused_by(command), None, "{words:?}");
             let line = ["leadline"].into_iter().chain(words.iter().copied()).chain([setting.written]);
             let parsed = root.clone().try_get_matches_from(line);
-            // One option alone may be too few, or exclude an argument.
+            // A single option may need another one, or exclude an argument.
             let refused = parsed.err().filter(|error| {
                 !matches!(error.kind(), ErrorKind::MissingRequiredArgument | ErrorKind::ArgumentConflict)
             });

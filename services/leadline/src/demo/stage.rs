@@ -93,7 +93,7 @@ impl Stage {
             name: name.into(),
             url: format!("http://{address}/"),
             token_id: token.into(),
-            // The demo shows each delivery failing; with a breaker most of them would wait instead.
+            // Each delivery of the demo has to fail; with a breaker most of them would wait instead.
             breaker_failures: Some(0),
             retry_policy: Some(api::RetryPolicy { policy: Some(api::retry_policy::Policy::Custom(custom)) }),
             ..api::Destination::default()

@@ -1,4 +1,4 @@
-//! `leadline clients`, `interfaces` and `api-users`: what belongs to an account.
+//! `leadline clients`, `interfaces` and `api-users`: the resources of an account.
 
 mod api_users;
 mod clients;

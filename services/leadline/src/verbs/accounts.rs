@@ -38,7 +38,7 @@ enum Verb {
     /// Change the given settings of an account
     #[command(after_help = "Example:\n  leadline accounts update acme --routing all --keep-history 180d")]
     Update(Change),
-    /// Confirm a mail address with the code from the mail that asked its owner
+    /// Confirm a mail address with the code that its owner got by mail
     #[command(after_help = "Example:\n  leadline accounts confirm acme 3q2-7wAAAAA…")]
     Confirm(Confirm),
     /// Delete an account with everything that belongs to it

@@ -37,7 +37,7 @@ enum Verb {
     #[command(after_help = "Examples:\n  leadline deliveries show 5c1de6fc-0e4b-5d4c-9f5e-7b0f5b1f2a3c\n  \
                       leadline deliveries show 5c1de6fc-0e4b-5d4c-9f5e-7b0f5b1f2a3c --request")]
     Show(Show),
-    /// Render the request of an attempt again, from the payload and the settings of now
+    /// Render the request of an attempt again, from the payload and the current settings
     #[command(after_help = "Example:\n  leadline deliveries request 5c1de6fc-0e4b-5d4c-9f5e-7b0f5b1f2a3c")]
     Request(request::AttemptRequest),
 }
@@ -102,8 +102,8 @@ pub(crate) struct Choice {
     /// Only deliveries requested before this time
     #[arg(long, value_name = "TIME", value_parser = past)]
     until: Option<jiff::Timestamp>,
-    /// Only deliveries of leads about which an event said this value of a searchable field, such as email=ada@example.com; repeated, all of
-    /// them
+    /// Only deliveries of leads with this value of a searchable field in an event, such as email=ada@example.com; if
+    /// repeated, of leads with all of these values
     #[arg(long = "where", value_name = "NAME=VALUE", value_parser = searching::value)]
     values: Vec<(String, String)>,
 }
@@ -274,7 +274,7 @@ fn full_answer(delivery: &api::Delivery) -> String {
 /// The length of the ids that Leadline makes; shorter ones are beginnings.
 const WHOLE_ID: usize = 36;
 
-/// The id of a delivery, of which a person may give the beginning only.
+/// The whole id of a delivery; `given` may be its beginning.
 pub(crate) async fn whole_id(session: &Session, given: &str) -> anyhow::Result<String> {
     if given.len() >= WHOLE_ID {
         return Ok(given.to_owned());
@@ -326,5 +326,5 @@ const PREFIX: &str = "DELIVERY_STATUS_";
 pub(crate) fn status(text: &str) -> Result<DeliveryStatus, String> {
     let found = DeliveryStatus::from_str_name(&format!("{PREFIX}{}", text.to_uppercase()));
     let known = found.filter(|status| *status != DeliveryStatus::Unspecified);
-    known.ok_or_else(|| "is none of pending, processing, retrying, held, succeeded, failed".to_owned())
+    known.ok_or_else(|| "is not one of pending, processing, retrying, held, succeeded, failed".to_owned())
 }

@@ -38,10 +38,10 @@ pub(crate) struct Destinations {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// List the destinations of an account, and how each does
+    /// List the destinations of an account, and the health of each
     #[command(after_help = "Example:\n  leadline destinations list --account acme")]
     List(List),
-    /// Show how a destination does: what succeeded and failed in the last hour, what waits, and why
+    /// Show the health of a destination: successes and failures in the last hour, what waits, and why
     #[command(after_help = "Example:\n  leadline destinations health CRM")]
     Health(Health),
     /// Show a destination
@@ -86,7 +86,6 @@ enum Verb {
     Delete(Named),
 }
 
-/// An existing destination.
 #[derive(Debug, Args)]
 struct Named {
     /// The destination: its id or its name
@@ -181,7 +180,7 @@ impl Destinations {
                 if found.token_id.is_empty() {
                     let name = super::deliveries::named(&found.name, &found.destination_id);
                     return Err(usage(format!(
-                        "the requests of {name} are not signed; leadline tokens create NAME --assign {} has them signed",
+                        "the requests of {name} are not signed; leadline tokens create NAME --assign {} signs them",
                         found.destination_id
                     )));
                 }

@@ -59,8 +59,8 @@ impl Explain {
             let delivery = of_event.delivery.clone().unwrap_or_default();
             let now = match of_event.routed_now == of_event.routed {
                 true => "",
-                false if of_event.routed_now => "the destination would get it by the configuration of now",
-                false => "the destination would not get it by the configuration of now",
+                false if of_event.routed_now => "the destination would get it with the current configuration",
+                false => "the destination would not get it with the current configuration",
             };
             let mut facts = vec![
                 ("event", format!("{} ({})", of_event.event_id, of_event.event_type).into()),

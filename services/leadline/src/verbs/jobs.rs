@@ -22,7 +22,7 @@ use crate::{
 const POLL_INTERVAL: Duration = Duration::from_millis(300);
 /// How long the server may be away while a job is followed.
 const OUTAGE_TIMEOUT: Duration = Duration::from_secs(60);
-/// The least beginning of an id that stands for it.
+/// The shortest beginning of an id that is looked up.
 const MIN_BEGINNING: usize = 8;
 /// The length of a UUID.
 const ID_LENGTH: usize = 36;
@@ -67,7 +67,6 @@ struct List {
     remote: Remote,
 }
 
-/// A job that a command is about.
 #[derive(Debug, Args)]
 struct Named {
     /// The job: its id, or at least its first eight characters
@@ -151,7 +150,7 @@ impl Named {
             [only] => Ok(only.clone()),
             [] => Err(usage(format!("none of the latest {MAX_PAGE_SIZE} jobs has an id that begins with {job}"))),
             [one, other, ..] => {
-                Err(usage(format!("{job} is the beginning of several ids, such as {one} and {other}; give more of it")))
+                Err(usage(format!("several ids begin with {job}, such as {one} and {other}; give more characters")))
             }
         }
     }
@@ -197,8 +196,8 @@ async fn get(session: &Session, job_id: &str) -> Result<api::Job, Status> {
     Ok(session.jobs().get_job(within(request)).await?.into_inner())
 }
 
-/// Waits for the end of a job, then at most so long for what comes of its deliveries, and prints it. It is an error if
-/// the job did not do everything, or if one of its deliveries failed again.
+/// Waits for the end of a job, then at most `wait` for the outcomes of its deliveries, and prints the job. Fails if the
+/// job did not do everything, or if one of its deliveries failed again.
 pub(crate) async fn follow(session: &Session, job_id: &str, wait: Option<Duration>) -> anyhow::Result<()> {
     let progress = std::io::stderr().is_terminal() && !session.out.is_json();
     let (mut answered, mut announced) = (Instant::now(), session.out.is_json());
@@ -206,7 +205,7 @@ pub(crate) async fn follow(session: &Session, job_id: &str, wait: Option<Duratio
     let job = loop {
         sleep(POLL_INTERVAL).await;
         match get(session, job_id).await {
-            Ok(job) if job.finished_at.is_some() && has_come(&job, *ended.get_or_insert_with(Instant::now), wait) => {
+            Ok(job) if job.finished_at.is_some() && is_settled(&job, *ended.get_or_insert_with(Instant::now), wait) => {
                 break job;
             }
             Ok(job) => {
@@ -235,8 +234,8 @@ pub(crate) async fn follow(session: &Session, job_id: &str, wait: Option<Duratio
     if job.status() == JobStatus::Completed && not_well == 0 { Ok(()) } else { Err(ToldAlready.into()) }
 }
 
-/// Whether it is known what came of the deliveries of a job that ended, or the time to wait for it is over.
-fn has_come(job: &api::Job, ended: Instant, wait: Option<Duration>) -> bool {
+/// Whether the outcomes of a job that ended are known, or the wait for them is over.
+fn is_settled(job: &api::Job, ended: Instant, wait: Option<Duration>) -> bool {
     let counts = job.counts.clone().unwrap_or_default();
     let is_known = job.dry_run || counts.succeeded + counts.failed >= counts.retried + counts.requested;
     is_known || wait.is_none_or(|wait| ended.elapsed() >= wait)
@@ -252,13 +251,13 @@ pub(crate) async fn show(session: &Session, job: &api::Job) -> anyhow::Result<()
         ("status", status_cell(job)),
         ("account", job.account_id.as_str().into()),
         ("what", what(job).into()),
-        ("asked for by", job.requested_by.as_str().into()),
+        ("requested by", job.requested_by.as_str().into()),
         ("pace", format!("{} a second", job.pace).into()),
         ("started", shown(job.started_at.as_ref()).into()),
         ("ended", shown(job.finished_at.as_ref()).into()),
         ("cancelled by", job.cancelled_by.as_str().into()),
         ("because", job.reason.as_str().into()),
-        ("came of it", summary(job).into()),
+        ("progress", summary(job).into()),
         ("deliveries", outcome(job).into()),
     ];
     print_facts(&session.out, facts)?;
@@ -314,7 +313,7 @@ fn summary(job: &api::Job) -> String {
     said.join(", ")
 }
 
-/// What came of the deliveries of a job, on one line; empty if nothing is known of it.
+/// The outcomes of a job's deliveries, on one line; empty if none is known.
 fn outcome(job: &api::Job) -> String {
     let api::JobCounts { succeeded, failed, waiting, .. } = job.counts.clone().unwrap_or_default();
     if succeeded + failed + waiting == 0 {
@@ -333,7 +332,7 @@ fn what(job: &api::Job) -> String {
             format!("{} {which}", if plan.force { "resend" } else { "retry" })
         }
         Some(Plan::Recovery(plan)) => {
-            let again = if plan.include_succeeded { ", what succeeded too" } else { "" };
+            let again = if plan.include_succeeded { ", with succeeded events" } else { "" };
             format!("recovery of {} since {}{again}", plan.destination_id, shown(plan.since.as_ref()))
         }
         None => String::new(),
@@ -356,5 +355,5 @@ const PREFIX: &str = "JOB_STATUS_";
 fn status(text: &str) -> Result<JobStatus, String> {
     let found = JobStatus::from_str_name(&format!("{PREFIX}{}", text.to_uppercase()));
     let known = found.filter(|status| *status != JobStatus::Unspecified);
-    known.ok_or_else(|| "is none of running, cancelling, completed, cancelled, failed".to_owned())
+    known.ok_or_else(|| "is not one of running, cancelling, completed, cancelled, failed".to_owned())
 }

@@ -122,8 +122,8 @@ struct Choice {
     /// Only leads created before this time
     #[arg(long, value_name = "TIME", value_parser = past)]
     until: Option<jiff::Timestamp>,
-    /// Only leads about which an event said this value of a searchable field, such as email=ada@example.com; repeated, all of
-    /// them
+    /// Only leads with this value of a searchable field in an event, such as email=ada@example.com; if repeated, leads with
+    /// all of these values
     #[arg(long = "where", value_name = "NAME=VALUE", value_parser = searching::value)]
     values: Vec<(String, String)>,
 }

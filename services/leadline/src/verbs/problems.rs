@@ -1,4 +1,4 @@
-//! `leadline problems`: what fails, by destination and cause, and who knows of it.
+//! `leadline problems`: failures by destination and cause, and who acknowledged them.
 
 use api::ProblemState;
 use clap::{Args, Subcommand};
@@ -11,7 +11,7 @@ use crate::{
     time_args::shown,
 };
 
-/// List what fails, by destination and cause, or say that you know of it.
+/// List failures by destination and cause, or acknowledge them.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, after_help = "Example:\n  leadline problems --destination CRM")]
 pub(crate) struct Problems {
@@ -29,7 +29,7 @@ enum Verb {
     /// Show a problem: what fails, since when, and what to do
     #[command(after_help = "Example:\n  leadline problems show CRM timeout")]
     Show(Named),
-    /// Say that you know of a problem; others see it until the problem closes
+    /// Acknowledge a problem; others see that until the problem closes
     #[command(visible_alias = "acknowledge", after_help = "Example:\n  leadline problems ack CRM 503")]
     Ack(Named),
 }

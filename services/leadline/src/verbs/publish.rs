@@ -33,7 +33,7 @@ const MAX_ARRAY: u64 = 256 * 1024 * 1024;
 
 /// The error if the server accepts no more events.
 const BROKE_OFF: &str =
-    "the server took no more events; publish them all again: those that say their event_id are stored once";
+    "the server accepts no more events; publish all of them again: events with an event_id are stored once";
 
 /// Publish lead events: one from options, or all events of a file or of standard input.
 ///
@@ -56,7 +56,7 @@ pub(crate) struct Publish {
     /// The client: a customer of the account
     #[arg(long, value_name = "ID")]
     client: Option<String>,
-    /// Id of a destination: the events go to it alone, whatever it and others ask for
+    /// Id of a destination: the events go to it alone, whatever event types and conditions destinations have
     #[arg(long, value_name = "ID")]
     destination: Option<String>,
     /// Id of the lead [default: computed from the event id]
@@ -166,7 +166,7 @@ impl Publish {
             std::io::stdin().read_to_string(&mut text).context("standard input cannot be read")?;
         }
         let payload =
-            RawValue::from_string(text.trim().to_owned()).map_err(|e| usage(format!("--payload: is no JSON: {e}")))?;
+            RawValue::from_string(text.trim().to_owned()).map_err(|e| usage(format!("--payload: is not JSON: {e}")))?;
         Ok(Event {
             account: None,
             interface: None,
@@ -276,7 +276,7 @@ fn read(file: Option<PathBuf>, send: impl Fn(Event) -> bool) -> anyhow::Result<R
         return Ok(read);
     }
     for event in serde_json::Deserializer::from_reader(text).into_iter::<Event>() {
-        if !take(event.context("this is no event")?) {
+        if !take(event.context("this is not an event")?) {
             break;
         }
     }

@@ -25,10 +25,10 @@ struct Going {
     /// Deliveries a second, 1 to 1,000 [default: 20]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pace: Option<u32>,
-    /// Wait neither for the end of the job nor for what comes of the deliveries
+    /// Wait neither for the end of the job nor for the outcomes of the deliveries
     #[arg(long)]
     no_wait: bool,
-    /// How long to wait for what comes of the deliveries once all are requested; they go on in any case
+    /// How long to wait for the outcomes of the deliveries once all are requested; they continue in any case
     #[arg(long, value_name = "TIME", value_parser = span, default_value = "1m", conflicts_with = "no_wait")]
     wait: Duration,
     /// Why you ask; the leads' logs show it
@@ -42,9 +42,9 @@ struct Going {
     request_id: Option<String>,
 }
 
-/// Retry failed deliveries, by id or by filter; with --force, send again what succeeded, too.
+/// Retry failed deliveries, by id or by filter; with --force, resend succeeded ones, too.
 ///
-/// The job runs in the background at an even pace, and the command follows it to its end and says what came of the
+/// The job runs in the background at an even pace. The command follows it to its end and shows the outcomes of the
 /// deliveries. Exit code 0: every delivery succeeded, or still waits; 1: some were refused or failed again.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  leadline retry 5c1de6fc-0e4b-5d4c-9f5e-7b0f5b1f2a3c\n  \
@@ -57,7 +57,7 @@ pub(crate) struct Retry {
     /// Retry every failed delivery of the account
     #[arg(long, conflicts_with = "delivery_ids")]
     all: bool,
-    /// Send again what succeeded, too; the receiver gets the same webhook-id again
+    /// Resend succeeded deliveries, too; the receiver gets the same webhook-id again
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -70,10 +70,10 @@ pub(crate) struct Retry {
     remote: Remote,
 }
 
-/// Bring a destination the events since a given time that it should have and does not: those without a delivery, and those
-/// whose delivery failed.
+/// Bring a destination the events that it missed since a given time: those without a delivery, and those whose delivery
+/// failed.
 ///
-/// The job runs in the background at an even pace, and the command follows it to its end and says what came of the
+/// The job runs in the background at an even pace. The command follows it to its end and shows the outcomes of the
 /// deliveries. Exit code 0: every delivery succeeded, or still waits; 1: some were refused or failed again. Events that the
 /// destination has are skipped, so the command may be repeated; --include-succeeded sends them again.
 #[derive(Debug, Args)]
@@ -90,7 +90,7 @@ pub(crate) struct Recover {
     /// Include events that are older than the destination
     #[arg(long)]
     include_before_created: bool,
-    /// Send again what the destination has accepted
+    /// Resend events that the destination has accepted
     #[arg(long)]
     include_succeeded: bool,
     /// Only events of these types, or of patterns such as 'email.*'
@@ -111,7 +111,7 @@ impl Retry {
             (false, true) => return Err(usage("name deliveries or describe them with a filter, not both")),
             (true, false) if !all => {
                 return Err(usage(
-                    "which deliveries? Name them, describe them (--destination, --since, …), or say --all for every failed \
+                    "which deliveries? Name them, describe them (--destination, --since, …), or give --all for every failed \
                      one of the account",
                 ));
             }

@@ -44,7 +44,7 @@ pub(super) fn field(text: &str) -> Result<Option<api::SearchableField>, String> 
     Ok(Some(api::SearchableField { name: name.to_owned(), path: path.to_owned(), kind: kind.into() }))
 }
 
-/// A field as it is given.
+/// A field in the notation of the command line.
 pub(super) fn shown(field: &api::SearchableField) -> String {
     let word = KINDS.iter().find(|(_, kind)| *kind == field.kind()).map_or("text", |(word, _)| word);
     format!("{}={}:{word}", field.name, field.path)
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_may_contain_the_sign_between_it_and_its_name() {
+    fn a_value_may_contain_an_equals_sign() {
         assert_eq!(value("q=a=b"), Ok(("q".to_owned(), "a=b".to_owned())));
         assert!(value("ada@example.com").is_err() && value("=x").is_err());
         assert_eq!(values(&[("q".into(), "a".into())]).unwrap().len(), 1);

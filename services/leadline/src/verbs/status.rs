@@ -49,7 +49,7 @@ impl Status {
                 format!("{}: {} deactivated, {} disabled", status.destinations, switched_off.0, switched_off.1).into(),
             ),
             ("unreadable", status.poisoned.into()),
-            ("healed by the audit", (status.healed_requests + status.healed_deliveries).into()),
+            ("repaired by the reconciler", (status.healed_requests + status.healed_deliveries).into()),
             ("history", days(status.keep_history.as_ref()).into()),
             (
                 "database",
@@ -87,22 +87,22 @@ impl Status {
     }
 }
 
-/// What the words of the status mean.
+/// The words of the status and their meanings.
 const WORDS: [(&str, &str); 14] = [
     ("trouble", "a part of the installation that does not work now, and why"),
     ("last hour", "deliveries that ended and attempts that were made in the last hour, or up to five minutes more"),
     ("failing", "destinations that are switched on and whose last three attempts failed"),
     ("oldest waits", "the age of the oldest delivery that has not ended, held ones too"),
     ("parked", "work that its lane cannot take now: the destination is switched off, slow or away"),
-    ("retries waiting", "deliveries whose next attempt has its time"),
+    ("retries waiting", "deliveries whose next attempt waits for its time"),
     ("in order", "deliveries of ordered destinations that have not ended"),
     ("deactivated", "switched off by a rule, after failures; leadline destinations enable NAME sends what is held"),
     ("disabled", "switched off by a person"),
     ("unreadable", "messages that no process can read; each is set aside with its reason"),
-    ("healed by the audit", "deliveries that were lost and requested again; anything but 0 is an alarm"),
+    ("repaired by the reconciler", "deliveries that were lost and requested again; anything but 0 is an alarm"),
     ("history", "how long deliveries that have ended are shown"),
-    ("waiting", "what nobody has taken yet; it shrinks within seconds unless a part is down"),
-    ("in hand", "what a process has taken and not finished"),
+    ("waiting", "messages that no process has received yet; the number shrinks within seconds unless a part is down"),
+    ("in hand", "messages that a process has received and not finished"),
 ];
 
 fn rates(status: &api::GetStatusResponse) -> String {

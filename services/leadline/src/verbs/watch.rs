@@ -111,7 +111,7 @@ impl Watching {
     }
 }
 
-/// Rows arrive one by one, so the widths of the columns are those of usual names.
+/// Rows arrive one by one, so the columns have the widths of usual names.
 fn table() -> Table {
     Table::new([
         fixed("AT").at_least(9),

@@ -1,18 +1,18 @@
-//! What an attempt sent and got, below each other as on the wire.
+//! Shows an attempt as on the wire: the request, and the answer below it.
 
 use crate::{
     output::{harmless, print as line},
     time_args::lasted,
 };
 
-/// Prints what an attempt sent and got.
+/// Prints the request of an attempt and the answer.
 pub(super) fn print(attempt: &api::Attempt) -> anyhow::Result<()> {
     line(&format!("\nATTEMPT {}", attempt.number))?;
     if !attempt.trace_id.is_empty() {
         line(&format!("* trace {}", harmless(&attempt.trace_id)))?;
     }
     let Some(exchange) = &attempt.exchange else {
-        return line("(no request was made, or what it was is no longer kept)");
+        return line("(no request was made, or it is no longer stored)");
     };
     if !exchange.peer_address.is_empty() {
         line(&format!("* {} to {}{}", exchange.http_version, exchange.peer_address, took(exchange)))?;
@@ -38,7 +38,7 @@ fn headers(mark: char, headers: &[api::ExchangeHeader]) -> anyhow::Result<()> {
     headers.iter().try_for_each(|header| line(&format!("{mark} {}: {}", header.name, harmless(&header.value))))
 }
 
-/// How long the steps took, as far as they happened.
+/// The durations of the steps that happened.
 fn took(exchange: &api::Exchange) -> String {
     let steps = [
         ("name", &exchange.dns_time),

@@ -26,7 +26,7 @@ pub(super) struct Content {
     /// How items of lists are named: repeat (`a=1&a=2`), brackets (`a[]=1`) or indices (`a[0]=1`)
     #[arg(long, value_name = "NAME", help_heading = FORM)]
     form_lists: Option<String>,
-    /// Header of a second signature as another sender made it, beside that of Standard Webhooks; '' removes it. The given
+    /// Header of a second signature in another sender's format, beside that of Standard Webhooks; '' removes it. The given
     /// signature options replace the whole signature
     #[arg(long, value_name = "HEADER", help_heading = SIGNATURE)]
     signature_header: Option<String>,

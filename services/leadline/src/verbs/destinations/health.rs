@@ -1,4 +1,4 @@
-//! How destinations do.
+//! `leadline destinations list` and `health`: the health of destinations.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,6 @@ use crate::{
     time_args::{lasted, shown},
 };
 
-/// The page size of health.
 const PAGE: u32 = 200;
 
 #[derive(Debug, Args)]

@@ -42,7 +42,7 @@ pub(super) struct Settings {
     /// Concurrency limit: the maximum number of requests in flight
     #[arg(long, value_name = "N")]
     concurrency: Option<u32>,
-    /// Rate limit: the maximum number of requests a second; 0 is no limit
+    /// Rate limit: the maximum number of requests a second; 0 for no limit
     #[arg(long, value_name = "N")]
     rate: Option<u32>,
     /// Retry policy: standard, patient or manual
@@ -80,7 +80,7 @@ pub(super) struct Settings {
 }
 
 fn header(text: &str) -> Result<api::Header, String> {
-    let (name, value) = text.split_once(':').ok_or("is no header such as 'X-Tenant: 7'")?;
+    let (name, value) = text.split_once(':').ok_or("is not a header such as 'X-Tenant: 7'")?;
     Ok(api::Header { name: name.trim().to_owned(), value: value.trim().to_owned() })
 }
 
@@ -162,7 +162,8 @@ impl Settings {
             std::fs::read_to_string(file).map(|read| text = read)
         };
         read.with_context(|| format!("--from: {} cannot be read", file.display()))?;
-        let wrong = |error: &dyn std::fmt::Display| usage(format!("--from: this is no Destination in JSON: {error}"));
+        let wrong =
+            |error: &dyn std::fmt::Display| usage(format!("--from: this is not a Destination in JSON: {error}"));
         let value: Value = serde_json::from_str(&text).map_err(|e| wrong(&e))?;
         let said = value.as_object().map(|fields| fields.keys().map(|name| field(name)).collect::<Vec<_>>());
         *destination = from_json(value).map_err(|e| wrong(&e))?;
