@@ -1,4 +1,4 @@
-//! Failures of the database, and what callers are told of them.
+//! Failures of the database, and their text for callers.
 
 use std::error::Error;
 

@@ -3,7 +3,7 @@
 use journal::StreamName;
 use tokio::sync::broadcast;
 
-/// There is more than one place only for callers that wait for several streams at a time.
+/// One hint would be enough, if no caller waited for several streams at a time.
 const CAPACITY: usize = 16;
 
 /// Passes flush hints to the projectors of this process. The projectors of other processes gather as long as usual.

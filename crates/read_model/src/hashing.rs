@@ -1,5 +1,5 @@
-//! AuthChannel hashes of the values by which leads are found: of those that an event says, and of those that a caller asks for.
-//! The read model holds nothing else of them.
+//! Keyed hashes of the values by which leads are found, for events and for searches. The read model holds only the hashes
+//! of these values.
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,8 +29,8 @@ impl Hashing {
         self.registry.snapshot()
     }
 
-    /// The values that an event says about its lead. `None` if this process does not know the configuration yet that
-    /// the event was published under.
+    /// The hashes of the values that an event says about its lead. `None` if this process does not know yet the
+    /// configuration under which the event was published.
     pub fn said(&self, event: &LeadEvent) -> Option<Vec<Said>> {
         let registry = self.registry.snapshot();
         if registry.sequence() < event.registry_sequence {
@@ -52,8 +52,8 @@ impl Hashing {
         Some(found.into_iter().map(said).collect())
     }
 
-    /// Waits until this process knows the configuration that an event was published under; `false` if it does not in
-    /// time.
+    /// Waits until this process knows the configuration under which an event was published; `false` if that takes too
+    /// long.
     pub async fn knows(&self, event: &LeadEvent) -> bool {
         self.registry.at_least(event.registry_sequence, KNOWN_TIMEOUT).await.is_some()
     }

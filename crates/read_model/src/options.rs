@@ -37,7 +37,7 @@ pub async fn compact(database_url: Option<&str>) -> Result<bool, StoreError> {
     if !is_sqlite(url) {
         return Ok(false);
     }
-    // Nothing can be compacted in a file that this would make.
+    // `rw` does not create a missing file: a new file needs no compaction.
     Store::connect(&url.replace("mode=rwc", "mode=rw")).await?.compact().await?;
     Ok(true)
 }

@@ -14,7 +14,7 @@ const DEFAULT_SIZE: u32 = 50;
 /// The largest page size.
 const MAX_SIZE: u32 = 500;
 
-/// A page that a caller cannot have.
+/// A size or a token that is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {problem}")]
 pub struct InvalidPage {
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_leads_to_the_next_page_of_the_same_list_only() {
+    fn a_token_is_valid_for_its_own_list_only() {
         let page = Page::of(2, "", "filter").unwrap();
         assert_eq!(page.limit(), 3);
         let mut rows = vec![1, 2, 3];
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn large_rows_are_fewer_on_a_page() {
+    fn a_page_holds_fewer_rows_if_they_are_large() {
         let cut = |bytes: usize, rows: usize| {
             let (page, mut rows) = (Page::of(0, "", ()).unwrap(), vec![(); rows]);
             let token = page.cut_to_bytes(&mut rows, |()| bytes, |()| Place { at: 0, id: String::new() });

@@ -44,11 +44,11 @@ pub trait Projected: StreamFact {
     /// The memory before the first fact.
     fn memory(describe: Describe) -> Self::Memory;
 
-    /// Drops what the read model does not need, so that a batch does not hold it. Values that leads are found by are
-    /// hashed before, unless a rebuild needs none.
+    /// Drops the parts that the read model does not need, so that a batch does not hold them. The values by which leads
+    /// are found are hashed before, unless a rebuild needs none.
     fn strip(&mut self, _: Option<&Hashing>) {}
 
-    /// Completes what had to wait when the facts of a batch were stripped; `false` if it has to wait longer.
+    /// Completes facts that could not be stripped yet; `false` if one of them has to wait longer.
     fn complete(_: &mut [Entry<Self>], _: Option<&Hashing>) -> impl Future<Output = bool> + Send {
         async { true }
     }
@@ -234,7 +234,7 @@ impl Projected for DeliveryFact {
     }
 }
 
-/// What a batch changes for the leads of its deliveries.
+/// The changes of a batch to the leads of its deliveries.
 fn lead_changes<'a>(
     before: &HashMap<DeliveryId, Delivery>,
     after: &'a HashMap<DeliveryId, Delivery>,
@@ -341,7 +341,7 @@ fn delivery_entry(fact: &DeliveryFact) -> Option<LogEntry> {
     })
 }
 
-/// Who asked for another round, and why.
+/// The text about a request of another round: its caller and the reason.
 fn asked_again(fact: &RetryRequested) -> String {
     let what = if fact.is_resend() { "resend" } else { "retry" };
     let job = fact.job.map(|job| format!(" in job {job}")).unwrap_or_default();

@@ -28,7 +28,7 @@ use crate::{
 
 /// A projector of facts about leads holds the checkpoint of its stream. No other process writes these rows.
 const LOCK: &str = "UPDATE checkpoints SET sequence = sequence WHERE stream IN ('ANONYMISED', 'DELIVERIES', 'LEADS')";
-/// Buckets of five minutes are for looking at an incident: of a busy destination, 288 of them make a day.
+/// Buckets of five minutes show the course of an incident; a busy destination has 288 of them a day.
 const FINE: Width = Width::FiveMinutes;
 const FINE_COUNTS: SignedDuration = SignedDuration::from_hours(8 * 24);
 /// The delivery ended before a time.
@@ -50,7 +50,7 @@ pub struct Pruned {
 }
 
 impl Pruned {
-    /// The result of a step that found as many rows as it looked for, unless it could delete none of them.
+    /// There may be more rows if a step found as many as it looked for, unless it could delete none of them.
     fn of(rows: usize, found: usize, most: u32) -> Self {
         let rows = u32::try_from(rows).unwrap_or(u32::MAX);
         Self { rows, more: rows > 0 && found >= most as usize }
@@ -168,7 +168,7 @@ impl Store {
         Ok(pruned)
     }
 
-    /// Deletes the leads of these that have no rows left, with all that is known of them.
+    /// Deletes those of these leads that have no events and deliveries left, with their other rows.
     pub async fn prune_leads(&self, old: &TooOld, of: &[LeadPlace]) -> Result<Pruned, StoreError> {
         const NOTHING_LEFT: &str = "events <= 0 AND deliveries <= 0 AND updated_at < ? AND anonymised_at < ?";
         let chosen = |before: &str, leads: Vec<Value>| {
@@ -247,8 +247,8 @@ impl Store {
         Ok(Pruned::of(found.len(), found.len(), most))
     }
 
-    /// Deletes at most `most` buckets that are too old: those of five minutes after [`FINE_COUNTS`], and closed problems
-    /// with what is known of them.
+    /// Deletes at most `most` buckets that are too old: those of five minutes after [`FINE_COUNTS`]. Then deletes closed
+    /// problems with their acknowledgements.
     pub async fn prune_counts(&self, old: &TooOld, most: u32) -> Result<Pruned, StoreError> {
         let account: Value = old.account.as_str().into();
         let fine = Timestamp::now().checked_sub(FINE_COUNTS).unwrap_or(old.before).max(old.before);
@@ -314,7 +314,7 @@ fn push_list(statement: &mut Statement, values: impl IntoIterator<Item = Value>)
     statement.push(&vec!["?"; values.len()].join(", "), values).push(")", []);
 }
 
-/// Deletes the values of these leads that the deleted events were the latest to say.
+/// Deletes the values of these leads whose latest event was deleted.
 async fn lose_values(
     transaction: &mut Transaction<'static, Any>,
     old: &TooOld,
@@ -356,7 +356,7 @@ fn key(row: &AnyRow, column: &'static str) -> Result<Value, StoreError> {
     Ok(sql::text(row, column)?.into())
 }
 
-/// What leads lose with these deliveries.
+/// The changes of leads by the deletion of these deliveries.
 fn lost(deleted: &[AnyRow]) -> Result<HashMap<LeadId, LeadNews>, StoreError> {
     let mut lost: HashMap<LeadId, LeadNews> = HashMap::new();
     for row in deleted {

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-/// Clones count together.
+/// Clones share the counts.
 #[derive(Debug, Clone, Default)]
 pub struct Repairs(Arc<Counts>);
 

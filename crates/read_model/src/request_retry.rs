@@ -35,7 +35,7 @@ pub async fn subject<E: From<JournalError> + From<StoreError>>(
     Ok(Subject { lead_anonymised, payload_gone, ..configured })
 }
 
-/// The conditions that need no look at the delivery or its payload.
+/// The conditions that depend neither on the delivery nor on its payload.
 pub fn configured(
     registry: &Registry,
     account: &AccountId,

@@ -1,4 +1,4 @@
-//! What the services of the read model work with.
+//! The connections that the services of the read model share.
 
 use journal::{Journal, RegistryView};
 use runtime::Platform;

@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_transaction_that_a_full_disk_ended_does_not_swallow_later_ones() {
+    async fn a_full_disk_ends_one_transaction_and_no_later_one() {
         let disk = match SmallDisk::mount(8 * 1024 * 1024) {
             Ok(disk) => disk,
             Err(why) => return eprintln!("WARNING: NO SMALL DISK CAN BE MOUNTED: {why}"),

@@ -1,7 +1,7 @@
-//! The entries of the audit log: what a change of the configuration changed, field by field.
+//! The entries of the audit log: each change of the configuration, field by field.
 //!
-//! A fact holds a whole state or none, so the difference shows only against the registry before the fact. Both sides
-//! are what the API shows ([`Describe`]), without secrets; the entry only says that a secret changed.
+//! A fact holds a whole state or none, so the difference shows only against the registry before the fact. The fields of
+//! both sides are those that the API shows ([`Describe`]), without secrets; the entry only says that a secret changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,9 +22,9 @@ pub(crate) fn entry(
 ) -> Option<AuditEntry> {
     if let Change::PayloadViewed(_, _, lead) = &fact.change {
         registry.apply(sequence, fact);
-        // This says whom the event is about.
+        // The entry names the lead of the event.
         let lead = FieldChange { field: "lead_id".into(), old: String::new(), new: lead.to_string(), secret: false };
-        return Some(told(sequence, fact, vec![lead]));
+        return Some(to_entry(sequence, fact, vec![lead]));
     }
     let before = describe(registry, &fact.change);
     registry.apply(sequence, fact);
@@ -37,10 +37,10 @@ pub(crate) fn entry(
         // This is a decision of the caller, not a setting.
         changes.push(FieldChange { field: "skip_held".into(), old: String::new(), new: "true".into(), secret: false });
     }
-    Some(told(sequence, fact, changes))
+    Some(to_entry(sequence, fact, changes))
 }
 
-fn told(sequence: u64, fact: &RegistryFact, changes: Vec<FieldChange>) -> AuditEntry {
+fn to_entry(sequence: u64, fact: &RegistryFact, changes: Vec<FieldChange>) -> AuditEntry {
     let (account, kind, id) = fact.change.entity();
     AuditEntry {
         sequence,
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_told_against_what_was_there_before() {
+    fn an_entry_compares_with_the_state_before() {
         let changes = vec![
             Change::AccountCreated(account()),
             Change::ClientCreated(client("North")),
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_to_nothing_is_not_told() {
+    fn a_fact_without_effect_has_no_entry() {
         let late = Change::ClientCreated(client("late"));
         let changes = vec![Change::AccountCreated(account()), Change::AccountDeleted(account().id), late];
         let told: Vec<_> = log(changes).into_iter().map(|entry| entry.map(|e| e.action)).collect();

@@ -1,5 +1,5 @@
-//! What facts about deliveries mean for problems, counts and the health of destinations. Each fact is learned by itself,
-//! so the result is the same for every division into batches.
+//! The effects of facts about deliveries on problems, counts and the health of destinations. Each fact is learned by
+//! itself, so the result is the same for every division into batches.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -45,7 +45,7 @@ pub(crate) struct Effects {
 impl Effects {
     pub(crate) fn learn(&mut self, before: Option<Known>, after: &Delivery, fact: &DeliveryFact) {
         let (reference, at) = (&after.reference, fact.at());
-        // An attempt counts once: not when its fact comes again, nor when what is left of an erased one comes after it.
+        // An attempt counts once: neither its repeated fact nor the blank fact after its erasure counts.
         let is_new = after.attempts > before.map_or(0, |before| before.attempts);
         let made = attempted(fact).or(blanked(fact)).filter(|_| is_new);
         let cause = before.and_then(|before| before.cause);

@@ -1,4 +1,4 @@
-//! What a lead event means for the read model: its lead, and the values by which the lead is found.
+//! The effects of a lead event on the read model: its lead, and the values by which the lead is found.
 
 use std::collections::HashSet;
 
@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// A lead event as the projector keeps it: with the values that its payload says instead of the payload.
+/// A lead event as the projector keeps it: with hashes of the searchable values instead of the payload.
 #[derive(Debug)]
 pub struct Received {
     event: LeadEvent,
@@ -82,7 +82,7 @@ impl Projected for Received {
     }
 }
 
-/// What events say that were not there before: a copy says nothing new, and may be one of an erased event.
+/// The values of new events only: a copy has no new values, and may be one of an erased event.
 fn new_values<'a>(batch: &'a [Entry<Received>], new: &HashSet<u64>) -> Vec<NewValues<'a>> {
     let new = readable(batch).filter(|(sequence, received)| !received.said.is_empty() && new.contains(sequence));
     let values = new.map(|(sequence, Received { event, said })| NewValues {

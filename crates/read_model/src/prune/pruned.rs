@@ -153,7 +153,7 @@ fn done(pruned: Result<Pruned, crate::StoreError>) -> Pruned {
 }
 
 #[tokio::test]
-async fn what_has_ended_and_is_too_old_goes_with_all_that_belongs_to_it() {
+async fn ended_and_old_deliveries_are_deleted_with_their_rows() {
     let (sqlite, postgres, _folder) = stores().await;
     for store in [sqlite, postgres] {
         fill(&store, &SOME).await;
@@ -182,7 +182,7 @@ async fn what_has_ended_and_is_too_old_goes_with_all_that_belongs_to_it() {
 }
 
 #[tokio::test]
-async fn what_has_not_ended_stays_with_all_that_belongs_to_it() {
+async fn open_deliveries_stay_with_their_rows() {
     let (sqlite, postgres, _folder) = stores().await;
     for store in [sqlite, postgres] {
         for status in ["pending", "processing", "retrying", "held"] {
@@ -190,7 +190,7 @@ async fn what_has_not_ended_stays_with_all_that_belongs_to_it() {
         }
         prune(&store, "acme").await;
         assert_eq!(counts(&store).await, [20; 6]);
-        // A delivery that ended a moment ago is shown for as long as any other.
+        // A delivery that ended a moment ago is shown as long as any other.
         run(&store, &format!("UPDATE deliveries SET status = 'succeeded', updated_at = {YOUNG}")).await;
         prune(&store, "acme").await;
         assert_eq!(counts(&store).await, [20; 6]);
@@ -201,7 +201,7 @@ async fn what_has_not_ended_stays_with_all_that_belongs_to_it() {
 }
 
 #[tokio::test]
-async fn a_lead_that_lives_on_loses_what_is_too_old_and_counts_the_rest() {
+async fn a_lead_with_young_rows_loses_only_its_old_rows() {
     let (sqlite, postgres, _folder) = stores().await;
     for store in [sqlite, postgres] {
         fill(&store, &Rows { status: "failed", ..SOME }).await;
@@ -224,7 +224,7 @@ async fn a_lead_that_lives_on_loses_what_is_too_old_and_counts_the_rest() {
 }
 
 #[tokio::test]
-async fn jobs_go_with_their_refusals_when_they_have_ended() {
+async fn ended_jobs_are_deleted_with_their_refusals() {
     let (sqlite, postgres, _folder) = stores().await;
     for store in [sqlite, postgres] {
         for (job, status, at) in [("a", "completed", OLD), ("b", "running", OLD), ("c", "failed", YOUNG)] {
@@ -244,7 +244,7 @@ async fn jobs_go_with_their_refusals_when_they_have_ended() {
 }
 
 #[tokio::test]
-async fn notes_about_copies_go_when_the_stream_no_longer_holds_them() {
+async fn notes_are_deleted_when_the_stream_loses_the_copies() {
     let (sqlite, postgres, _folder) = stores().await;
     for store in [sqlite, postgres] {
         for sequence in 1..=9 {
@@ -257,7 +257,7 @@ async fn notes_about_copies_go_when_the_stream_no_longer_holds_them() {
 }
 
 #[tokio::test]
-async fn of_two_processes_one_prunes_until_it_is_silent_or_leaves() {
+async fn one_process_holds_a_lease_until_it_expires_or_is_released() {
     let (sqlite, postgres, _folder) = stores().await;
     for store in [sqlite, postgres] {
         let (one, two) = (Uuid::new_v4(), Uuid::new_v4());
@@ -274,7 +274,7 @@ async fn of_two_processes_one_prunes_until_it_is_silent_or_leaves() {
 }
 
 #[tokio::test]
-async fn every_table_says_what_it_takes() {
+async fn every_table_has_a_size() {
     let (sqlite, postgres, _folder) = stores().await;
     for store in [sqlite, postgres] {
         fill(&store, &Rows { count: 1_000, response: 500, ..SOME }).await;
@@ -303,7 +303,7 @@ async fn every_table_says_what_it_takes() {
 }
 
 #[tokio::test]
-async fn an_sqlite_file_gives_back_most_of_what_is_free() {
+async fn an_sqlite_file_gives_back_most_free_pages() {
     let (store, _postgres, _folder) = stores().await;
     fill(&store, &Rows { count: 2_000, response: 1_000, ..SOME }).await;
     let full = store.database_size().await.unwrap();
@@ -317,7 +317,7 @@ async fn an_sqlite_file_gives_back_most_of_what_is_free() {
 }
 
 #[tokio::test]
-async fn a_file_of_an_older_version_gives_pages_back_once_it_is_compacted() {
+async fn a_compacted_older_file_gives_pages_back() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}?mode=rwc", folder.path().join("older.db").display());
     sqlx::any::install_default_drivers();

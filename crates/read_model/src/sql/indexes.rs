@@ -40,7 +40,7 @@ impl Store {
             if TO_ANONYMISE.contains(&name.as_str()) && !none_anonymised {
                 continue;
             }
-            // Every projector begins likewise, so none of them is half way.
+            // Every projector begins with the same rows, so no projector is half way.
             let mut transaction = self.begin().await?;
             let begin = Statement::new("UPDATE checkpoints SET sequence = sequence");
             begin.query().execute(&mut *transaction).await?;
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_put_off_is_made_by_whoever_connects_next() {
+    async fn the_next_process_that_connects_creates_deferred_indexes() {
         let folder = tempfile::tempdir().unwrap();
         let sqlite = format!("sqlite:{}?mode=rwc", folder.path().join("put_off.db").display());
         for url in [sqlite, testkit::postgres::database().await] {

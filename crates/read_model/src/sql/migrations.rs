@@ -1,7 +1,7 @@
 //! The migrations of the read model.
 //!
-//! sqlx has a macro that reads the folder. It compiles SQLite and both drivers a second time, for the compiler's use, so
-//! the table stands here; a test compares it with the folder.
+//! sqlx has a macro that reads the folder. It compiles SQLite and both drivers a second time, for the compiler's use.
+//! This file has a table instead; a test compares it with the folder.
 
 use sqlx::{
     SqlSafeStr as _,

@@ -43,7 +43,7 @@ async fn attempts_are_kept_and_found_by_their_deliveries() {
         assert_eq!(row.get::<String, _>("told"), TOLD);
         let attempts = store.attempts(&reference()).await.unwrap();
         assert_eq!(attempts[0].attempt.attempt_id.to_string(), ATTEMPT);
-        assert_eq!(attempts[0].exchange, None, "what it sent was not kept then");
+        assert_eq!(attempts[0].exchange, None, "older versions stored no exchange");
         let (account, lead) = (AccountId::parse("acme").unwrap(), LeadId::parse("ada").unwrap());
         assert_eq!(store.lead(&account, &lead).await.unwrap().unwrap().webhook_response, "later");
         // The older version noted this migration; this version does not have it.
@@ -111,11 +111,11 @@ const MANY_ATTEMPTS: &str = "INSERT INTO attempts (attempt, delivery, number, ro
     SELECT 'a' || i, 'd' || (i * 7919 % 100000), 1, 1, i, 1, 'POST', 'https://crm.example/', 200, 'accepted', '' FROM n";
 
 #[tokio::test]
-async fn a_migration_that_takes_long_says_which_and_for_how_long() {
+async fn a_long_migration_logs_its_name_and_duration() {
     let folder = tempfile::tempdir().unwrap();
     let sqlite = format!("sqlite:{}?mode=rwc", folder.path().join("older.db").display());
-    // A subscriber of this thread alone would miss messages that another thread logs first: `tracing` remembers that
-    // nobody wanted them.
+    // A subscriber of this thread alone would miss messages that another thread logs first: `tracing` remembers that no
+    // subscriber wanted them.
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
@@ -135,7 +135,7 @@ async fn a_migration_that_takes_long_says_which_and_for_how_long() {
     }
 }
 
-/// What a rebuild of the older version leaves behind if it dies.
+/// The rows that a killed rebuild of the older version leaves.
 fn older_rows() -> [String; 5] {
     [
         "INSERT INTO leads (account, lead, interface, client, created_at, updated_at, last_attempt) \

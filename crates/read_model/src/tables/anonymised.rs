@@ -1,7 +1,7 @@
 //! Anonymised leads: blanks the rows about them, and notes what the eraser has to erase.
 //!
 //! Projectors of different streams meet at the row of the lead: each writes that row before it reads whether the lead
-//! is anonymised. So of two concurrent projectors, the second one sees what the first one wrote.
+//! is anonymised. So the second of two concurrent projectors sees the rows of the first.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -30,7 +30,7 @@ pub(crate) struct Mark {
     until: i64,
 }
 
-/// A message that repeats what another message says.
+/// A message that repeats the content of another message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Copy<'a> {
     pub stream: StreamName,
@@ -40,7 +40,7 @@ pub struct Copy<'a> {
     pub lead_sequence: u64,
 }
 
-/// Up to where each lead is anonymised, and since when.
+/// Up to which sequence each lead is anonymised, and since when.
 pub type Anonymised = BTreeMap<(AccountId, LeadId), (LeadSequence, Timestamp)>;
 
 /// Marks leads as anonymised and notes that the quarantine has to be searched for them. Returns their marks after that.
@@ -121,9 +121,9 @@ async fn marks_of(
     Ok(marks.into_iter().filter(|mark| leads.contains(&key(&mark.account, &mark.lead))).collect())
 }
 
-/// Notes that LEADS holds another copy of an event, so that what is decided about the first one also applies to the
-/// copy: an event that is published again after it was anonymised is erased again. Returns the lead that the event was
-/// first stored with.
+/// Notes that LEADS holds another copy of an event, so that an anonymisation of the event also covers the copy: an event
+/// that is published again after it was anonymised is erased again. Returns the lead with which the event was first
+/// stored.
 pub(crate) async fn add_event_copy(
     transaction: &mut Transaction<'static, Any>,
     sequence: u64,
@@ -137,7 +137,7 @@ pub(crate) async fn add_event_copy(
     Ok(lead)
 }
 
-/// The row of an event; `None` if there is none.
+/// The row of an event that is stored already.
 async fn first_stored(transaction: &mut Transaction<'static, Any>, event: &LeadEvent) -> Result<AnyRow, StoreError> {
     let mut select = Statement::new("SELECT lead, sequence FROM lead_events");
     select.push(" WHERE account = ? AND event_id = ?", [event.account.as_str().into(), event.event_id.as_str().into()]);
@@ -339,7 +339,7 @@ impl Store {
         Ok(())
     }
 
-    /// Removes what was blanked from the files of SQLite; `false` if a reader was active and some of it may be left.
+    /// Removes old versions of blanked rows from the files of SQLite; `false` if a reader was active, so some may be left.
     pub async fn scrub(&self) -> Result<bool, StoreError> {
         if !self.is_sqlite() {
             return Ok(true);

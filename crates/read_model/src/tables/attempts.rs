@@ -30,7 +30,7 @@ const COLUMNS: [&str; 18] = [
     "error_kind", "destination", "deactivated", "sequence", "verdict", "next_attempt_at", "trace",
     EXCHANGE,
 ];
-/// What was sent and what came back. It is the largest column, and lists leave it out.
+/// The request and the answer. It is the largest column, and lists leave it out.
 const EXCHANGE: &str = "exchange";
 /// At most this many attempts of a delivery are shown with what they sent and got, the latest: each has up to 20 KiB.
 const MAX_EXCHANGES: usize = 50;
@@ -42,7 +42,7 @@ pub(crate) const SHOWN: [&str; 10] = [
 /// The verdicts that are not a [`FailureReason`].
 const SUCCEEDED: &str = "succeeded";
 const RETRY: &str = "retry";
-/// The sequence of an attempt that DELIVERIES no longer holds, or not for long.
+/// The sequence of an attempt that is erased from DELIVERIES, or will be soon.
 const ERASED: i64 = -1;
 
 /// An attempt as the API shows it.
@@ -52,7 +52,7 @@ pub struct AttemptRow {
     pub round: u32,
     /// `None` if it is not known, or was not read.
     pub exchange: Option<Box<Exchange>>,
-    /// `None` if it belonged to no trace, or is older than this was kept.
+    /// `None` if the attempt belonged to no trace, or is older than this column.
     pub trace: Option<SpanRef>,
 }
 
@@ -66,8 +66,8 @@ pub struct DestinationEvent {
     pub lead: String,
 }
 
-/// Adds attempts with their sequences in DELIVERIES. An attempt that exists only gets what was not known of it, and the
-/// second message about it is noted as a copy.
+/// Adds attempts with their sequences in DELIVERIES. An existing attempt only gets its missing values, and the second
+/// message about it is noted as a copy.
 pub(crate) async fn add(
     transaction: &mut Transaction<'static, Any>,
     attempts: &[(u64, &DeliveryAttempted)],
@@ -236,7 +236,7 @@ fn to_row(fact: &DeliveryAttempted, sequence: i64) -> Vec<Value> {
     ]
 }
 
-/// What followed an attempt; `None` if that is not known.
+/// The next step after an attempt; `None` if it is not known.
 pub(crate) fn next_step(row: &AnyRow) -> Result<Option<NextStep>, StoreError> {
     let next = sql::time(row, "next_attempt_at")?;
     sql::parsed(row, "verdict", |word| match word {

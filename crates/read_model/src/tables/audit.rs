@@ -99,7 +99,7 @@ pub(crate) fn select(filter: &AuditFilter, page: &Page) -> Statement {
 
 impl AuditEntry {
     fn into_row(self) -> Result<Vec<Value>, StoreError> {
-        // Names and texts are always JSON; anything else was not written here.
+        // Names and texts can always be written as JSON.
         let changes = serde_json::to_string(&self.changes).map_err(|e| sql::wrong("changes", e))?;
         Ok(vec![
             self.sequence.cast_signed().into(),

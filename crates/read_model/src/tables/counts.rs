@@ -49,7 +49,7 @@ impl Width {
     }
 }
 
-/// What to count at a time.
+/// The counts to add to each bucket.
 #[derive(Debug, Default)]
 pub(crate) struct CountNews(BTreeMap<(DestinationId, Width, i64), (AccountId, Counts)>);
 

@@ -29,8 +29,8 @@ pub(crate) const COLUMNS: [&str; 36] = [
     "last_id", "last_attempt", "last_started_at", "last_duration", "last_method", "last_url", "last_status",
     "last_response", "last_error_kind", "last_deactivated", "at_resend", "last_resend", "job",
 ];
-/// Columns that do not change once the request of a delivery is known: what it is about, and what lists are ordered by.
-/// An update leaves them out, because writing a column also writes its index.
+/// Columns that do not change once the request of a delivery is known: its subject, and the order of lists. An update
+/// leaves them out, because writing a column also writes its index.
 #[rustfmt::skip]
 const LASTING: [&str; 10] = [
     "delivery", "account", "interface", "client", "destination", "event_id", "event_type", "lead", "lead_sequence",
@@ -49,17 +49,17 @@ const MAX_COUNTED: i64 = 100_000;
 /// The beginning of the id of a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Beginning {
-    /// The first and the last id that begin so. Both are whole ids, so that every collation orders them alike.
+    /// The first and the last id with this beginning. Both are whole ids, so that every collation orders them alike.
     first: String,
     last: String,
 }
 
 impl Beginning {
-    /// The least number of characters: with fewer, the beginning would be that of several ids.
+    /// The minimum number of characters: several ids would have a shorter beginning.
     const MIN: usize = 6;
     const SHAPE: &str = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
 
-    /// `None` if the text is no beginning of an id, or a whole id.
+    /// `None` if no id begins with the text, or the text is a whole id.
     pub fn of(text: &str) -> Option<Self> {
         let text = text.to_ascii_lowercase();
         let fits = |(letter, shape): (char, char)| match shape {
@@ -118,7 +118,7 @@ impl Store {
         self.fetch_optional(select).await?.as_ref().map(from_row).transpose()
     }
 
-    /// At most two deliveries, of an account if one is given, whose ids begin so.
+    /// At most two deliveries whose ids have this beginning, of an account if one is given.
     pub async fn deliveries_beginning(
         &self,
         account: Option<&AccountId>,
@@ -143,7 +143,7 @@ impl Store {
         Ok(sql::int(&row, "held")?.cast_unsigned())
     }
 
-    /// These deliveries as far as they are known, in no order.
+    /// Those of these deliveries that exist, in no particular order.
     pub async fn deliveries_of(&self, ids: &[DeliveryId]) -> Result<Vec<Delivery>, StoreError> {
         let mut found = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(CHUNK) {

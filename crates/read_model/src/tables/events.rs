@@ -1,4 +1,4 @@
-//! Lead events, as far as the read model knows them: without payloads.
+//! Lead events without payloads.
 
 use domain::{AccountId, ClientId, DeliveryId, DestinationId, EventId, EventType, InterfaceId, LeadId, LeadSequence};
 use jiff::Timestamp;
@@ -12,7 +12,7 @@ use crate::{
 const SELECT: &str = "SELECT account, event_id, lead, interface, client, event_type, received_at, sequence, anonymised FROM lead_events \
     WHERE account = ";
 
-/// What is known of a lead event, whether LEADS still has it or not.
+/// A lead event without its payload. It stays when LEADS no longer has the event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventOutline {
     pub account: AccountId,

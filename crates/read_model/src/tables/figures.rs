@@ -7,10 +7,10 @@ use crate::{
     sql::{self, Statement},
 };
 
-/// What people should know about, of all accounts.
+/// The counts of all accounts that people should know about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counts {
-    /// Deliveries that are held, as the facts say it.
+    /// Deliveries that are held by their facts.
     pub held: u64,
     pub open_problems: u64,
     pub open_jobs: Vec<(JobStatus, u64)>,

@@ -1,4 +1,4 @@
-//! How each destination does: the deliveries that have not ended, and how its last attempts ended.
+//! The health of each destination: its deliveries that have not ended, and the outcomes of its last attempts.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -23,7 +23,7 @@ const COLUMNS: [&str; 9] = [
 pub const OPEN: [DeliveryStatus; 4] =
     [DeliveryStatus::Pending, DeliveryStatus::Processing, DeliveryStatus::Retrying, DeliveryStatus::Held];
 
-/// What facts change for a destination.
+/// The changes of a destination's health by facts.
 #[derive(Debug, Clone)]
 pub(crate) struct HealthNews {
     pub account: AccountId,
@@ -87,14 +87,14 @@ impl Store {
         self.fetch_all(select).await?.iter().map(named).collect()
     }
 
-    /// When the oldest delivery was requested that has not ended, of each of these destinations.
+    /// When the oldest open delivery of each of these destinations was requested.
     pub async fn oldest_waiting(
         &self,
         destinations: &[&DestinationId],
     ) -> Result<HashMap<DestinationId, Timestamp>, StoreError> {
         let mut oldest = HashMap::new();
         for destination in destinations {
-            // One look at the index for each state.
+            // One look-up in the index for each state.
             let mut select = Statement::new("SELECT MIN(at) AS at FROM (");
             for (index, status) in OPEN.iter().enumerate() {
                 let union = if index > 0 { " UNION ALL " } else { "" };
@@ -117,7 +117,7 @@ impl Store {
         Ok(oldest)
     }
 
-    /// Destinations with at least so many failures in a row, the one that failed last first.
+    /// Destinations with at least `failures` failures in a row, the one that failed last first.
     pub async fn failing(&self, failures: u64, most: u32) -> Result<Vec<DestinationId>, StoreError> {
         let mut select =
             Statement::new("SELECT destination FROM destination_health WHERE failures > 0 AND failures >= ");
@@ -127,7 +127,7 @@ impl Store {
         self.fetch_all(select).await?.iter().map(id).collect()
     }
 
-    /// When the oldest delivery was requested that has not ended, of all destinations.
+    /// When the oldest open delivery of all destinations was requested.
     pub async fn oldest_open(&self) -> Result<Option<Timestamp>, StoreError> {
         let mut select = Statement::new("SELECT MIN(at) AS at FROM (");
         for (index, status) in OPEN.iter().enumerate() {

@@ -68,7 +68,7 @@ pub struct LeadFilter {
     pub values: Vec<WantedHash>,
 }
 
-/// What facts about its deliveries change for a lead. The sum is the same for every division into batches.
+/// The changes of a lead by facts about its deliveries. The sum is the same for every division into batches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct LeadNews {
     /// The number of new deliveries.
@@ -90,7 +90,7 @@ pub(crate) struct LastOfLead {
     pub status: u16,
 }
 
-/// What became of added events.
+/// The result of adding events.
 #[derive(Debug)]
 pub(crate) struct AddedEvents {
     /// Which of their leads are anonymised.
@@ -99,8 +99,8 @@ pub(crate) struct AddedEvents {
     pub(crate) new: HashSet<u64>,
 }
 
-/// Adds events and their leads. A lead belongs to the interface of its first
-/// event. Of blank events only the outline is known; a row that exists is the same, or was stored again since.
+/// Adds events and their leads. A lead belongs to the interface of its first event. A blank event has an outline only; an
+/// existing row is the same, or was stored again since.
 pub(crate) async fn add_events(
     transaction: &mut Transaction<'static, Any>,
     events: &[(u64, &LeadEvent)],
@@ -108,7 +108,7 @@ pub(crate) async fn add_events(
 ) -> Result<AddedEvents, StoreError> {
     let then = " ON CONFLICT (account, event_id) DO NOTHING RETURNING sequence".to_owned();
     let insert = Insert { table: "lead_events", columns: &EVENT_COLUMNS, then };
-    // Neighbours in the index of the key follow each other; of copies, the first one comes first.
+    // Neighbours in the index of the key follow each other; the first of several copies comes first.
     let mut ordered: Vec<_> = events.iter().collect();
     ordered.sort_by_key(|(_, event)| (&event.account, &event.event_id));
     let rows = ordered.into_iter().map(|(sequence, event)| event_row(*sequence, event, blank));
@@ -130,8 +130,8 @@ pub(crate) async fn add_events(
             repeats.push((event, anonymised::add_event_copy(transaction, *sequence, event).await?));
         }
     }
-    // A repeat belongs to the lead that its event was first stored with, whichever lead it names. So it creates no
-    // lead.
+    // A repeat belongs to the lead with which its event was first stored, even if it names another lead. So it creates
+    // no lead.
     for (event, lead) in &repeats {
         news.entry((&event.account, lead)).or_insert_with(|| EventNews::of(event)).learn(event);
     }
@@ -190,7 +190,7 @@ pub(crate) async fn lose_events(
     marked(transaction, &LEAD_COLUMNS, &sets, lost, row).await.map(drop)
 }
 
-/// What events mean for a lead: one row for all of them, because a statement may not touch a row twice.
+/// The effect of events on a lead: one row for all of them, because a statement may not touch a row twice.
 struct EventNews<'a> {
     first: &'a LeadEvent,
     updated_at: Timestamp,
@@ -274,8 +274,8 @@ impl Store {
     }
 }
 
-/// Each list is read in the order of one index; the other conditions are written so that no other index serves them. Of
-/// chosen leads, the rows are found by the key and sorted.
+/// Each list is read in the order of one index; the other conditions are written so that no other index serves them.
+/// The rows of chosen leads are found by the key and sorted.
 pub(crate) fn select(filter: &LeadFilter, page: &Page, chosen: &Chosen) -> Statement {
     let mut select = Statement::new(SELECT);
     select.push("?", [filter.account.as_str().into()]);

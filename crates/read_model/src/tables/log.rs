@@ -51,7 +51,7 @@ pub struct LogEntry {
     pub event_id: String,
     pub delivery: String,
     pub destination: String,
-    /// The id of the call that asked for it; empty if the caller gave none.
+    /// The id of the call that requested it; empty if the caller gave none.
     pub request: String,
 }
 
@@ -81,7 +81,7 @@ impl Store {
 }
 
 impl Store {
-    /// Whether the call with this id has already asked for a retry of a delivery.
+    /// Whether the call with this id has already requested a retry of a delivery.
     pub async fn has_asked(&self, reference: &DeliveryRef, request: &RequestId) -> Result<bool, StoreError> {
         let mut select = Statement::new("SELECT fact FROM lead_log WHERE account = ");
         let of_lead = [reference.account.as_str().into(), reference.lead.as_str().into()];
@@ -127,7 +127,7 @@ impl LogEntry {
     }
 }
 
-/// The log entry about an attempt; `None` once its lead is anonymised.
+/// The text of the log entry about an attempt; empty once its lead is anonymised.
 fn attempt_detail(made: &LastAttempt, next_step: Option<NextStep>) -> String {
     if made.request.url.is_empty() {
         return String::new();

@@ -1,5 +1,5 @@
-//! What came of the rounds that jobs requested. The counts change with each fact about such a delivery; a round of
-//! somebody else leaves them as they are.
+//! The outcomes of the rounds that jobs requested. The counts change with each fact about such a delivery; other rounds
+//! do not change them.
 
 use std::collections::HashMap;
 
@@ -53,7 +53,7 @@ const fn column(outcome: RoundOutcome) -> usize {
 }
 
 impl Store {
-    /// What came of these jobs, as far as anything is known of it.
+    /// The outcomes of these jobs, without those that have none yet.
     pub async fn outcomes(&self, jobs: &[JobId]) -> Result<HashMap<JobId, Outcomes>, StoreError> {
         if jobs.is_empty() {
             return Ok(HashMap::new());

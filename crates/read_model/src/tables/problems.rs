@@ -1,4 +1,4 @@
-//! Problems: failures with one cause at one destination, and who knows of them.
+//! Problems: failures with one cause at one destination, and their acknowledgements.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -34,7 +34,7 @@ const SELECT: &str = "SELECT p.problem, p.account, p.destination, p.cause, p.del
 /// Rows that are deleted in one statement.
 const CHUNK: usize = 500;
 
-/// What a fact about a delivery changes for problems.
+/// The change of a problem by a fact about a delivery.
 #[derive(Debug, Clone)]
 pub(crate) struct StepOf {
     pub reference: Arc<DeliveryRef>,
@@ -43,7 +43,7 @@ pub(crate) struct StepOf {
 }
 
 impl StepOf {
-    /// What the deletion of a delivery changes; `None` if it is in no problem.
+    /// The change by the deletion of a delivery; `None` if the delivery is in no problem.
     pub(crate) fn gone(delivery: &Delivery) -> Option<Self> {
         let step = Step::between(Cause::of(delivery), None, false);
         let (reference, at) = (Arc::clone(&delivery.reference), delivery.updated_at);
@@ -157,7 +157,7 @@ async fn count_leads(
     Ok(())
 }
 
-/// Notes that somebody knows of a problem; the latest acknowledgement counts.
+/// Stores an acknowledgement of a problem; the latest one counts.
 pub(crate) async fn acknowledge(
     transaction: &mut Transaction<'static, Any>,
     facts: &[&ProblemAcknowledged],

@@ -1,4 +1,4 @@
-//! Which leads have which values: keyed hashes of values inside payloads.
+//! The searchable values of leads: keyed hashes of values inside payloads.
 //!
 //! A search names the leads first and then reads their rows, because people share few addresses. If a value is that of
 //! very many leads, each row of the list is compared instead.
@@ -24,7 +24,7 @@ pub struct Said {
     pub hash: String,
 }
 
-/// A value that leads have to have: one of these hashes.
+/// A value that leads must have: any of these hashes matches.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct WantedHash {
     pub field: String,
@@ -87,7 +87,7 @@ impl Chosen {
         Some((format!("{column} IN ({places})"), leads.iter().map(|lead| lead.as_str().into()).collect()))
     }
 
-    /// What each row of a table has to be compared with. No database makes a join of it.
+    /// The conditions that compare each row of a table. Neither database turns them into a join.
     pub(crate) fn comparisons<'a>(&'a self, table: &'a str) -> impl Iterator<Item = Condition> + 'a {
         self.compared.iter().map(move |wanted| {
             let key = format!("v.account = {table}.account AND v.lead = {table}.lead");
@@ -107,7 +107,7 @@ impl Chosen {
 }
 
 impl Store {
-    /// The leads of an account that have all these values. With a client, events of this client have to have said them.
+    /// The leads of an account that have all these values. If a client is given, its events must have said them.
     pub async fn chosen(
         &self,
         account: &AccountId,
@@ -134,7 +134,7 @@ impl Store {
     }
 }
 
-/// The leads that have a value, one more than are named.
+/// The leads that have a value, at most one more than [`MAX_NAMED`].
 fn select(account: &AccountId, chosen: &Chosen, wanted: &WantedHash) -> Statement {
     let mut select = Statement::new("SELECT DISTINCT v.lead FROM lead_values v WHERE v.account = ");
     select.push("? AND ", [account.as_str().into()]);
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn leads_are_found_by_all_values_in_their_account_and_by_their_client() {
+    async fn leads_are_found_by_all_values_within_account_and_client() {
         let (sqlite, postgres, _folder) = stores().await;
         for store in [sqlite, postgres] {
             let other = AccountId::parse("other").unwrap();

@@ -84,8 +84,8 @@ impl SwitchedOff {
         Self { retrying: places(DeliveryStatus::Retrying), pending: places(DeliveryStatus::Pending) }
     }
 
-    /// What has to hold of the destination so that rows with the stored `status` are shown with a wanted one; `None` if
-    /// no row is.
+    /// The condition on the destination for which rows with the stored `status` are shown with a wanted status; `None` if
+    /// no such row is shown.
     fn condition(&self, status: DeliveryStatus, wanted: &[DeliveryStatus]) -> Option<Condition> {
         let places = match status {
             DeliveryStatus::Retrying => &self.retrying,
@@ -265,7 +265,7 @@ pub(crate) fn select(filter: &DeliveryFilter, page: &Page, branch: Branch) -> St
     if let Some(from) = filter.requested_from {
         select.push(&format!("{requested_at} >= ? AND "), [from.into()]);
     }
-    // There is one bound, whatever its source: of two bounds, the database would start at the wrong one.
+    // Both sources give one bound: if there were two, the database would start at the wrong one.
     let after = page.after().map(|after| (after.at, after.id.as_str()));
     let before = filter.requested_before.map(|before| (before.as_microsecond(), ""));
     let (at, id) = after.into_iter().chain(before).min().unwrap_or((i64::MAX, ""));
@@ -285,7 +285,7 @@ pub(crate) fn chosen(filter: &DeliveryFilter, branch: Branch) -> Statement {
     select
 }
 
-/// The conditions that the branch has not, written so that no index serves them.
+/// The conditions that are not in the branch, written so that no index serves them.
 fn others(filter: &DeliveryFilter, branch: &Branch) -> Vec<Condition> {
     let has = |condition: &str| branch.iter().any(|(text, _)| text == condition);
     let event = filter.event_id.as_ref().filter(|_| !has("event_id = ?"));

@@ -29,7 +29,7 @@ fn event() -> LeadEvent {
 }
 
 #[tokio::test]
-async fn an_event_and_its_outline_are_one_event_however_often_they_come() {
+async fn an_event_and_its_outline_count_once() {
     let (sqlite, postgres, _folder) = stores().await;
     for store in [sqlite, postgres] {
         let event = event();
@@ -46,7 +46,7 @@ async fn an_event_and_its_outline_are_one_event_however_often_they_come() {
 }
 
 #[tokio::test]
-async fn a_repeat_that_names_another_lead_makes_no_lead_and_is_known_by_the_first() {
+async fn a_repeat_with_another_lead_belongs_to_the_first_lead() {
     let (sqlite, postgres, _folder) = stores().await;
     for store in [sqlite, postgres] {
         let (first, bob) = (event(), LeadId::parse("bob").unwrap());
@@ -95,7 +95,7 @@ async fn known_events_come_page_by_page_each_once() {
 }
 
 #[tokio::test]
-async fn nobody_is_found_by_the_copy_of_an_erased_event() {
+async fn the_copy_of_an_erased_event_finds_no_lead() {
     let (sqlite, postgres, _folder) = stores().await;
     for store in [sqlite, postgres] {
         let event = event();
