@@ -28,7 +28,7 @@ pub enum Refused {
          LEADLINE_API_KEY)"
     )]
     NoKey,
-    /// The header holds something else.
+    /// The header does not hold an API key.
     #[error("the header authorization holds no API key; it has to be \"Bearer ll_<id>_<secret>\"")]
     Malformed,
     /// The key is unknown, revoked or expired.
@@ -40,7 +40,7 @@ pub enum Refused {
     /// The call has a session cookie, but not a session.
     #[error(transparent)]
     Session(#[from] NoSession),
-    /// The registry is not known to be up to date.
+    /// It is unknown whether the registry is up to date.
     #[error("cannot check the API key now; call again")]
     Unknown(#[from] FreshnessError),
 }
@@ -137,10 +137,10 @@ impl Authenticator {
         Ok(principal)
     }
 
-    /// The principal of a session, as far as its API key is good now, or the groups of its person permit it now.
+    /// The principal of a session, if its API key is still good, or the groups of its person still permit it.
     ///
     /// # Errors
-    /// When the key is refused, or the person is not known any more.
+    /// When the key is refused, or no rule names the groups of the person any more.
     pub async fn of_session(&self, session: &Grant) -> Result<Principal, Refused> {
         let principal = match &session.of {
             Holder::Key(key) => self.registry_with(key).await?.of_session(key, Timestamp::now())?,
@@ -153,12 +153,12 @@ impl Authenticator {
         Ok(principal.within(&session.bounds).ok_or(NoSession::Ended)?)
     }
 
-    /// Whether the account of a person exists; keys are revoked with theirs.
+    /// Whether the account of a person exists. Keys need no check: they are revoked with their account.
     fn has_account_of(&self, person: &Principal) -> bool {
         person.account().is_none_or(|account| self.registry.snapshot().account(account).is_some())
     }
 
-    /// What the configuration says of an account now; `None` if it does not exist.
+    /// The current configuration of an account; `None` if it does not exist.
     pub fn account(&self, id: &AccountId) -> Option<Arc<AccountEntry>> {
         self.registry.snapshot().account(id).cloned()
     }

@@ -1,4 +1,4 @@
-//! What each method requires of its callers, as its option in `proto/leadline/v1` says.
+//! The rules of methods: what each requires of its callers, by its option in `proto/leadline/v1`.
 
 use std::collections::HashMap;
 
@@ -40,7 +40,7 @@ pub enum RulesError {
     Missing(Vec<String>),
 }
 
-/// A rule of what is no method of the API. Keys that are bound to a client are refused.
+/// The rule of a route that is not a method of the API. Keys that are bound to a client are refused.
 impl From<Rule> for MethodRule {
     fn from(rule: Rule) -> Self {
         Self { rule, for_clients: false }
@@ -81,7 +81,7 @@ impl Rules {
         self.0.get(path).copied()
     }
 
-    /// All paths with their rules, in no order.
+    /// All paths with their rules, in no particular order.
     pub fn all(&self) -> impl Iterator<Item = (&str, MethodRule)> {
         self.0.iter().map(|(path, rule)| (path.as_str(), *rule))
     }

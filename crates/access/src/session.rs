@@ -27,7 +27,7 @@ const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// 4.1.3.2).
 const COOKIE: &str = "leadline_session";
 const COOKIE_OVER_HTTPS: &str = "__Host-leadline_session";
-/// Separates what the master key signs here from the other links.
+/// Separates these signatures of the master key from those of other links.
 const OF_COOKIES: &str = "leadline console session";
 const OF_CSRF: &str = "leadline console csrf";
 const OF_TOKENS: &str = "leadline console login";
@@ -36,7 +36,7 @@ const OF_LOG_INS: &str = "leadline console log-in at the identity provider";
 const LOG_IN_COOKIE: &str = "leadline_log_in";
 const LOG_IN_COOKIE_OVER_HTTPS: &str = "__Host-leadline_log_in";
 
-/// Where browsers find this installation.
+/// The addresses under which browsers reach this installation.
 #[derive(Debug, Clone)]
 pub struct Site {
     /// `None` if browsers use the address of the HTTP listener.
@@ -45,7 +45,7 @@ pub struct Site {
     addresses: Arc<OnceLock<Addresses>>,
 }
 
-/// The public URL is no address of a web site.
+/// The public URL is not the address of a web site.
 #[derive(Debug, thiserror::Error)]
 #[error("--public-url: {0:?} is not a URL such as https://leads.example, without a query or a fragment")]
 pub struct NoSite(String);
@@ -93,11 +93,11 @@ pub struct Grant {
     pub id: String,
     pub of: Holder,
     pub bounds: Bounds,
-    /// Of a link: until when it can be used. Of a session: its end.
+    /// A link can be used until this time; a session ends then.
     pub good_until: Timestamp,
 }
 
-/// A grant in writing. Fields are short, because cookies are.
+/// A grant as text. The names of its fields are short, because cookies have to be.
 #[derive(Debug, Serialize, Deserialize)]
 struct Written {
     i: String,
@@ -196,8 +196,8 @@ pub struct People {
 }
 
 impl People {
-    /// The caller that a person is until this time; `None` if no rule names one of their groups now, or another provider
-    /// vouched for them.
+    /// The principal of a person until this time; `None` if no rule names one of their groups, or another provider vouched
+    /// for them.
     pub fn principal(&self, person: &Arc<Person>, until: Timestamp) -> Option<Principal> {
         let (rights, _) = rights_of(&self.rules, &person.groups).filter(|_| person.issuer == self.issuer)?;
         person.principal(&rights, until)
@@ -264,7 +264,7 @@ impl Sessions {
         self.log_ins.write(text)
     }
 
-    /// What such a cookie says; `None` if the headers have none of this installation.
+    /// The text in such a cookie; `None` if the headers have no such cookie of this installation.
     pub fn log_in_of(&self, headers: &HeaderMap) -> Option<String> {
         self.log_ins.read(cookie_of(headers, self.site.log_in_cookie())?)
     }
@@ -286,10 +286,10 @@ fn cookie_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     named.find(|(cookie, _)| *cookie == name).map(|(_, value)| value)
 }
 
-/// Checks that no page of another site causes a request. Other clients than browsers do not send the header.
+/// Checks that no page of another site causes a request. Clients other than browsers do not send the header.
 ///
 /// # Errors
-/// If one does.
+/// If such a page causes it.
 pub fn from_here(headers: &HeaderMap) -> Result<(), NoSession> {
     let mut sites = headers.get_all(FETCH_SITE).iter();
     if sites.all(|site| site == "same-origin" || site == "none") { Ok(()) } else { Err(NoSession::CrossSite) }
