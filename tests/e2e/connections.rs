@@ -224,7 +224,7 @@ async fn streams_without_a_key_are_limited() {
                 Err(status) => {
                     assert_eq!((n, open.len(), status.code()), (10, 20, Code::ResourceExhausted));
                     assert!(
-                        status.message().contains("20 health watches and reflection streams are open at this server")
+                        status.message().contains("limit of 20 health watches and reflection streams at this server")
                     );
                     assert!(status.message().contains("--max-probes"), "{status}");
                 }
@@ -232,7 +232,7 @@ async fn streams_without_a_key_are_limited() {
         }
         if n < 10 {
             let status = client.watch(HealthCheckRequest::default()).await.unwrap_err();
-            assert!(status.message().contains("2 health watches and reflection streams are open on this connection"));
+            assert!(status.message().contains("limit of 2 health watches and reflection streams on this connection"));
         }
         client.check(HealthCheckRequest::default()).await.unwrap();
     }

@@ -114,7 +114,7 @@ async fn variables_choose_exporters_and_wrong_ones_cause_one_warning() {
     for (wrong, said) in [
         ((EXPORTER, "statsd"), "use otlp, prometheus, both with a comma, or none"),
         (("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "carrier pigeon"), "is unknown; use grpc or http/protobuf"),
-        (("OTEL_METRIC_EXPORT_INTERVAL", "often"), "is no number"),
+        (("OTEL_METRIC_EXPORT_INTERVAL", "often"), "is not a number"),
     ] {
         let (world, _receiver) = deliver(&[], &[(METRICS_ENDPOINT, "http://127.0.0.1:1"), wrong]).await;
         let line = world.process.wait_line(said, SOON).await;
@@ -124,7 +124,7 @@ async fn variables_choose_exporters_and_wrong_ones_cause_one_warning() {
     // An absent collector causes one warning.
     let env = [(METRICS_ENDPOINT, "http://127.0.0.1:1"), ("OTEL_METRIC_EXPORT_INTERVAL", "100")];
     let (world, _receiver) = deliver(&[], &env).await;
-    world.process.wait_line("cannot export metrics; counters go on", SOON).await;
+    world.process.wait_line("cannot export metrics; counters continue", SOON).await;
     world.publish("e2").await;
     world.delivery_is("e2", DeliveryStatus::Succeeded).await;
     assert_eq!(world.process.output().matches("cannot export metrics").count(), 1);

@@ -47,7 +47,7 @@ async fn unavailable_collector_causes_one_warning_and_stops_no_lead() {
             &[(ENDPOINT, "http://127.0.0.1:1"), (PROTOCOL, "http/protobuf")],
             "spans are lost until the collector answers",
         ),
-        (&[(ENDPOINT, "http://no url")], "cannot export traces; going on without"),
+        (&[(ENDPOINT, "http://no url")], "cannot export traces; continuing without traces"),
         (&[(ENDPOINT, "http://127.0.0.1:1"), (PROTOCOL, "carrier pigeon")], "is unknown; use grpc or http/protobuf"),
         (&[(ENDPOINT, "https://127.0.0.1:1"), (CERTIFICATE, "/no/file")], "/no/file cannot be read"),
         (&[(ENDPOINT, "http://127.0.0.1:1"), ("OTEL_TRACES_EXPORTER", "zipkin")], "is unknown; use otlp or none"),

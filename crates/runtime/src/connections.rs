@@ -118,7 +118,7 @@ impl Peer {
         self.0.calls.load(Ordering::Acquire) == 0
     }
 
-    /// Whether it is idle; if not, the task is woken when it is.
+    /// Whether the connection is idle. If not, its task is woken once it is.
     fn poll_idle(&self, context: &Context<'_>) -> bool {
         // Registered first: a call that ends in between is seen here.
         self.0.reader.register(context.waker());

@@ -1,14 +1,14 @@
 //! Cross-origin requests (CORS): which web pages may call this server from a browser.
 //!
-//! By default none may. A page needs an API key anyway: it cannot use the session of the console, because credentials and
-//! the header of sessions are not among what is allowed here.
+//! By default no page may. A page needs an API key anyway: it cannot use the session of the console, because neither
+//! credentials nor the header of sessions are allowed here.
 
 use std::{fmt, str::FromStr, time::Duration};
 
 use http::{HeaderName, HeaderValue, Method, header};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-/// How long a browser may remember the answer to its question.
+/// How long a browser may remember the answer to its preflight request.
 const MAX_AGE: Duration = Duration::from_secs(7_200);
 /// Headers that pages may send: those of Connect, of gRPC-Web and of the API.
 const SENT: [HeaderName; 13] = [
@@ -39,9 +39,9 @@ const SHOWN: [HeaderName; 5] = [
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin(HeaderValue);
 
-/// Why a text is no origin.
+/// The text is not an origin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("is no origin; write it as https://console.example or http://localhost:5173, without a path, or * for all")]
+#[error("is not an origin; write it as https://console.example or http://localhost:5173, without a path, or * for all")]
 pub struct NoOrigin;
 
 impl FromStr for Origin {
@@ -67,7 +67,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// The layer that answers the questions of browsers; `None` if no page may call.
+/// The layer that answers preflight requests; `None` if no page may call.
 pub(crate) fn layer(origins: &[Origin]) -> Option<CorsLayer> {
     if origins.is_empty() {
         return None;

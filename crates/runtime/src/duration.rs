@@ -7,9 +7,9 @@ use jiff::{Span, SpanRelativeTo};
 /// Parses a duration; for use as a value parser of the command line.
 ///
 /// # Errors
-/// When the text is no duration, or a negative one.
+/// When the text is not a duration, or a negative one.
 pub fn parse(text: &str) -> Result<Duration, String> {
-    let refuse = |why: String| format!("{text:?} is no duration such as 250ms, 5s, 2h or 7d: {why}");
+    let refuse = |why: String| format!("{text:?} is not a duration such as 250ms, 5s, 2h or 7d: {why}");
     let span: Span = text.parse().map_err(|e: jiff::Error| refuse(e.to_string()))?;
     let signed = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|e| refuse(e.to_string()))?;
     Duration::try_from(signed).map_err(|_| refuse("it is negative".into()))

@@ -164,7 +164,7 @@ impl Service {
         self
     }
 
-    /// Adds routes that answer the questions of browsers (CORS) themselves, because pages of every origin may call them.
+    /// Adds routes that answer preflight requests (CORS) themselves, because pages of every origin may call them.
     #[must_use]
     pub fn with_open_http(mut self, routes: Router) -> Self {
         self.open_http = self.open_http.merge(routes);
@@ -313,7 +313,7 @@ async fn bind(what: &'static str, address: SocketAddr, flag: &'static str) -> Re
     TcpListener::bind(address).await.map_err(|source| ListenError::Bind { what, address, flag, source })
 }
 
-/// Observes what all services of the process share.
+/// Observes the readiness and the certificate, which all services of the process share.
 fn observe(tls: &TlsOptions, readiness: &Readiness) {
     metrics::observe_readiness(readiness);
     if let Some(certificate) = &tls.tls_cert {

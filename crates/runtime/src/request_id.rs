@@ -16,7 +16,7 @@ const MAX_LENGTH: usize = 128;
 pub struct RequestId(Arc<str>);
 
 impl RequestId {
-    /// The id in these headers. A new one if there is none, or one that is too long or not of printable ASCII.
+    /// The id in these headers; a new one if it is missing, too long, or not printable ASCII.
     pub fn of(headers: &HeaderMap) -> Self {
         let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
         let good = |id: &&str| (1..=MAX_LENGTH).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());

@@ -63,21 +63,21 @@ pub fn init(service: &'static str, options: &Options) -> anyhow::Result<Guard> {
     }
     let (metrics, wrong) = metrics::start(service);
     let of_metrics = wrong.map(|error| chain_of(&error));
-    // What is wrong for several is said once.
+    // A mistake in a variable of several signals is logged once.
     if let Some(error) = &of_traces {
-        tracing::warn!(error, "cannot export traces; going on without");
+        tracing::warn!(error, "cannot export traces; continuing without traces");
     }
     if let Some(error) = of_metrics.as_ref().filter(|error| of_traces.as_ref() != Some(error)) {
-        tracing::warn!(error, "cannot export metrics as configured; going on without");
+        tracing::warn!(error, "cannot export metrics as configured; continuing without them");
     }
     if let Some(error) = of_logs.as_ref().filter(|error| ![&of_traces, &of_metrics].contains(&&Some((*error).clone())))
     {
-        tracing::warn!(error, "cannot export logs; going on without");
+        tracing::warn!(error, "cannot export logs; continuing without export");
     }
     Ok(Guard { traces: provider, metrics, logs: log_provider, limiter })
 }
 
-/// What is exported with, and what is wrong with the variables.
+/// The provider, and the mistake in the variables.
 fn split<P>(made: anyhow::Result<Option<P>>) -> (Option<P>, Option<String>) {
     match made {
         Ok(provider) => (provider, None),
@@ -101,8 +101,8 @@ where
     }
 }
 
-/// Exports spans. Where in the code and on which thread they were made says nothing to an operator. Warnings and errors of
-/// a span are events of it.
+/// Exports spans without their places in the code and their threads, which do not help an operator. Warnings and errors
+/// of a span are events of it.
 fn traces<S>(provider: &SdkTracerProvider) -> impl Layer<S>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,

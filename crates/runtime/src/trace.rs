@@ -35,7 +35,7 @@ pub(crate) use self::span::{KEPT, rename, set_tracer};
 pub const TRACEPARENT: &str = "traceparent";
 /// The header of vendor-specific trace state.
 pub const TRACESTATE: &str = "tracestate";
-/// The header of what callers pass on to everybody behind.
+/// The header with values that callers pass on to all services behind.
 pub const BAGGAGE: &str = "baggage";
 /// `tracestate` is dropped if it is longer, in bytes (W3C asks for at least 512).
 const MAX_TRACESTATE: usize = 512;
@@ -171,7 +171,7 @@ impl TraceContext {
     }
 
     /// The beginning of another trace, for a receiver that must learn nothing of this one. Empty unless this one is
-    /// exported: a receiver that is told that nothing is recorded records nothing, either.
+    /// exported: a context that is not recorded here would keep the receiver from recording.
     #[must_use]
     pub fn restarted(&self) -> Self {
         if !exporting() || !self.is_sampled() {
@@ -197,9 +197,8 @@ impl TraceContext {
         (span, own.or_else(|| parent.cloned()).unwrap_or_default())
     }
 
-    /// Creates a span at the root of a new trace, with links to its causes: each a context and what it is to the span. A
-    /// cause that is empty, or that stands twice, is left out. Without an exporter there is no span, and the context is
-    /// that of the first cause.
+    /// Creates a span at the root of a new trace, with links to its causes: each a context and its role. Empty and repeated
+    /// causes are left out. Without an exporter there is no span, and the context is that of the first cause.
     pub fn enter_linked(causes: &[(Self, &'static str)], make_span: impl FnOnce() -> Span) -> (Span, Self) {
         let first = causes.iter().map(|(cause, _)| cause).find(|cause| cause.span.is_valid());
         if !exporting() {
@@ -287,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn without_export_the_context_passes_through_and_none_is_made() {
+    fn without_export_the_context_passes_through_unchanged() {
         let parent = of(EXAMPLE).unwrap();
         let (span, own) = TraceContext::enter(Some(&parent), || unreachable!("no span is made"));
         assert!(span.is_none());

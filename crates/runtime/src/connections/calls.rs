@@ -24,7 +24,7 @@ use tracing::{Instrument as _, Span};
 use super::{ConnectionLimits, DRAIN_SILENCE, Peer, measured::Measured, methods::Methods, server_span};
 use crate::{Drain, Exceeded, REQUEST_ID, RequestId, Share, Shares};
 
-/// One connection may have one in this many of all health watches and reflection streams.
+/// The part of all health watches and reflection streams that one connection may have, as a divisor.
 const PROBES_DIVISOR: usize = 10;
 
 /// Counts a call of its connection while it lives.
@@ -83,7 +83,7 @@ impl Late {
 pub(crate) struct CallRules {
     body_timeout: Duration,
     drain: Drain,
-    /// Those whose client streams have no deadline.
+    /// The methods whose client streams have no deadline.
     methods: Methods,
     is_tls: bool,
     probes: Arc<Shares<u64>>,
@@ -110,8 +110,7 @@ impl CallRules {
                 Exceeded::Total(max) => (max, "at this server"),
             };
             Status::resource_exhausted(format!(
-                "{max} health watches and reflection streams are open {whose}, which is the limit (--max-probes); end one \
-                 of them"
+                "limit of {max} health watches and reflection streams {whose} reached (--max-probes); end one first"
             ))
         })
     }
@@ -254,7 +253,7 @@ impl CallSpan {
 impl Drop for CallSpan {
     fn drop(&mut self) {
         if let Self::Grpc { span, code } = self {
-            // Without a status its caller went away.
+            // A call without a status was given up by its caller.
             server_span::answered_over_grpc(span, code.unwrap_or(Code::Cancelled));
         }
     }

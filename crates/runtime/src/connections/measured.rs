@@ -19,7 +19,7 @@ use crate::{
     trace::TraceContext,
 };
 
-/// What stands for the methods and routes that are not known, which callers could make up without an end.
+/// The name of every unknown method and route, because callers could make up any number of them.
 pub(super) const OTHER: &str = "_OTHER";
 pub(super) const GRPC_STATUS: &str = "grpc-status";
 
@@ -133,7 +133,7 @@ impl Measured {
         }
     }
 
-    /// The status of a gRPC call, if it is here.
+    /// The status of a gRPC call, if these headers have it.
     pub(crate) fn trailers(&mut self, headers: &HeaderMap) {
         if let (What::Rpc(key), Some(status)) = (&mut self.what, headers.get(GRPC_STATUS)) {
             key.code = word(Code::from_bytes(status.as_bytes()));

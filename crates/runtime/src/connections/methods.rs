@@ -18,7 +18,7 @@ const OTHERS: [(&str, bool); 4] = [
 pub(crate) struct Methods(HashMap<String, (Arc<str>, bool)>);
 
 impl Methods {
-    /// Those of the API and of the gRPC ecosystem.
+    /// The methods of the API and of the gRPC ecosystem.
     pub(crate) fn of(descriptors: &[u8]) -> Result<Self, prost::DecodeError> {
         let named = |path: String, streams| {
             let name = path.trim_start_matches('/').into();

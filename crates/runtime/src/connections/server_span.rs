@@ -1,5 +1,5 @@
-//! The span of a call: from its head to the end of its answer, by the semantic conventions for HTTP and RPC. Calls that are
-//! refused have one, too.
+//! The span of a call: from its head to the end of its answer, by the semantic conventions for HTTP and RPC. Refused calls
+//! have one, too.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version, header};
 use tonic::Code;
@@ -19,6 +19,7 @@ use crate::{
 const MAX_USER_AGENT: usize = 200;
 /// The longest path that is kept, in bytes.
 const MAX_PATH: usize = 200;
+
 /// The span of a call over HTTP. Without an exporter it names the request id in logs.
 pub(super) fn over_http<B>(request: &mut Request<B>, id: &RequestId, peer: &Peer, is_tls: bool) -> Span {
     if !trace::exporting() {
@@ -33,7 +34,7 @@ pub(super) fn over_http<B>(request: &mut Request<B>, id: &RequestId, peer: &Peer
     if method == OTHER {
         attribute(&span, "http.request.method_original", short(request.method().as_str(), MAX_PATH));
     }
-    // Until a route is found it may be any text, and hold a signed link.
+    // Before a route is found, the path may be any text, or hold a signed link.
     attribute(&span, "url.path", beginning(request.uri().path()));
     attribute(&span, "url.scheme", if is_tls { "https" } else { "http" });
     attribute(&span, "network.protocol.version", version(request.version()));
@@ -64,7 +65,7 @@ pub(super) fn answered_over_http(span: &Span, status: StatusCode) {
     }
 }
 
-/// The span of a call over gRPC; none without an exporter.
+/// The span of a call over gRPC; disabled without an exporter.
 pub(super) fn over_grpc<B>(request: &mut Request<B>, methods: &Methods, peer: Option<&Peer>) -> Span {
     if !trace::exporting() {
         return Span::none();
@@ -100,7 +101,7 @@ pub(super) fn answered_over_grpc(span: &Span, code: Code) {
     }
 }
 
-/// The parts of the process find the span of the call where they find its caller's.
+/// Replaces the span of the caller in the headers by that of the call, for the other parts of the process.
 fn pass_on(headers: &mut HeaderMap, own: &TraceContext) {
     let mut set = |name: &'static str, value: Option<String>| {
         let name = HeaderName::from_static(name);
@@ -123,7 +124,7 @@ fn describe(span: &Span, headers: &HeaderMap, peer: &Peer) {
     }
 }
 
-/// What stands for a method in the name of a span.
+/// The word for a method in the name of a span.
 fn named(method: &'static str) -> &'static str {
     if method == OTHER { "HTTP" } else { method }
 }

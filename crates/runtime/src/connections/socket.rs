@@ -42,7 +42,7 @@ pub(crate) struct Socket {
     admitted: Admitted,
     closed: Pin<Box<WaitForCancellationFutureOwned>>,
     reading: Reading,
-    /// When the peer has to have read something; `None` if it reads.
+    /// The time by which the peer has to read something; `None` while it reads.
     stalled: Option<Pin<Box<Sleep>>>,
     body_timeout: Duration,
 }
@@ -116,14 +116,14 @@ impl Socket {
 impl Reading {
     fn read(&mut self, bytes: usize, peer: &Peer) {
         self.bytes = self.bytes.saturating_add(bytes);
-        if self.protocol == Protocol::Http1 && peer.is_idle() && self.begins_anew(peer) {
+        if self.protocol == Protocol::Http1 && peer.is_idle() && self.begins_request(peer) {
             self.phase = Phase::Head;
             self.deadline.as_mut().reset(Instant::now() + self.header_timeout);
         }
     }
 
     /// Whether the bytes that arrive now begin another request.
-    fn begins_anew(&mut self, peer: &Peer) -> bool {
+    fn begins_request(&mut self, peer: &Peer) -> bool {
         let ended = peer.ended_calls();
         let begins = self.phase == Phase::Idle || ended != self.ended_calls;
         self.ended_calls = ended;
@@ -139,7 +139,7 @@ impl Reading {
             return false;
         }
         // A call has ended since the last check, and the next one has not begun.
-        if self.protocol == Protocol::Http1 && self.phase == Phase::Head && self.begins_anew(peer) {
+        if self.protocol == Protocol::Http1 && self.phase == Phase::Head && self.begins_request(peer) {
             self.phase = Phase::Idle;
             self.deadline.as_mut().reset(Instant::now() + self.idle_timeout);
         }

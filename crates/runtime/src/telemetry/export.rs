@@ -63,7 +63,7 @@ impl Signal {
     }
 }
 
-/// Where a signal goes, and how.
+/// The collector of a signal, and how to call it.
 pub(super) struct Target {
     pub(super) endpoint: String,
     pub(super) protocol: Protocol,
@@ -81,7 +81,7 @@ impl Target {
         Ok(Some(Self { endpoint, protocol: protocol(signal)?, signal, files: Files::read(signal)? }))
     }
 
-    /// The TLS settings for gRPC; `None` if the collector is called without.
+    /// The TLS settings for gRPC; `None` if the collector is called without TLS.
     pub(super) fn tls_of_grpc(&self) -> Option<ClientTlsConfig> {
         self.files.is_needed_by(&self.endpoint, self.signal).then(|| self.files.for_grpc())
     }
@@ -133,7 +133,7 @@ pub(super) fn provider(service: &'static str) -> anyhow::Result<Option<SdkTracer
     }))
 }
 
-/// The sampler that the variables name. Failures are kept unless it takes nothing at all.
+/// The sampler that the variables name. Failures are kept unless it samples nothing at all.
 fn sampler() -> KeepFailures {
     let keeps = set("OTEL_TRACES_SAMPLER").is_none_or(|name| !name.ends_with("always_off"));
     KeepFailures { others: Config::default().sampler, keeps }
@@ -153,7 +153,7 @@ pub(super) fn set(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// What exports: the service, unless `OTEL_SERVICE_NAME` or `OTEL_RESOURCE_ATTRIBUTES` name it.
+/// The resource that exports: the service, unless `OTEL_SERVICE_NAME` or `OTEL_RESOURCE_ATTRIBUTES` name it.
 pub(super) fn resource(service: &'static str) -> Resource {
     let given = EnvResourceDetector::new().detect();
     let own = [
@@ -276,7 +276,7 @@ impl<E> Reporting<E> {
         Self { inner, endpoint, is_failing: AtomicBool::new(false) }
     }
 
-    /// `what` is exported, and `lost` while that fails.
+    /// Logs the first failure to export `what`, with the consequence `lost`, and the first success after it.
     pub(super) fn report(&self, what: &str, lost: &str, exported: &OTelSdkResult) {
         let was_failing = self.is_failing.swap(exported.is_err(), Relaxed);
         match exported {

@@ -1,8 +1,8 @@
 //! Repeated lines of the log are counted instead of written.
 //!
 //! The same line is written at most once in [`WINDOW`], and one place in the code writes at most [`MAX_LINES`] lines in that
-//! time. What was suppressed is counted, and one line says so when the window is over. Lines whose target begins with
-//! [`EXEMPT`] are always written: each of them tells of something else.
+//! time. Suppressed lines are counted, and one line has their number when the window is over. Lines whose target begins
+//! with [`EXEMPT`] are always written: each of them has another subject.
 
 use std::{
     collections::HashMap,
@@ -26,21 +26,21 @@ const MAX_LINES: u32 = 100;
 const MAX_REMEMBERED: usize = 4_096;
 /// The longest text of a suppressed line that is kept, in bytes.
 const MAX_TEXT: usize = 300;
-/// How the targets of lines begin that are never suppressed.
+/// The beginning of targets whose lines are never suppressed.
 pub(super) const EXEMPT: &str = "leadline::";
-/// How often is looked for windows that are over.
+/// The interval of checks for windows that are over.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Suppresses repeated lines. Clones share what they have seen.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Limiter(Arc<Mutex<Seen>>);
 
-/// What was written and suppressed lately.
+/// The lines that were written and suppressed lately.
 #[derive(Debug, Default)]
 struct Seen {
     lines: HashMap<(Identifier, u64), Line>,
     places: HashMap<Identifier, Place>,
-    /// What was suppressed in windows that are over.
+    /// The lines that were suppressed in windows that are over.
     over: Vec<Suppressed>,
 }
 
@@ -58,7 +58,6 @@ struct Place {
     written: u32,
 }
 
-/// Lines that were suppressed.
 #[derive(Debug, PartialEq, Eq)]
 struct Suppressed {
     level: Level,
@@ -75,7 +74,7 @@ impl Line {
 }
 
 impl Limiter {
-    /// Says what was suppressed, as long as the process runs.
+    /// Logs suppressed lines, as long as the process runs.
     pub(super) async fn report_for_ever(self) {
         loop {
             tokio::time::sleep(CHECK_INTERVAL).await;
@@ -83,7 +82,7 @@ impl Limiter {
         }
     }
 
-    /// Says what was suppressed in windows that are over at this time.
+    /// Logs the lines that were suppressed in windows that are over at this time.
     pub(super) fn report(&self, now: Instant) {
         let over = self.seen(|seen| seen.over(now));
         for Suppressed { level, text, count } in over {
@@ -140,7 +139,7 @@ impl Seen {
         is_written
     }
 
-    /// Forgets what is over, and returns what was suppressed meanwhile.
+    /// Forgets windows that are over, and returns the lines that were suppressed in them.
     fn over(&mut self, now: Instant) -> Vec<Suppressed> {
         self.places.retain(|_, place| place.until > now);
         let ended = self.lines.extract_if(|_, line| line.until <= now);
@@ -172,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_written_once_in_ten_seconds_and_its_repeats_are_counted() {
+    fn repeats_within_ten_seconds_are_counted_instead_of_written() {
         let (mut seen, start, place) = (Seen::default(), Instant::now(), here());
         let at = |seconds: u64| start + Duration::from_secs(seconds);
         let mut admits = |text: &str, seconds| seen.admits(place.clone(), Level::WARN, text, at(seconds));
@@ -187,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn one_place_writes_so_many_lines_and_the_others_are_counted() {
+    fn one_place_writes_a_limited_number_of_lines() {
         let (mut seen, now, place) = (Seen::default(), Instant::now(), here());
         let written = (0..500).filter(|n| seen.admits(place.clone(), Level::INFO, &n.to_string(), now)).count();
         assert_eq!(written, MAX_LINES as usize);

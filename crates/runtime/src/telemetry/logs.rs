@@ -1,6 +1,6 @@
 //! The export of logs over OTLP.
 //!
-//! What the exporters and their clients log is never exported: each export would cause the next one.
+//! Lines of the exporters and their clients are never exported: each export would cause the next one.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use opentelemetry_sdk::{
 
 use super::export::{self, Reporting, Signal, Target};
 
-/// How the targets of lines begin that are written and not exported.
+/// The beginnings of targets whose lines are written and not exported.
 const NOT_EXPORTED: [&str; 8] =
     ["h2", "hyper", "opentelemetry", "reqwest", "runtime::telemetry", "rustls", "tonic", "tower"];
 

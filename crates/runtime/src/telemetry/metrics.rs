@@ -3,8 +3,8 @@
 //! `OTEL_METRICS_EXPORTER` chooses: `otlp`, `prometheus`, both (the default; OTLP needs an endpoint), or `none`, which
 //! turns metrics off: nothing is measured then.
 //!
-//! The main line records with [`Counters`] and [`Histograms`]: they bind each set of attributes once, so that a
-//! measurement costs a look-up and an atomic operation. Everything else is observed when it is exported.
+//! Hot paths record with [`Counters`] and [`Histograms`]: they bind each set of attributes once, so that a measurement
+//! costs a look-up and an atomic operation. Everything else is observed when it is exported.
 
 mod certificates;
 mod exemplars;
@@ -29,7 +29,7 @@ pub use series::{Counters, Histograms};
 
 /// Boundaries of durations in seconds, as the semantic conventions of HTTP and RPC recommend them.
 pub const REQUEST_SECONDS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
-/// Boundaries of durations in seconds for what may take a day.
+/// Boundaries of durations in seconds for work that may take a day.
 pub const LONG_SECONDS: &[f64] = &[
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0, 7_200.0, 21_600.0,
     86_400.0,
@@ -64,14 +64,13 @@ pub fn meter() -> Meter {
     global::meter("leadline")
 }
 
-/// Where metrics go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Exporters {
     otlp: bool,
     prometheus: bool,
 }
 
-/// Starts the metrics; `None` if they are turned off. The second value is what is wrong with the variables.
+/// Starts the metrics; `None` if they are turned off. The second value is a mistake in the variables.
 pub(super) fn start(service: &'static str) -> (Option<SdkMeterProvider>, Option<anyhow::Error>) {
     let (exporters, mut wrong) = match exporters() {
         Ok(exporters) => (exporters, None),

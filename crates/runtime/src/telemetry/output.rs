@@ -1,4 +1,4 @@
-//! Where lines of the log go: to standard error, and over OTLP. Repeated lines go nowhere.
+//! The output of the log: to standard error, and over OTLP. Repeated lines are suppressed.
 
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use opentelemetry_sdk::logs::{SdkLogger, SdkLoggerProvider};
@@ -10,8 +10,8 @@ use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 
 use super::{limit::Limiter, logs};
 
-/// Writes and exports what the limiter admits. The limiter is no filter of its own: a filter of a layer that refuses an
-/// event after its metadata were accepted leaves the next event of the thread refused, too.
+/// Writes and exports the lines that the limiter admits. The limiter is not a separate filter: if the filter of a layer
+/// refuses an event after its metadata were accepted, the next event of the thread is refused, too.
 pub(super) struct Output<S> {
     pub(super) written: Box<dyn Layer<S> + Send + Sync>,
     /// `None` if logs are not exported.

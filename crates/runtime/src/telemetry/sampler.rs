@@ -1,4 +1,4 @@
-//! Sampling: failures are kept, whatever happens to their traces.
+//! Sampling: failures are kept even if their traces are not.
 
 use opentelemetry::{
     Context, KeyValue,

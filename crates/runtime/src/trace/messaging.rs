@@ -29,7 +29,7 @@ macro_rules! processing {
     };
 }
 
-/// Adds what the conventions ask of a span about messages.
+/// Adds the attributes that the conventions require of a span about messages.
 pub fn described(span: Span, (operation, kind): (&'static str, &'static str), stream: &'static str) -> Span {
     if exporting() {
         attribute(&span, "messaging.system", "nats");
@@ -40,7 +40,7 @@ pub fn described(span: Span, (operation, kind): (&'static str, &'static str), st
     span
 }
 
-/// Says how many messages a span is about.
+/// Adds the number of messages that a span is about.
 pub fn of_batch(span: &Span, messages: usize) {
     attribute(span, "messaging.batch.message_count", i64::try_from(messages).unwrap_or(i64::MAX));
 }

@@ -12,9 +12,9 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::{SystemTime, TraceContext, distinct, exporting};
 
-/// The attribute of a link that says what the linked span is to this one.
+/// The attribute of a link that names the role of the linked span.
 const ROLE: &str = "leadline.link";
-/// Marks a span that is sampled because it failed, whatever its trace is.
+/// Marks a span that is sampled because it failed, even if its trace is not.
 pub(crate) const KEPT: &str = "leadline.kept_failure";
 
 static TRACER: OnceLock<SdkTracer> = OnceLock::new();

@@ -10,7 +10,7 @@ use opentelemetry::KeyValue;
 
 use super::openmetrics;
 
-/// How long an exemplar stays before another one may replace it. A busy series would do little else otherwise.
+/// How long an exemplar stays before another one may replace it: a busy series would replace it all the time.
 const MIN_AGE: Duration = Duration::from_secs(1);
 
 /// The exemplars of every series, by the text of the series.
@@ -24,7 +24,7 @@ pub(super) struct Exemplar {
     pub(super) at: SystemTime,
 }
 
-/// The exemplars of one series, a bucket each.
+/// The exemplars of one series, one for each bucket.
 #[derive(Debug)]
 pub(super) struct Exemplars {
     bounds: &'static [f64],
@@ -32,7 +32,7 @@ pub(super) struct Exemplars {
 }
 
 impl Exemplars {
-    /// Those of a series.
+    /// The exemplars of a series; creates them if there are none.
     pub(super) fn of(name: &str, attributes: &[KeyValue], bounds: &'static [f64]) -> Arc<Self> {
         let buckets = (0..=bounds.len()).map(|_| Mutex::new(None)).collect();
         let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
@@ -42,7 +42,7 @@ impl Exemplars {
         )
     }
 
-    /// Those of the series with these labels; `None` if it has none.
+    /// The exemplars of the series with these labels; `None` if it has none.
     pub(super) fn find(name: &str, labels: &str) -> Option<Arc<Self>> {
         ALL.lock().unwrap_or_else(PoisonError::into_inner).get(&series(name, labels)).cloned()
     }

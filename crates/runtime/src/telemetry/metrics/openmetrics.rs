@@ -13,7 +13,7 @@ use opentelemetry_sdk::metrics::data::{
 
 use super::exemplars::Exemplars;
 
-/// All metrics, and `target_info` with what is known of the process.
+/// All metrics, and `target_info` with the attributes of the process.
 pub(super) fn written(metrics: &ResourceMetrics) -> String {
     let mut out = String::with_capacity(64 * 1024);
     let resource: Vec<_> =
@@ -49,7 +49,7 @@ fn family<T: Copy + std::fmt::Debug>(out: &mut String, metric: &Metric, data: &M
         MetricData::Sum(sum) if sum.is_monotonic() => "counter",
         MetricData::Sum(_) | MetricData::Gauge(_) => "gauge",
         MetricData::Histogram(_) => "histogram",
-        // No instrument of ours has it.
+        // No instrument of Leadline has it.
         MetricData::ExponentialHistogram(_) => return,
     };
     let _ = writeln!(out, "# TYPE {name} {kind}");

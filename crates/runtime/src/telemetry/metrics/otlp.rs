@@ -14,7 +14,7 @@ use super::super::export::{self, Reporting, Signal, Target};
 /// The milliseconds between two exports; the SDK reads it.
 const INTERVAL: &str = "OTEL_METRIC_EXPORT_INTERVAL";
 
-/// The builder with a reader that exports, if a collector is configured; and what is wrong with the variables.
+/// The builder with a reader that exports, if a collector is configured; and a mistake in the variables.
 pub(super) fn added_to(builder: MeterProviderBuilder) -> (MeterProviderBuilder, Option<anyhow::Error>) {
     match exporter() {
         Ok(None) => (builder, None),
@@ -48,8 +48,8 @@ fn exporter() -> anyhow::Result<Option<Reporting<MetricExporter>>> {
 /// The SDK uses its default instead of a wrong interval, and does not say so.
 fn interval() -> anyhow::Result<()> {
     if let Some(given) = export::set(INTERVAL) {
-        let milliseconds: u64 = given.parse().with_context(|| format!("{INTERVAL}: {given:?} is no number"))?;
-        anyhow::ensure!(milliseconds > 0, "{INTERVAL}: 0 is no interval; metrics are exported every minute");
+        let milliseconds: u64 = given.parse().with_context(|| format!("{INTERVAL}: {given:?} is not a number"))?;
+        anyhow::ensure!(milliseconds > 0, "{INTERVAL}: 0 is not an interval; metrics are exported every minute");
     }
     Ok(())
 }
@@ -57,7 +57,7 @@ fn interval() -> anyhow::Result<()> {
 impl PushMetricExporter for Reporting<MetricExporter> {
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
         let exported = self.inner.export(metrics).await;
-        self.report("metrics", "counters go on, figures of the moment are lost", &exported);
+        self.report("metrics", "counters continue, current values are lost", &exported);
         exported
     }
 

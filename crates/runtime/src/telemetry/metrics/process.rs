@@ -106,7 +106,7 @@ fn seconds(time: TimeVal) -> f64 {
     seconds + micros / 1e6
 }
 
-/// A field of `/proc/self/status`: bytes if it is given in kB. `None` where there is no such file.
+/// A field of `/proc/self/status`: bytes if it is given in kB. `None` if the system has no such file.
 fn status(field: &str) -> Option<i64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let value = status.lines().find_map(|line| line.strip_prefix(field))?.trim();

@@ -34,7 +34,7 @@ pub(crate) fn are_scraped() -> bool {
     READER.get().is_some()
 }
 
-/// The metrics of this moment; `None` if they are not for Prometheus.
+/// The current metrics; `None` if they are not for Prometheus.
 pub(crate) fn scraped() -> Option<String> {
     let mut metrics = ResourceMetrics::default();
     READER.get()?.collect(&mut metrics).ok()?;
