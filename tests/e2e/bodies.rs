@@ -191,9 +191,9 @@ async fn body_settings_change_separately_but_must_be_consistent() {
     let changed = update(&["body"], api::Destination { body: template(other), ..default() }).await.unwrap();
     assert_eq!((changed.content_type.as_str(), changed.body), ("text/xml", template(other)));
     for (fields, destination, says) in [
-        (&["body"][..], api::Destination { body: template("<lead>"), ..default() }, "is no XML"),
+        (&["body"][..], api::Destination { body: template("<lead>"), ..default() }, "is not XML"),
         (&["body"], api::Destination { body: preset("payload"), ..default() }, "content_type: text/xml is XML"),
-        (&["content_type"], default(), "is no JSON"),
+        (&["content_type"], default(), "is not JSON"),
         (&["content_type"], api::Destination { content_type: "xml".into(), ..default() }, "is no media type"),
         (&["method"], api::Destination { method: "GET".into(), ..default() }, "body: cannot be sent with GET"),
         (&["method"], api::Destination { method: "HEAD".into(), ..default() }, "method: \"HEAD\" is none of POST"),

@@ -127,7 +127,7 @@ impl Fields<'_> {
             self.path.push('.');
         }
         self.path.push_str(key);
-        // No longer path is set.
+        // No form names a field by a longer path.
         let renamed =
             (self.path.len() <= Form::MAX_NAME).then(|| self.renamed.get(self.path.as_str()).copied()).flatten();
         let added = match renamed {

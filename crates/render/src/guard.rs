@@ -228,7 +228,7 @@ impl<'a> Guard<'a> {
         }
     }
 
-    /// A name that need not be known, because the template asks whether it is defined.
+    /// A name that may be unknown, because the template asks whether it is defined.
     fn maybe_undefined(&mut self, expr: &Expr<'a>, any: bool) -> Expr<'a> {
         match expr {
             Expr::Var(v) if any => Expr::Var(Spanned::new(Var { id: v.id }, v.span())),

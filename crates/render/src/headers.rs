@@ -1,5 +1,5 @@
-//! The headers of a request, as far as they follow from settings and delivery. The caller has the secrets: it passes what
-//! was made with them, or what stands in their place.
+//! The headers of a request that follow from settings and delivery. The caller has the secrets: it passes values that were
+//! made with them, or texts in the place of these values.
 
 use std::borrow::Cow;
 
@@ -10,12 +10,12 @@ use domain::{
 };
 use url::{Position, Url};
 
-/// Requests name their sender by this.
+/// The header `user-agent` of requests.
 pub const AGENT: &str = concat!("Leadline/", env!("CARGO_PKG_VERSION"));
-/// What an answer may be.
+/// The header `accept` of requests: an answer may be anything.
 pub const ACCEPT: &str = "*/*";
 
-/// What the headers of a request are made from.
+/// The input for the headers of a request.
 #[derive(Debug, Clone)]
 pub struct Head<'a> {
     pub destination: &'a Destination,
@@ -30,7 +30,7 @@ pub struct Head<'a> {
     pub timestamp: i64,
     /// `None` if the destination has no token.
     pub signature: Option<String>,
-    /// The headers of the signature as another sender makes it.
+    /// The headers of the signature in another sender's format.
     pub compatibility: Vec<(String, String)>,
     /// The trace context to send; `None` for each header that is not sent.
     pub traceparent: Option<String>,

@@ -86,8 +86,8 @@ pub enum RenderError {
         line: usize,
         problem: String,
     },
-    /// The result is no URL.
-    #[error("URL template: the result for this lead is no URL: {0}")]
+    /// The result is not a URL.
+    #[error("URL template: the result for this lead is not a URL: {0}")]
     Url(#[from] ::url::ParseError),
     /// The receiver would refuse it, and it is too large to be recorded.
     #[error("URL template: the URL for this lead has {size} bytes, and {MAX_URL} is the limit")]
@@ -109,32 +109,32 @@ pub enum RenderError {
     },
     /// A rendered body has to be JSON.
     #[error(
-        "body template: the result is no JSON: {0}. Values bring their own quotes: write \
+        "body template: the result is not JSON: {0}. Values bring their own quotes: write \
          {{{{ \"Hi \" ~ payload.name }}}} instead of \"Hi {{{{ payload.name }}}}\""
     )]
     NoJson(#[source] serde_json::Error),
     /// The body of the form is larger than [`LARGEST`].
     #[error("the form for this lead has more than {LARGEST} bytes, the limit")]
     LargeForm,
-    /// The template's result is no form.
+    /// The template's result is not a form.
     #[error(
-        "body template: the result is no form: {0:?} has to be percent-encoded, a blank as + or %20. Values are \
+        "body template: the result is not a form: {0:?} has to be percent-encoded, a blank as + or %20. Values are \
          encoded by Leadline"
     )]
     NoForm(char),
-    /// The template's result is no well-formed XML.
-    #[error("body template: the result is no XML: {0}")]
+    /// The template's result is not well-formed XML.
+    #[error("body template: the result is not XML: {0}")]
     NoXml(String),
     /// A form can only be made of an object.
-    #[error("the payload is no object, so it has no fields for a form; send it as JSON, or use a body template")]
+    #[error("the payload is not an object, so it has no fields for a form; send it as JSON, or use a body template")]
     NoFields,
     /// A template cannot read the payload.
     #[error("the payload cannot be read: {0}")]
     Payload(#[from] json::JsonError),
     /// An envelope can only hold JSON.
-    #[error("the payload is no JSON: {0}")]
+    #[error("the payload is not JSON: {0}")]
     Envelope(#[source] serde_json::Error),
-    /// The operating system has no thread for it.
+    /// The operating system has no thread for the template.
     #[error("cannot try the template now: {0}")]
     NoThread(#[source] std::io::Error),
 }
@@ -158,7 +158,7 @@ pub fn check(destination: &Destination) -> Result<(), RenderError> {
 /// Renders URL and body of a request. Needs [`STACK`] bytes of stack if it [`has_template`].
 ///
 /// # Errors
-/// When a template fails for this event, or the result is no URL or no JSON.
+/// When a template fails for this event, or the result is not valid.
 pub fn render(destination: &Destination, input: &Input<'_>) -> Result<Rendered, RenderError> {
     let values = Root::of(input);
     let (body, content_type) = body(destination, input, &values)?;

@@ -37,7 +37,7 @@ impl Part {
         }
     }
 
-    /// What a value becomes a part of, in errors.
+    /// The whole that a value is a part of, in errors.
     pub(crate) const fn whole(self) -> &'static str {
         match self {
             Self::Url => "a URL",
@@ -53,7 +53,7 @@ impl Part {
         matches!(self, Self::Form | Self::Xml)
     }
 
-    /// Whether null can be written. A URL without one of its parts leads elsewhere.
+    /// Whether null can be written. A URL without one of its parts is another URL.
     pub(crate) const fn takes_null(self) -> bool {
         !matches!(self, Self::Url)
     }
@@ -78,7 +78,7 @@ impl Part {
         }
     }
 
-    /// Checks that a result is what its kind demands.
+    /// Checks that a result is valid for its kind.
     ///
     /// # Errors
     /// When it is not; the error says why.

@@ -1,4 +1,4 @@
-//! Checks of a rendered URL: it has the path of the template, whatever the lead holds.
+//! Checks of a rendered URL: its path has the shape that the template has, for every lead.
 
 use url::Url;
 
@@ -7,7 +7,7 @@ use crate::{MAX_URL, RenderError};
 /// Parses a rendered URL.
 ///
 /// # Errors
-/// When it is no URL, or its shape differs from the template.
+/// When it is not a URL, or its shape differs from the template.
 pub(crate) fn checked(filled: &str, written: &Url) -> Result<Url, RenderError> {
     if filled.len() > MAX_URL {
         return Err(RenderError::LongUrl { size: filled.len() });

@@ -188,7 +188,7 @@ pub(crate) fn is_placeholder(value: &Value) -> bool {
     value.downcast_object_ref::<Placeholder>().is_some()
 }
 
-/// A placeholder as JSON; `None` if the value is none.
+/// A placeholder as JSON; `None` if the value is not a placeholder.
 pub(crate) fn placeholder_json(value: &Value) -> Option<&'static str> {
     let placeholder = value.downcast_object_ref::<Placeholder>()?;
     Some(if placeholder.quoted { "\"1\"" } else { "1" })

@@ -92,7 +92,7 @@ fn escaped(
     Ok(out.write_str(&if value.is_safe() { text } else { escape(&text) })?)
 }
 
-/// A text, a number, or a truth value in writing; null as nothing.
+/// A text, a number, or a truth value as text; null is empty.
 fn one_piece(value: &Value) -> String {
     match value.kind() {
         _ if is_placeholder(value) => PLACEHOLDER.to_owned(),

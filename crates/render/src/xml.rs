@@ -63,7 +63,7 @@ pub(crate) fn check(text: &str) -> Result<(), String> {
             Event::GeneralRef(reference) => match reference.resolve_char_ref() {
                 Ok(Some(_)) => None,
                 Ok(None) if has_doctype || resolve_predefined_entity(reference).is_some() => None,
-                Ok(None) => Some(format!("&{}; is none of the references that XML knows", &**reference)),
+                Ok(None) => Some(format!("&{}; is not a reference that XML knows", &**reference)),
                 Err(error) => Some(error.to_string()),
             },
             Event::DocType(_) => {
@@ -109,7 +109,7 @@ mod tests {
         for text in [
             "<a/>",
             "<?xml version=\"1.0\"?>\n<!-- a lead -->\n<a b='1' c=\"&lt;2&#x20;\">x &amp; y<b/></a>\n",
-            // As the example of ADF 1.0 has it.
+            // The prolog of the example in ADF 1.0.
             "<?ADF VERSION \"1.0\"?>\n<?XML VERSION \"1.0\"?>\n<adf><prospect/></adf>",
             "<!DOCTYPE a [<!ENTITY x \"y\">]><a b=\"&x;\">&x;</a>",
             "<s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\"><s:Body/></s:Envelope>",
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_well_formed_is_refused() {
+    fn malformed_documents_are_refused() {
         for text in [
             "",
             "  ",

@@ -242,8 +242,8 @@ fn a_template_that_fails_for_every_lead_is_refused() {
         ("{% if payload.a %}{{ nosuch.x }}{% else %}1{% endif %}", "nosuch is unknown"),
         ("{{ payload.name is nosuch }}", "the test nosuch is unknown"),
         ("{{ lookup(1) }}", "the function lookup is unknown"),
-        ("not json", "the result is no JSON"),
-        (r#"{"a": {{ payload.a }}, }"#, "the result is no JSON"),
+        ("not json", "the result is not JSON"),
+        (r#"{"a": {{ payload.a }}, }"#, "the result is not JSON"),
         ("{{ payload.name", "body template, line 1: "),
         ("{% include \"x\" %}", "body template, line 1: "),
     ] {

@@ -78,7 +78,7 @@ fn lead_fields_cannot_replace_constants() {
 #[test]
 fn forms_are_bounded_and_need_an_object() {
     for payload in ["[1]", "\"text\"", "1", "null"] {
-        assert!(form(Form::default(), payload).unwrap_err().contains("is no object"), "{payload}");
+        assert!(form(Form::default(), payload).unwrap_err().contains("is not an object"), "{payload}");
     }
     let long = serde_json::json!({ "x".repeat(100_000): (0..1_000).collect::<Vec<_>>() }).to_string();
     assert!(form(Form::default(), &long).unwrap_err().contains("more than 1048576 bytes"));
@@ -153,16 +153,16 @@ fn xml_template_escapes_its_values() {
     assert!(!made.contains("<admin>") && made.matches('"').count() == 2, "{made}");
     for (text, says) in [
         ("<a>{{ payload.name|safe }}</a>", "the filter safe is unknown in XML"),
-        ("<a>{{ payload.name }}", "is no XML"),
-        ("<a b={{ payload.name }}/>", "is no XML"),
-        ("{{ payload.name }}", "is no XML"),
+        ("<a>{{ payload.name }}", "is not XML"),
+        ("<a b={{ payload.name }}/>", "is not XML"),
+        ("{{ payload.name }}", "is not XML"),
     ] {
         let error = template("text/xml", text, PAYLOAD).unwrap_err();
         assert!(error.contains(says), "{text}: {error}");
     }
     // Valid for some leads only.
     let sometimes = "<a>{% if payload.ok %}<b>{% endif %}</a>";
-    assert!(template("text/xml", sometimes, PAYLOAD).unwrap_err().contains("is no XML"));
+    assert!(template("text/xml", sometimes, PAYLOAD).unwrap_err().contains("is not XML"));
     assert_eq!(template("text/xml", sometimes, r#"{"ok": false}"#).unwrap(), "<a></a>");
 }
 

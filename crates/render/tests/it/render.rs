@@ -66,7 +66,7 @@ fn a_template_error_names_problem_and_line() {
         ("{\n\"a\": {{ payload.missing }}}", "body template, line 2: payload.missing is not in this lead"),
         ("{{ oops", "body template, line 1"),
         ("{{ payload.name|nofilter }}", "line 1: the filter nofilter is unknown"),
-        ("not json", "body template: the result is no JSON"),
+        ("not json", "body template: the result is not JSON"),
         (
             "{% for a in range(10000) %}{% for b in range(10000) %}1{% endfor %}{% endfor %}",
             "takes more than 100000 steps",
