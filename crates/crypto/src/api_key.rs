@@ -21,7 +21,7 @@ pub struct ApiKey {
     secret: [u8; SECRET_BYTES],
 }
 
-/// The text is no API key.
+/// The text is not an API key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an API key has the form ll_<id>_<secret>, as it was shown when it was created")]
 pub struct ApiKeyError;
@@ -47,12 +47,12 @@ impl ApiKey {
         &self.id
     }
 
-    /// The hash that is stored of the secret.
+    /// The stored hash of the secret.
     pub fn hash(&self) -> [u8; 32] {
         Sha256::digest(self.secret).into()
     }
 
-    /// The key in writing. Only for the answer, or the file, that shows it once.
+    /// The key as text, only for the answer or the file that shows it once.
     pub fn reveal(&self) -> String {
         format!("{PREFIX}{}_{}", self.id, URL_SAFE_NO_PAD.encode(self.secret))
     }

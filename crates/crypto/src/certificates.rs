@@ -17,16 +17,16 @@ use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 /// The length of a line of PEM (RFC 7468, 2).
 const PEM_LINE: usize = 64;
 
-/// What a TLS client shows.
+/// The certificates and the key of a TLS client.
 #[derive(Clone)]
 pub struct ClientIdentity {
     /// The parsed certificates, encoded again; the client certificate comes first.
     pub chain: String,
-    /// Whom the client's own certificate is for (RFC 4514).
+    /// The subject of the client's own certificate (RFC 4514).
     pub subject: String,
     /// When it expires, in seconds since 1970.
     pub not_after: i64,
-    /// What the handshake is made with.
+    /// The certificates and the key in the form that a handshake needs.
     pub certified: Arc<CertifiedKey>,
 }
 
@@ -51,7 +51,7 @@ pub enum CertificateError {
     /// The private key needs a password.
     #[error("is encrypted; give it without its password (openssl pkey -in key.pem)")]
     EncryptedKey,
-    /// The private key is of a kind that is not known here.
+    /// The private key is of an unknown kind.
     #[error("is of a kind that is not supported; use RSA of at least 2048 bits, ECDSA on P-256 or P-384, or Ed25519")]
     UnknownKey,
     /// The private key is that of another certificate.
@@ -69,7 +69,7 @@ impl ClientIdentity {
         let own = certificates.first().ok_or(CertificateError::NoCertificate)?;
         let (_, parsed) = X509Certificate::from_der(own).map_err(|_| CertificateError::NoCertificate)?;
         let key = signing_key(key)?;
-        // Bit for bit: how the algorithm is named may differ.
+        // Compared bit for bit: the names of the algorithm may differ.
         let public_key = key.public_key().ok_or(CertificateError::UnknownKey)?;
         if !public_key.ends_with(&parsed.public_key().subject_public_key.data) {
             return Err(CertificateError::OtherKey);
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn an_authority_that_is_damaged_is_counted() {
+    fn the_error_has_the_number_of_a_damaged_authority() {
         let (good, _) = made("an authority", true);
         let bad = to_pem(&[CertificateDer::from(vec![0x30, 3, 1, 1, 0])]);
         assert!(matches!(authorities(&format!("{good}{bad}")), Err(CertificateError::NoAuthority(2, _))));

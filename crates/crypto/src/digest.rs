@@ -1,4 +1,4 @@
-//! Digests of what is no secret.
+//! Digests of values that are not secret.
 
 use sha2::{Digest as _, Sha256};
 

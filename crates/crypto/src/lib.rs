@@ -1,6 +1,6 @@
 //! Secrets: encryption at rest ([`sealing`]), signatures ([`signature`]), signatures of other senders
 //! ([`compatibility`]), API keys ([`api_key`]), authenticated links ([`Links`]), fingerprints of master keys, keyed
-//! hashes of what people search by ([`SearchKey`]), and certificates of TLS clients and authorities ([`certificates`]).
+//! hashes of searchable values ([`SearchKey`]), and certificates of TLS clients and authorities ([`certificates`]).
 //!
 //! Guarantee: `Debug` of a type that holds a secret does not print it.
 

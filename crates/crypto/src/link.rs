@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_confirmation_code_names_account_and_address_and_is_no_other_link() {
+    fn a_confirmation_code_names_its_account_and_address() {
         let key = MasterKey::generate().unwrap();
         let codes = ConfirmationCodes::new(&key);
         let code = codes.write("acme", "a/b@x.example");

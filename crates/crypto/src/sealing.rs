@@ -21,7 +21,7 @@ const KEY_BYTES: usize = 32;
 #[derive(Clone)]
 pub struct MasterKey([u8; KEY_BYTES]);
 
-/// The text is no master key.
+/// The text is not a master key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a master key is base64 of 32 bytes; create one with: head -c 32 /dev/urandom | base64")]
 pub struct KeyError;
@@ -48,7 +48,7 @@ impl MasterKey {
         Ok(Self(bytes))
     }
 
-    /// The key in writing, for the file that keeps it.
+    /// The key as text, for the file that keeps it.
     pub fn reveal(&self) -> String {
         STANDARD.encode(self.0)
     }

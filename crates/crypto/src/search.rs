@@ -1,4 +1,4 @@
-//! AuthChannel hashes of values by which leads are found: HMAC-SHA256 with a key that is derived from the master key for each
+//! Keyed hashes of values by which leads are found: HMAC-SHA256 with a key that is derived from the master key for each
 //! account, so equal values of two accounts have different hashes.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};

@@ -24,7 +24,7 @@ const RAW_BYTES: RangeInclusive<usize> = 8..=256;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Vec<u8>);
 
-/// The text is no secret.
+/// The text is not a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a secret of the form whsec_<base64 of 24 to 64 bytes>")]
 pub struct SecretError;
@@ -66,7 +66,7 @@ impl Secret {
     /// Imports a secret that another sender signs with.
     ///
     /// # Errors
-    /// When the text is not in this notation, or has not 8 to 256 bytes.
+    /// When the text is not in this notation, or the secret does not have 8 to 256 bytes.
     pub fn import_raw(text: &str, format: RawFormat) -> Result<Self, ImportError> {
         let bytes = match format {
             RawFormat::Utf8 => text.as_bytes().to_vec(),
@@ -115,7 +115,7 @@ impl Secret {
         &self.0
     }
 
-    /// The secret in writing: `whsec_…`. Only for the answer that shows it once.
+    /// The secret as text (`whsec_…`), only for the answer that shows it once.
     pub fn reveal(&self) -> String {
         format!("{PREFIX}{}", STANDARD.encode(&self.0))
     }

@@ -43,7 +43,7 @@ pub enum Verifier {
     Ed25519([u8; ED25519_PUBLIC_KEY_LEN]),
 }
 
-/// The text is no key to verify with.
+/// The text is not a key to verify with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("neither a secret (whsec_…) nor a public key (whpk_…) of Standard Webhooks")]
 pub struct VerifierError;
@@ -62,7 +62,7 @@ impl Signer {
         }
     }
 
-    /// The key that the receiver verifies with, in writing. Only for the answer that shows it once.
+    /// The key that the receiver verifies with, as text, only for the answer that shows it once.
     pub fn reveal_for_receiver(&self) -> String {
         match self {
             Self::Hmac(secret) => secret.reveal(),
