@@ -149,7 +149,7 @@ fn broken(error: &(dyn std::error::Error + 'static)) -> Status {
     }
 }
 
-/// The body of an HTTP request. Clones read the same body, so that what the routes left unread can be discarded.
+/// The body of an HTTP request. Clones read the same body, so that the rest can be discarded after the routes.
 #[derive(Debug, Clone)]
 pub(crate) struct SharedBody(Arc<Mutex<Body>>);
 

@@ -38,7 +38,7 @@ pub(crate) fn to_protobuf(json: &[u8], message: MessageDescriptor) -> Result<Byt
         Err(error) if error.is_data() => Err(wrong(&track.path().to_string(), &name, &error)),
         Err(error) => {
             let (line, column) = (error.line(), error.column());
-            Err(invalid("body", format!("is no JSON; the mistake is at line {line}, column {column}")))
+            Err(invalid("body", format!("is not JSON; the mistake is at line {line}, column {column}")))
         }
     }
 }
@@ -57,10 +57,10 @@ pub(crate) fn from_protobuf(bytes: Bytes, message: MessageDescriptor) -> Result<
 
 fn wrong(path: &str, message: &str, error: &serde_json::Error) -> Status {
     let field = if path == "." || path == "?" { "body" } else { path };
-    invalid(field, format!("is not as {message} has it: {error}"))
+    invalid(field, format!("does not fit {message}: {error}"))
 }
 
-/// Counts what separates and opens values, outside of texts.
+/// Counts the characters that separate or open values, outside of texts.
 fn has_more_values_than(max: usize, json: &[u8]) -> bool {
     let (mut values, mut in_text, mut is_escaped) = (0_usize, false, false);
     for byte in json {
@@ -123,6 +123,6 @@ mod tests {
             assert!(refused.message().len() < 1_000, "{}", refused.message().len());
         }
         let text = format!(r#"{{"filter":{{"lead_id":"{}"}}}}"#, r#"\",[{"#.repeat(50_000));
-        assert!(read("ListDeliveriesRequest", &text).is_ok(), "texts are no values");
+        assert!(read("ListDeliveriesRequest", &text).is_ok(), "texts do not count as values");
     }
 }

@@ -1,4 +1,4 @@
-//! What a request of Connect says about itself: codec, compression, deadline, and the query of GET.
+//! The parameters of a Connect request: codec, compression, deadline, and the query of GET.
 
 use std::{io::Read as _, time::Duration};
 
@@ -23,7 +23,7 @@ use crate::{
 /// The compression of the messages of a stream.
 const OF_STREAM: HeaderName = HeaderName::from_static("connect-content-encoding");
 const TIMEOUT: &str = "connect-timeout-ms";
-/// The digits of a timeout, at most; the protocol says so.
+/// The maximum number of digits of a timeout, by the protocol.
 const MAX_TIMEOUT_DIGITS: usize = 10;
 const VERSION: &str = "connect-protocol-version";
 /// Base64 of URLs, with or without padding.
@@ -147,7 +147,7 @@ struct Query {
 
 /// The message in the query of a GET request.
 pub(super) fn query(text: &str) -> Result<(Codec, Bytes), Status> {
-    let query: Query = serde_urlencoded::from_str(text).map_err(|_| invalid("query", "is no query of a URL"))?;
+    let query: Query = serde_urlencoded::from_str(text).map_err(|_| invalid("query", "is not the query of a URL"))?;
     if !matches!(query.connect.as_str(), "" | "v1") {
         return Err(invalid("connect", format!("{} is not v1", quoted(&query.connect))));
     }
@@ -157,7 +157,7 @@ pub(super) fn query(text: &str) -> Result<(Codec, Bytes), Status> {
         other => return Err(invalid("encoding", format!("{} is neither json nor proto", quoted(other)))),
     };
     let bytes = match query.base64.as_str() {
-        "1" => OF_URLS.decode(&query.message).map_err(|_| invalid("message", "is no base64 of URLs"))?,
+        "1" => OF_URLS.decode(&query.message).map_err(|_| invalid("message", "is not base64 for URLs"))?,
         "" | "0" => query.message.into_bytes(),
         other => return Err(invalid("base64", format!("{} is neither 0 nor 1", quoted(other)))),
     };

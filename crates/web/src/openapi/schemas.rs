@@ -36,7 +36,7 @@ impl<'a> Schemas<'a> {
         }
         let name = message.name().to_owned();
         if !self.by_name.contains_key(&name) {
-            // Noted before its fields, which may refer to it.
+            // Added before its fields, which may refer to it.
             self.add(&name, Value::Null);
             let schema = self.message(message);
             self.add(&name, schema);
