@@ -23,7 +23,7 @@ use rust_embed::RustEmbed;
 const INDEX: &str = "index.html";
 /// The folder of the files whose names contain a hash.
 const HASHED: &str = "assets/";
-/// How many bytes of a hash tell two versions of a file apart.
+/// The number of bytes of a hash that identify a version of a file.
 const ETAG_BYTES: usize = 16;
 
 #[derive(RustEmbed)]
@@ -64,7 +64,7 @@ pub(crate) async fn file(Path(path): Path<String>, headers: HeaderMap) -> Respon
     if ASSETS.contains_key(&path) {
         return found(&path, &headers);
     }
-    // A page of an older version asks for a file that is gone; the page itself would be no answer.
+    // A page of an older version requests a file that is gone; the page of the console would be a wrong answer.
     if path.starts_with(HASHED) {
         return (StatusCode::NOT_FOUND, "there is no such file; load the page again").into_response();
     }
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_is_embedded_and_gzip_is_sent_to_those_who_accept_it() {
+    fn the_embedded_page_is_compressed_if_the_client_accepts_gzip() {
         assert!(ASSETS.contains_key(INDEX));
         let accepts = |value: &'static str| {
             accepts_gzip(&HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static(value))]))

@@ -27,7 +27,7 @@ impl Attempts {
     /// Counts an attempt as a failure, until [`Attempts::succeeded`].
     ///
     /// # Errors
-    /// If the address has failed too often; then, after how long it may try again.
+    /// If the address has failed too often: the time after which it may try again.
     pub(crate) fn begin(&self, address: Origin, now: Instant) -> Result<(), Duration> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !all.contains_key(&address) && all.len() >= MAX_ADDRESSES {
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_fails_ten_times_a_minute_and_others_are_not_concerned() {
+    fn an_address_may_fail_ten_times_a_minute() {
         let (attempts, start) = (Attempts::default(), Instant::now());
         for _ in 0..100 {
             attempts.begin(address(1), start).unwrap();

@@ -27,7 +27,7 @@ pub fn link(sessions: &Sessions, of: Holder, bounds: Bounds) -> Link {
     Link { url: sessions.site.at(&format!("console/login#token={token}")), expires_at }
 }
 
-/// The time after this duration, in whole seconds, which is what links hold.
+/// The time after this duration, in whole seconds, because links hold whole seconds.
 pub fn after(duration: Duration) -> Timestamp {
     let end = SignedDuration::try_from(duration).ok().and_then(|duration| Timestamp::now().checked_add(duration).ok());
     let end = end.unwrap_or(Timestamp::MAX);

@@ -1,14 +1,14 @@
 //! Log-in at an identity provider (OpenID Connect Core 1.0): the authorization code flow with PKCE (RFC 7636).
 //!
-//! * [`options`] are the settings: the provider, the client that Leadline is there, and what groups permit
-//! * [`log_in`] sends a browser to the provider, and takes what it brings back
+//! * [`options`] are the settings: the provider, Leadline's client there, and the rights of groups
+//! * [`log_in`] sends a browser to the provider, and handles its return
 //! * [`provider`] asks the provider: its configuration, its keys, and the ID token of a code
 //! * [`id_token`] checks an ID token
 //!
-//! The provider sends the browser back from another site, so the request has no cookie that is `SameSite=Strict`. What a log-in
-//! that is under way needs is in a cookie of its own, which is `Lax`, signed, and good for ten minutes. The answer gives no session: it
-//! leads to the console with a link that is used once. The console begins the session with it, as with any link, and by then the
-//! browser is at the same site.
+//! The provider sends the browser back from another site, so the request has no cookie that is `SameSite=Strict`. Another
+//! cookie holds the state of a log-in in flight; it is `Lax`, signed, and valid for ten minutes. The answer begins no
+//! session: it redirects to the console with a link that is used once. The console begins the session with it, as with any
+//! link, and by then the browser is at the same site.
 //!
 //! Guarantees: a browser finishes only a log-in that it began, and only once. A person gets a session only if a rule names one of
 //! their groups. No code, token or secret is in a log.
@@ -26,17 +26,18 @@ pub use options::{NoOidc, Options};
 
 use provider::Provider;
 
-/// The identity provider, and what the groups of its people permit.
+/// The identity provider, and the rights of the groups of its people.
 pub(crate) struct Oidc {
     provider: Provider,
-    /// What the button of the log-in says.
+    /// The name on the button of the log-in.
     name: String,
     rules: Vec<GroupRule>,
     groups_claim: String,
     session_lifetime: Duration,
 }
 
-/// Why a person does not get in. Each has a word, by which the console finds the text for them; the cause is in the log.
+/// Why a log-in is refused. Each reason has a word, by which the console finds the text for the person; the log has the
+/// cause.
 #[derive(Debug, thiserror::Error)]
 enum NoEntry {
     #[error("the identity provider does not answer as it should: {0}")]
@@ -45,9 +46,9 @@ enum NoEntry {
     Denied(String),
     #[error("the browser has not begun this log-in, or began it more than ten minutes ago")]
     State,
-    #[error("this log-in was finished before, or its code is not good any more")]
+    #[error("this log-in was finished before, or its code is no longer valid")]
     Used,
-    #[error("the ID token is not good: {0}")]
+    #[error("the ID token is not valid: {0}")]
     Token(String),
     #[error("no rule of --oidc-groups names one of the person's groups")]
     Group,

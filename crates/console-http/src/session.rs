@@ -1,4 +1,4 @@
-//! `/console/session`: logs people in and out, and tells the console in whose session it is.
+//! `/console/session`: logs people in and out, and shows the console its session.
 
 use std::{
     sync::Arc,
@@ -34,7 +34,7 @@ use crate::{
 const MAX_BODY: usize = 16 * 1024;
 /// The maximum length of the name of a person, in characters.
 pub(crate) const MAX_PERSON: usize = 100;
-/// How long the broker remembers that a link was used: longer than any link is good, as clocks differ.
+/// How long the broker remembers that a link was used: longer than a link is valid, because clocks differ.
 const USED_FOR: Duration = LINK_LIFETIME.saturating_mul(2);
 
 #[derive(Debug, Deserialize)]
@@ -58,7 +58,7 @@ enum NoLogIn {
     Person,
     #[error("too many log-ins from this address failed; try again in {} s", .0.as_secs().max(1))]
     TooMany(Duration),
-    #[error("the link is not valid, or its time is over; ask for another one, for example with leadline console")]
+    #[error("the link is not valid, or has expired; ask for another one, for example with leadline console")]
     Token,
     #[error("the link was used before; ask for another one, for example with leadline console")]
     Used,
@@ -150,7 +150,7 @@ impl Console {
             return Err(NoLogIn::Used);
         }
         let mut bounds = link.bounds;
-        // The maker of a portal link has named the person, and so has an identity provider.
+        // Links of portals and of identity providers name their person already.
         if bounds.person.is_empty() && !bounds.is_portal && matches!(link.of, Holder::Key(_)) {
             bounds.person = person;
         }
@@ -173,7 +173,7 @@ impl Console {
             "person": session.bounds.person,
             "portal": session.bounds.is_portal,
             "expires_at": session.good_until.to_string(),
-            // Whether an identity provider vouches for them, and there is no key.
+            // Whether an identity provider vouches for the holder, who has no key.
             "is_person": matches!(session.of, Holder::Person(_)),
             "trace_url": self.trace_url.as_ref().filter(|_| !principal.is_portal()).map(ToString::to_string),
             "look": self.look(principal),
@@ -188,7 +188,7 @@ impl Console {
         shown
     }
 
-    /// How a portal looks; `null` if the session is none.
+    /// The look of a portal; `null` if the session is not in a portal.
     fn look(&self, principal: &Principal) -> Option<Value> {
         let account = principal.account().filter(|_| principal.is_portal())?;
         let entry = self.authenticator.account(account)?;
@@ -199,7 +199,7 @@ impl Console {
         Some(json!({"name": if name.is_empty() { account.as_str() } else { name }, "color": color, "logo": logo}))
     }
 
-    /// Whether the session may be used in a frame of another site, to which browsers send only cookies that say so.
+    /// Whether the session may be used in a frame of another site, to which browsers send only cookies that permit it.
     fn is_in_frame(&self, session: &Grant) -> bool {
         self.is_framed && session.bounds.is_portal && self.sessions.site.is_https()
     }

@@ -4,9 +4,9 @@ use std::{fmt, str::FromStr};
 
 use url::Url;
 
-/// What stands for the id of a trace in the template.
+/// The placeholder of the trace id in the template.
 const PLACEHOLDER: &str = "{trace_id}";
-/// The id of a trace, to see what a template becomes.
+/// A trace id, to try a template with.
 const EXAMPLE: &str = "0af7651916cd43dd8448eb211c80319c";
 
 /// A URL with a place for the id of a trace.

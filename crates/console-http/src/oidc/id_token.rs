@@ -23,17 +23,17 @@ const LEEWAY: u64 = 60;
 const MAX_SUBJECT: usize = 255;
 /// The maximum length of the name of a person, in characters.
 const MAX_NAME: usize = 100;
-/// The maximum number of groups that are looked at.
+/// The maximum number of groups that are checked.
 const MAX_GROUPS: usize = 10_000;
 
-/// What an ID token has to say.
+/// The values that an ID token has to have.
 pub(super) struct Expected<'a> {
     pub(super) issuer: &'a str,
     pub(super) client_id: &'a str,
     pub(super) nonce: &'a str,
 }
 
-/// What an ID token says about a person.
+/// The claims of an ID token about a person.
 #[derive(Debug, Deserialize)]
 pub(super) struct Claims {
     sub: String,
@@ -110,7 +110,7 @@ fn is_of_key(error: &Error) -> bool {
 fn words(error: &Error) -> String {
     match error.kind() {
         ErrorKind::ExpiredSignature => "it has expired; compare the clocks of the two machines".into(),
-        ErrorKind::ImmatureSignature => "it is not good yet; compare the clocks of the two machines".into(),
+        ErrorKind::ImmatureSignature => "it is not valid yet; compare the clocks of the two machines".into(),
         ErrorKind::InvalidIssuer => "it is of another issuer".into(),
         ErrorKind::InvalidAudience => "it is for another client".into(),
         ErrorKind::UnsupportedAlgorithm => "its algorithm is not supported".into(),
@@ -147,7 +147,7 @@ impl Claims {
         }
     }
 
-    /// The person, with those of their groups that decide what they may do.
+    /// The person, with those of their groups that have rights.
     pub(super) fn person(self, issuer: &str, groups: Vec<String>) -> Person {
         let is_unverified = matches!(&self.email_verified, Some(Value::Bool(false)))
             || self.email_verified.as_ref().and_then(Value::as_str) == Some("false");

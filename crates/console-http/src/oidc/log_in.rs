@@ -1,4 +1,4 @@
-//! `/console/oidc`: sends a browser to the provider, and takes what it brings back.
+//! `/console/oidc`: sends a browser to the provider, and handles its return.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -31,7 +31,7 @@ use crate::{
 
 /// How long a person may take at the provider.
 const FLOW_LIFETIME: Duration = Duration::from_secs(10 * 60);
-/// How long the broker remembers that a log-in was finished: longer than any is good, as clocks differ.
+/// How long the broker remembers that a log-in was finished: longer than it is valid, because clocks differ.
 const USED_FOR: Duration = FLOW_LIFETIME.saturating_mul(2);
 /// How long the console has to begin the session.
 const LINK_LIFETIME: Duration = Duration::from_secs(60);
@@ -41,7 +41,8 @@ const MAX_PLACE: usize = 1_000;
 const FIRST: &str = "/console/";
 const CALLBACK: &str = "console/oidc/callback";
 
-/// A log-in that is under way; the cookie of the browser holds it. Fields are short, because cookies are.
+/// A log-in in flight, which the cookie of the browser holds. The names of its fields are short, because cookies have to
+/// be.
 #[derive(Debug, Serialize, Deserialize)]
 struct Flow {
     /// Its id, which the provider brings back as the state.
@@ -52,11 +53,11 @@ struct Flow {
     v: String,
     /// The address to which the person returns.
     t: String,
-    /// Until when it is good, in seconds.
+    /// The end of its validity, in seconds.
     u: i64,
 }
 
-/// Whether people can log in at a provider, and what it is called.
+/// Whether people can log in at a provider, and its name.
 pub(crate) async fn offered(State(console): State<Arc<Console>>) -> Response {
     let name = console.oidc.as_ref().map(|oidc| oidc.name.as_str());
     unstored(Json(json!({"name": name})).into_response())
@@ -91,7 +92,7 @@ pub(crate) async fn begin(
     }
 }
 
-/// Takes what the provider brings back, and leads to the console.
+/// Handles the return from the provider, and redirects to the console.
 pub(crate) async fn finish(
     State(console): State<Arc<Console>>,
     Extension(address): Extension<Origin>,
@@ -108,7 +109,7 @@ pub(crate) async fn finish(
 }
 
 impl Console {
-    /// Returns where the browser goes on, with a link that begins the session.
+    /// Returns the address for the browser, with a link that begins the session.
     async fn finish(
         &self,
         oidc: &Oidc,

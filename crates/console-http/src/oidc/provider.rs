@@ -37,13 +37,13 @@ pub(super) struct Provider {
     pub(super) client_id: String,
     /// `None` if Leadline is a public client there.
     secret: Option<String>,
-    /// What is requested, separated by spaces.
+    /// The requested scopes, separated by spaces.
     scope: String,
     client: Client,
     known: Mutex<Option<Known>>,
 }
 
-/// What the provider says of itself.
+/// The configuration and the keys of the provider.
 #[derive(Clone)]
 pub(super) struct Known {
     configuration: Arc<Configuration>,
@@ -66,7 +66,7 @@ struct Configuration {
 
 fn url<'de, D: Deserializer<'de>>(from: D) -> Result<Url, D::Error> {
     let text = String::deserialize(from)?;
-    Url::parse(&text).map_err(|_| D::Error::custom(format!("{text:?} is no URL")))
+    Url::parse(&text).map_err(|_| D::Error::custom(format!("{text:?} is not a URL")))
 }
 
 #[derive(Debug, Deserialize)]
@@ -74,7 +74,7 @@ struct Keys {
     keys: Vec<Value>,
 }
 
-/// What belongs to one log-in.
+/// The parameters of one log-in.
 pub(super) struct Request<'a> {
     pub(super) redirect_uri: &'a str,
     pub(super) state: &'a str,
@@ -210,7 +210,7 @@ impl Provider {
             return Err(NoEntry::Provider(format!("its configuration names {unsafe_one}, which is not https")));
         }
         let Keys { keys } = self.get(configuration.jwks_uri.as_str(), "the keys of the provider").await?;
-        // A key of a kind that is not known must not hide the others.
+        // A key of an unknown kind must not hide the others.
         let keys = keys.into_iter().take(MAX_KEYS).filter_map(|key| serde_json::from_value(key).ok()).collect();
         Ok(Known { configuration: configuration.into(), keys, at: Instant::now() })
     }
