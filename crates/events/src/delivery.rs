@@ -297,7 +297,7 @@ fn attempted_from_stored(
     })
 }
 
-/// No reader depends on a span, so damaged bytes are no span.
+/// No reader depends on a span, so damaged bytes count as a missing span.
 fn span_to_stored(span: Option<SpanRef>) -> Vec<u8> {
     span.map(|span| span.to_bytes().to_vec()).unwrap_or_default()
 }

@@ -15,7 +15,7 @@ use crate::{
 };
 
 impl Record for DestinationState {
-    const NAME: &'static str = "watched destination";
+    const NAME: &'static str = "destination health";
 
     fn encode(&self) -> Bytes {
         let health = &self.health;

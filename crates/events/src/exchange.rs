@@ -1,5 +1,5 @@
-//! Stored exchanges, small: there is one for each attempt. Names that most requests have are numbers, and values that the
-//! identity of the delivery says anyway are left out.
+//! Stored exchanges. They are small, because there is one for each attempt: usual names are numbers, and values that follow
+//! from the identity of the delivery are left out.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -94,7 +94,7 @@ pub(crate) fn from_stored(stored: stored::Exchange, reference: &DeliveryRef) -> 
     };
     let time = |field, stored: Option<i64>| stored.map(|time| span(FACT, field, time)).transpose();
     let hash: [u8; HASH_BYTES] =
-        stored.request_sha256.try_into().map_err(|_| wrong(FACT, "request_sha256", "has not 32 bytes"))?;
+        stored.request_sha256.try_into().map_err(|_| wrong(FACT, "request_sha256", "does not have 32 bytes"))?;
     Ok(Exchange {
         request_headers: lines(stored.request_headers)?,
         request_size: stored.request_size,
@@ -160,7 +160,7 @@ fn peer_from_stored(bytes: &[u8]) -> Result<Option<SocketAddr>, RecordError> {
     let address = match (<[u8; 4]>::try_from(address), <[u8; 16]>::try_from(address)) {
         (Ok(octets), _) => IpAddr::from(octets),
         (_, Ok(octets)) => IpAddr::from(octets),
-        _ => return Err(wrong(FACT, "peer", "is no address")),
+        _ => return Err(wrong(FACT, "peer", "is not an address")),
     };
     Ok(Some(SocketAddr::new(address, u16::from_be_bytes(*port))))
 }

@@ -14,7 +14,7 @@ use crate::{
 };
 
 impl Record for InterfaceState {
-    const NAME: &'static str = "watched interface";
+    const NAME: &'static str = "interface state";
 
     fn encode(&self) -> Bytes {
         let stored = stored::LeadWatch {

@@ -1,4 +1,4 @@
-//! The requests which events the read model has, and their responses.
+//! Requests for the events that the read model has, and their responses.
 
 use bytes::Bytes;
 use domain::{AccountId, EventId, LeadId, LeadSequence, lead::KnownEvent};
@@ -10,7 +10,7 @@ use crate::{
     stored,
 };
 
-/// What names an event.
+/// The account and the id of an event.
 pub type EventKey = (AccountId, EventId);
 
 /// The request: which of these events does the read model have?
@@ -30,7 +30,7 @@ pub struct KnownEventsPageQuestion(pub Option<EventKey>);
 pub struct KnownEventsPage {
     /// Empty if the page before was the last one.
     pub events: Vec<EventKey>,
-    /// Of the events of LEADS up to this sequence, the page misses none between its keys.
+    /// Between its keys, the page has every event of LEADS up to this sequence.
     pub checkpoint: u64,
 }
 
@@ -40,7 +40,7 @@ pub struct KnownEventsPage {
 pub struct KnownEventsPageAnswer(pub Option<KnownEventsPage>);
 
 impl Record for KnownEventsQuestion {
-    const NAME: &'static str = "question about events";
+    const NAME: &'static str = "request for known events";
 
     fn encode(&self) -> Bytes {
         stored::KnownEventsQuestion { events: self.0.iter().map(key_to_event).collect() }.encode_to_vec().into()
@@ -54,7 +54,7 @@ impl Record for KnownEventsQuestion {
 }
 
 impl Record for KnownEventsPageQuestion {
-    const NAME: &'static str = "question for a page of events";
+    const NAME: &'static str = "request for a page of known events";
 
     fn encode(&self) -> Bytes {
         stored::KnownEventsPageQuestion { after: self.0.as_ref().map(key_to_event) }.encode_to_vec().into()
@@ -67,7 +67,7 @@ impl Record for KnownEventsPageQuestion {
 }
 
 impl Record for KnownEventsPageAnswer {
-    const NAME: &'static str = "page of events";
+    const NAME: &'static str = "page of known events";
 
     fn encode(&self) -> Bytes {
         let page = match &self.0 {
@@ -101,7 +101,7 @@ fn key_from_event(record: &'static str, key: &stored::EventKey) -> Result<EventK
 }
 
 impl Record for KnownEventsAnswer {
-    const NAME: &'static str = "answer about events";
+    const NAME: &'static str = "response about known events";
 
     fn encode(&self) -> Bytes {
         let leads = self.0.iter().map(|known| or_empty(known.as_ref().map(|known| known.lead.as_str()))).collect();

@@ -1,4 +1,4 @@
-//! What dispatchers say about lanes that are not open.
+//! The reports of dispatchers about lanes that are not open.
 
 use std::time::Duration;
 

@@ -246,5 +246,5 @@ fn destination(text: &str) -> Result<DestinationId, RecordError> {
 }
 
 fn kind(word: &str) -> Result<NoticeKind, RecordError> {
-    NoticeKind::parse(word).ok_or_else(|| wrong(FACT, "kind", format!("{word:?} is none")))
+    NoticeKind::parse(word).ok_or_else(|| wrong(FACT, "kind", format!("{word:?} is unknown")))
 }

@@ -15,7 +15,7 @@ use crate::{
 pub struct Position {
     /// The process that reads; `None` if the last one stopped cleanly.
     pub reader: Option<Uuid>,
-    /// The last sequence that is done; 0 if there is none.
+    /// The last sequence that was worked on; 0 if there is none.
     pub sequence: u64,
 }
 

@@ -233,7 +233,9 @@ fn destination_from_stored(mut stored: stored::Destination) -> Result<Destinatio
         request: RequestShape {
             method: match non_empty(&stored.method) {
                 None => Method::Post,
-                Some(word) => Method::parse(word).ok_or_else(|| wrong(FACT, "method", format!("{word:?} is none")))?,
+                Some(word) => {
+                    Method::parse(word).ok_or_else(|| wrong(FACT, "method", format!("{word:?} is unknown")))?
+                }
             },
             body: body_from_stored(stored.body),
             content_type: content_type_from_stored(&stored.content_type)?,
@@ -244,11 +246,11 @@ fn destination_from_stored(mut stored: stored::Destination) -> Result<Destinatio
             webhook_id: match non_empty(&stored.webhook_id) {
                 None => WebhookId::Event,
                 Some(word) => {
-                    WebhookId::parse(word).ok_or_else(|| wrong(FACT, "webhook_id", format!("{word:?} is none")))?
+                    WebhookId::parse(word).ok_or_else(|| wrong(FACT, "webhook_id", format!("{word:?} is unknown")))?
                 }
             },
             trace_context: SentTrace::parse(&stored.trace_context)
-                .ok_or_else(|| wrong(FACT, "trace_context", format!("{:?} is none", stored.trace_context)))?,
+                .ok_or_else(|| wrong(FACT, "trace_context", format!("{:?} is unknown", stored.trace_context)))?,
         },
         transport: transport.into(),
         deactivated: None,
@@ -272,7 +274,7 @@ fn credentials_to_stored(credentials: &Credentials) -> stored::Credentials {
 
 fn credentials_from_stored(stored: stored::Credentials) -> Result<Credentials, RecordError> {
     let kind = CredentialKind::parse(&stored.kind);
-    let unknown = || wrong(FACT, "credentials", format!("{:?} is no kind", stored.kind));
+    let unknown = || wrong(FACT, "credentials", format!("{:?} is unknown", stored.kind));
     Ok(Credentials {
         kind: kind.ok_or_else(unknown)?,
         header: stored.header,
@@ -298,7 +300,7 @@ fn policy_to_stored(policy: &RetryPolicy) -> stored::RetryPolicy {
 
 fn policy_from_stored(stored: stored::RetryPolicy) -> Result<RetryPolicy, RecordError> {
     let kind = |word: &String| {
-        ErrorKind::parse(word).ok_or_else(|| wrong(FACT, "quick_kinds", format!("{word:?} is no kind of error")))
+        ErrorKind::parse(word).ok_or_else(|| wrong(FACT, "quick_kinds", format!("{word:?} is not a kind of error")))
     };
     let status = |status: u32| u16::try_from(status).map_err(|e| wrong(FACT, "quick_statuses", e));
     Ok(RetryPolicy {
@@ -312,7 +314,7 @@ fn policy_from_stored(stored: stored::RetryPolicy) -> Result<RetryPolicy, Record
         jitter_percent: u8::try_from(stored.jitter_percent).map_err(|e| wrong(FACT, "jitter_percent", e))?,
         max_age: stored.max_age.map(|age| span(FACT, "max_age", age)).transpose()?,
         deactivate: Deactivate::parse(&stored.deactivate, stored.deactivate_on_exhaustion)
-            .ok_or_else(|| wrong(FACT, "deactivate", format!("{:?} is none", stored.deactivate)))?,
+            .ok_or_else(|| wrong(FACT, "deactivate", format!("{:?} is unknown", stored.deactivate)))?,
     })
 }
 
@@ -345,7 +347,7 @@ fn token_from_stored(stored: stored::Token) -> Result<Token, RecordError> {
         name: stored.name,
         secrets: stored.secrets.into_iter().map(secret).collect::<Result<_, _>>()?,
         algorithm: Algorithm::parse(&stored.algorithm)
-            .ok_or_else(|| wrong(FACT, "algorithm", format!("{:?} is none", stored.algorithm)))?,
+            .ok_or_else(|| wrong(FACT, "algorithm", format!("{:?} is unknown", stored.algorithm)))?,
         deleted: false,
     })
 }

@@ -36,7 +36,7 @@ pub(super) fn account_from_stored(stored: stored::Account) -> Result<Account, Re
         notification_emails: stored.notification_emails,
         api_user_emails: stored.api_user_emails,
         routing: Routing::parse(&stored.routing)
-            .ok_or_else(|| wrong(FACT, "routing", format!("{:?} is none", stored.routing)))?,
+            .ok_or_else(|| wrong(FACT, "routing", format!("{:?} is unknown", stored.routing)))?,
         keep_history: stored.keep_history.map(|history| span(FACT, "keep_history", history)).transpose()?,
         portal: portal_from_stored(&stored.portal_color, &stored.portal_logo)?,
         unconfirmed: stored.unconfirmed,
@@ -119,7 +119,7 @@ pub(super) fn api_user_from_stored(stored: stored::ApiUser) -> Result<ApiUser, R
         id: api_user(&stored.id)?,
         name: stored.name,
         email: stored.email,
-        role: Role::parse(&stored.role).ok_or_else(|| wrong(FACT, "role", format!("{:?} is none", stored.role)))?,
+        role: Role::parse(&stored.role).ok_or_else(|| wrong(FACT, "role", format!("{:?} is unknown", stored.role)))?,
         unconfirmed: stored.unconfirmed,
         deleted: false,
     })
@@ -132,7 +132,7 @@ pub(super) fn opt_out_to_stored(opt_out: &OptOut) -> stored::OptOut {
 
 pub(super) fn opt_out_from_stored(stored: &stored::OptOut) -> Result<OptOut, RecordError> {
     let kind = NoticeKind::parse(&stored.kind);
-    let kind = kind.ok_or_else(|| wrong(FACT, "kind", format!("{:?} is none", stored.kind)))?;
+    let kind = kind.ok_or_else(|| wrong(FACT, "kind", format!("{:?} is unknown", stored.kind)))?;
     Ok(OptOut::new(account(&stored.account)?, &stored.email, kind))
 }
 

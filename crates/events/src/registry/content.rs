@@ -55,7 +55,7 @@ pub(super) fn form_to_stored(form: &Form) -> Option<stored::Form> {
 
 pub(super) fn form_from_stored(stored: Option<stored::Form>) -> Result<Form, RecordError> {
     let Some(stored) = stored else { return Ok(Form::default()) };
-    let unknown = |field, word: &str| wrong(FACT, field, format!("{word:?} is none"));
+    let unknown = |field, word: &str| wrong(FACT, field, format!("{word:?} is unknown"));
     let pairs = |entries: Vec<stored::FormEntry>| entries.into_iter().map(|entry| (entry.key, entry.value)).collect();
     Ok(Form {
         nesting: Nesting::parse(&stored.nesting).ok_or_else(|| unknown("nesting", &stored.nesting))?,
@@ -80,7 +80,7 @@ pub(super) fn compatibility_to_stored(signature: &CompatibilitySignature) -> sto
 pub(super) fn compatibility_from_stored(
     stored: stored::CompatibilitySignature,
 ) -> Result<CompatibilitySignature, RecordError> {
-    let unknown = |field, word: &str| wrong(FACT, field, format!("{word:?} is none"));
+    let unknown = |field, word: &str| wrong(FACT, field, format!("{word:?} is unknown"));
     Ok(CompatibilitySignature {
         hash: Hash::parse(&stored.hash).ok_or_else(|| unknown("hash", &stored.hash))?,
         encoding: Encoding::parse(&stored.encoding).ok_or_else(|| unknown("encoding", &stored.encoding))?,

@@ -35,7 +35,7 @@ pub(super) fn deactivated_to_stored(
 }
 
 pub(super) fn deactivation(stored: stored::DestinationDeactivated) -> Result<Deactivation, RecordError> {
-    let unknown = || wrong(FACT, "cause", format!("{:?} is none", stored.cause));
+    let unknown = || wrong(FACT, "cause", format!("{:?} is unknown", stored.cause));
     Ok(Deactivation {
         at: time(FACT, "at", stored.at)?,
         cause: DeactivationCause::parse(&stored.cause).ok_or_else(unknown)?,
@@ -46,7 +46,7 @@ pub(super) fn deactivation(stored: stored::DestinationDeactivated) -> Result<Dea
 
 fn delivery(stored: stored::DeactivatedBy) -> Result<DeactivatedBy, RecordError> {
     let kind = |word: &str| {
-        ErrorKind::parse(word).ok_or_else(|| wrong(FACT, "error_kind", format!("{word:?} is no kind of error")))
+        ErrorKind::parse(word).ok_or_else(|| wrong(FACT, "error_kind", format!("{word:?} is not a kind of error")))
     };
     Ok(DeactivatedBy {
         delivery: DeliveryId::from_uuid(uuid(FACT, "delivery", &stored.delivery)?),

@@ -64,7 +64,7 @@ pub(super) fn oauth2_to_stored(client: &OAuth2Client) -> stored::OAuth2Client {
 }
 
 pub(super) fn oauth2_from_stored(stored: stored::OAuth2Client) -> Result<OAuth2Client, RecordError> {
-    let unknown = || wrong(FACT, "oauth2", format!("{:?} is no way to authenticate", stored.authentication));
+    let unknown = || wrong(FACT, "oauth2", format!("{:?} is not a way to authenticate", stored.authentication));
     Ok(OAuth2Client {
         authentication: ClientAuthentication::parse(&stored.authentication).ok_or_else(unknown)?,
         token_url: stored.token_url,
