@@ -196,7 +196,7 @@ async fn body_settings_change_separately_but_must_be_consistent() {
         (&["content_type"], default(), "is not JSON"),
         (&["content_type"], api::Destination { content_type: "xml".into(), ..default() }, "is no media type"),
         (&["method"], api::Destination { method: "GET".into(), ..default() }, "body: cannot be sent with GET"),
-        (&["method"], api::Destination { method: "HEAD".into(), ..default() }, "method: \"HEAD\" is none of POST"),
+        (&["method"], api::Destination { method: "HEAD".into(), ..default() }, "method: \"HEAD\" is not one of POST"),
         (
             &["form"],
             api::Destination { form: Some(api::Form { only_fields: true, ..Default::default() }), ..default() },
@@ -205,7 +205,7 @@ async fn body_settings_change_separately_but_must_be_consistent() {
         (
             &["body"],
             api::Destination { body: preset("csv"), ..default() },
-            "is none of payload, envelope, slack, form, multipart",
+            "is not one of payload, envelope, slack, form, multipart",
         ),
     ] {
         let refused = update(fields, destination).await.unwrap_err();

@@ -145,9 +145,9 @@ async fn invalid_compatibility_signatures_are_refused() {
         (named("X-Tenant"), "is set by headers or auth already"),
         (
             CompatibilitySignature { algorithm: "md5".into(), ..named("x-s") },
-            "algorithm \"md5\" is none of hmac-sha256",
+            "algorithm \"md5\" is not one of hmac-sha256",
         ),
-        (CompatibilitySignature { encoding: "base32".into(), ..named("x-s") }, "encoding \"base32\" is none of hex"),
+        (CompatibilitySignature { encoding: "base32".into(), ..named("x-s") }, "encoding \"base32\" is not one of hex"),
         (CompatibilitySignature { content: "url".into(), ..named("x-s") }, "is neither body nor timestamp.body"),
         (CompatibilitySignature { timestamp_header: "x-t".into(), ..named("x-s") }, "timestamp_header is only for"),
     ] {

@@ -57,7 +57,7 @@ pub enum PublishError {
     Loop {
         /// The deliveries that led to the request.
         hops: u32,
-        /// The maximum number of them.
+        /// The maximum number of these deliveries.
         max_hops: u32,
     },
     /// The account exceeds its rate limit. The caller can repeat the call later.
@@ -103,7 +103,7 @@ fn list(mistakes: &[(&'static str, String)]) -> String {
 pub struct Mistakes(Vec<(&'static str, String)>);
 
 impl Mistakes {
-    /// Returns the value, or notes why there is none. An error that is about no field is noted as one of the body.
+    /// Returns the value, or notes the mistake. An error that is not about a field counts as one of the body.
     pub fn note<T>(&mut self, checked: Result<T, PublishError>) -> Option<T> {
         match checked {
             Ok(value) => return Some(value),

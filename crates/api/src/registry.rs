@@ -290,11 +290,11 @@ fn custom_policy(given: crate::CustomRetryPolicy) -> Result<RetryPolicy, Refusal
     let standard = RetryPolicy::standard();
     let status = |status: &u32| {
         u16::try_from(*status)
-            .map_err(|_| invalid("retry_policy.custom.quick_statuses", format!("{status} is no status")))
+            .map_err(|_| invalid("retry_policy.custom.quick_statuses", format!("{status} is not a status")))
     };
     let kind = |word: &String| {
         let unknown =
-            || invalid("retry_policy.custom.quick_error_kinds", format!("{} is no kind of error", quoted(word)));
+            || invalid("retry_policy.custom.quick_error_kinds", format!("{} is not a kind of error", quoted(word)));
         ErrorKind::parse(word).ok_or_else(unknown)
     };
     let quick = QuickRetries {
@@ -320,7 +320,7 @@ fn custom_policy(given: crate::CustomRetryPolicy) -> Result<RetryPolicy, Refusal
         jitter_percent: u8::try_from(given.jitter_percent).map_err(too_much)?,
         max_age: given.max_age.as_ref().map(|age| span("retry_policy.custom.max_age", age)).transpose()?,
         deactivate: Deactivate::parse(&given.deactivate, given.deactivate_on_exhaustion).ok_or_else(|| {
-            invalid("retry_policy.custom.deactivate", format!("{:?} is none of {}", given.deactivate, rules()))
+            invalid("retry_policy.custom.deactivate", format!("{:?} is not one of {}", given.deactivate, rules()))
         })?,
     })
 }

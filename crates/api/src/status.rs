@@ -1,4 +1,4 @@
-//! Refusals become gRPC statuses here and nowhere else. Their messages are short, whatever they quote.
+//! Refusals become gRPC statuses here and nowhere else. Their messages are short, even if they quote long texts.
 //!
 //! Each has details, which every protocol carries: `ErrorInfo` with a reason for programs, `BadRequest` with every
 //! invalid field, and `RetryInfo` where the same call may succeed later.
@@ -21,10 +21,10 @@ use crate::publish::PublishError;
 pub const DOMAIN: &str = "leadline";
 /// The reason of an invalid field.
 pub const FIELD_INVALID: &str = "FIELD_INVALID";
-/// The delay after which a call may succeed that found the broker or the database away.
+/// The delay before a call is repeated because the broker or the database was away.
 pub const RETRY_DELAY: Duration = Duration::from_secs(1);
-/// Invalid fields that a status lists, at most. The message and the fields fit into 8 KiB of trailers, which is all that
-/// grpc-java accepts.
+/// A status lists at most this many invalid fields. The message and the fields fit into 8 KiB of trailers, which is all
+/// that grpc-java accepts.
 const MAX_FIELDS: usize = 20;
 /// The maximum size of all problems together, in bytes.
 const MAX_PROBLEMS: usize = 1_500;
@@ -207,11 +207,11 @@ mod tests {
 
     #[test]
     fn every_wrong_field_is_listed_and_the_whole_stays_small() {
-        let status = wrong_fields(&[("url", "is no URL".into()), ("timeout", "is negative".into())]);
-        assert_eq!(status.message(), "url: is no URL; timeout: is negative");
+        let status = wrong_fields(&[("url", "is not a URL".into()), ("timeout", "is negative".into())]);
+        assert_eq!(status.message(), "url: is not a URL; timeout: is negative");
         let fields: Vec<_> = status.get_details_bad_request().unwrap().field_violations;
         let fields: Vec<_> = fields.iter().map(|it| (it.field.as_str(), it.description.as_str())).collect();
-        assert_eq!(fields, [("url", "is no URL"), ("timeout", "is negative")]);
+        assert_eq!(fields, [("url", "is not a URL"), ("timeout", "is negative")]);
         assert_eq!((reason(&status).as_str(), DOMAIN), (FIELD_INVALID, "leadline"));
 
         let long: Vec<_> = (0..100).map(|_| ("headers", "€".repeat(10_000))).collect();
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_says_what_is_in_the_way_and_a_delay_when_to_call_again() {
+    fn a_status_has_a_reason_and_a_retry_delay() {
         let reason_of = |refusal| reason(&retry_refusal(refusal));
         assert_eq!(reason_of(RetryRefusal::LeadAnonymised), "LEAD_ANONYMISED");
         assert_eq!(reason_of(RetryRefusal::InterfaceDeleted), "INTERFACE_DELETED");

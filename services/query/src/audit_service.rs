@@ -57,7 +57,7 @@ fn filter(account: Option<AccountId>, request: &api::ListAuditLogRequest) -> Res
         "" => None,
         word => Some(EntityKind::parse(word).ok_or_else(|| {
             let kinds = EntityKind::ALL.map(EntityKind::as_str).join(", ");
-            invalid("entity_kind", format!("{} is none of {kinds}", quoted(word)))
+            invalid("entity_kind", format!("{} is not one of {kinds}", quoted(word)))
         })?),
     };
     let entity = Some(request.entity_id.clone()).filter(|id| !id.is_empty());

@@ -19,7 +19,7 @@ use crate::{
 /// An account from the API.
 ///
 /// # Errors
-/// Every field that cannot be read, and with them those that are invalid.
+/// Every field that cannot be read or is invalid.
 pub fn account(given: crate::Account) -> Result<Account, Refusal> {
     let mut mistakes = Mistakes::default();
     let unknown = || invalid("routing", format!("{} is neither override nor all", quoted(&given.routing)));
@@ -89,7 +89,7 @@ pub fn client_to_api(client: &Client) -> crate::Client {
 /// An interface from the API.
 ///
 /// # Errors
-/// Every field that cannot be read, and with them those that are invalid.
+/// Every field that cannot be read or is invalid.
 pub fn interface(given: crate::Interface) -> Result<Interface, Refusal> {
     let mut mistakes = Mistakes::default();
     let ids = ids("interface_id", &given.account_id, &given.interface_id, InterfaceId::parse, &mut mistakes);
@@ -123,7 +123,7 @@ pub fn interface_to_api(interface: &Interface) -> crate::Interface {
     }
 }
 
-/// How the API names the parts of a searchable field in its errors.
+/// The names of the parts of a searchable field in errors of the API.
 #[rustfmt::skip]
 const PARTS: [[&str; 3]; search::MAX_FIELDS] = [
     ["searchable_fields[0].name", "searchable_fields[0].path", "searchable_fields[0].kind"],
@@ -136,17 +136,17 @@ const PARTS: [[&str; 3]; search::MAX_FIELDS] = [
     ["searchable_fields[7].name", "searchable_fields[7].path", "searchable_fields[7].kind"],
 ];
 
-/// The searchable fields that can be read. What is wrong with the others is noted.
+/// The searchable fields that can be read. Mistakes in the others are noted.
 fn searchable(given: &[crate::SearchableField], mistakes: &mut Mistakes) -> Vec<SearchField> {
     if given.len() > search::MAX_FIELDS {
-        let problem = format!("are {}, and {} is the limit", given.len(), search::MAX_FIELDS);
+        let problem = format!("has {} entries, and {} is the limit", given.len(), search::MAX_FIELDS);
         mistakes.note::<()>(Err(invalid("searchable_fields", problem)));
         return vec![];
     }
     let mut read = |(field, [in_name, in_path, in_kind]): (&crate::SearchableField, &[&'static str; 3])| {
         let name = mistakes.note(FieldName::parse(&field.name).map_err(|problem| invalid(in_name, problem)));
         let path = mistakes.note(FieldPath::parse(&field.path).map_err(|problem| invalid(in_path, problem)));
-        let unknown = || invalid(in_kind, format!("{} is no kind", field.kind));
+        let unknown = || invalid(in_kind, format!("{} is not a kind", field.kind));
         let kind = mistakes.note(kind(field.kind).ok_or_else(unknown));
         Some(SearchField { name: name?, path: path?, kind: kind? })
     };
@@ -177,7 +177,7 @@ fn field_to_api(field: &SearchField) -> crate::SearchableField {
 /// An API user from the API.
 ///
 /// # Errors
-/// Every field that cannot be read, and with them those that are invalid.
+/// Every field that cannot be read or is invalid.
 pub fn api_user(given: crate::ApiUser) -> Result<ApiUser, Refusal> {
     let mut mistakes = Mistakes::default();
     let ids = ids("api_user_id", &given.account_id, &given.api_user_id, ApiUserId::parse, &mut mistakes);

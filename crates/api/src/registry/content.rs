@@ -23,7 +23,7 @@ pub(super) fn method(given: &str) -> Result<Method, Refusal> {
     let words = Method::ALL.map(Method::as_str).join(", ");
     match given {
         "" => Ok(Method::default()),
-        word => Method::parse(word).ok_or_else(|| invalid("method", format!("{} is none of {words}", quoted(word)))),
+        word => Method::parse(word).ok_or_else(|| invalid("method", format!("{} is not one of {words}", quoted(word)))),
     }
 }
 
@@ -38,7 +38,7 @@ pub(super) fn body(given: Option<crate::destination::Body>) -> Result<Body, Refu
     let found = PRESETS.into_iter().find(|(preset, _)| *preset == name);
     found.map(|(_, body)| body).ok_or_else(|| {
         let known = PRESETS.map(|(preset, _)| preset).join(", ");
-        invalid("body_preset", format!("{} is none of {known}", quoted(&name)))
+        invalid("body_preset", format!("{} is not one of {known}", quoted(&name)))
     })
 }
 
@@ -59,7 +59,7 @@ pub(super) fn content_type(given: &str) -> Result<Option<ContentType>, Refusal> 
 
 pub(super) fn form(given: Option<crate::Form>) -> Result<Form, Refusal> {
     let Some(given) = given else { return Ok(Form::default()) };
-    let unknown = |field, word: &str, known: String| invalid(field, format!("{} is none of {known}", quoted(word)));
+    let unknown = |field, word: &str, known: String| invalid(field, format!("{} is not one of {known}", quoted(word)));
     Ok(Form {
         nesting: Nesting::parse(&given.nesting)
             .ok_or_else(|| unknown("form.nesting", &given.nesting, Nesting::ALL.map(Nesting::as_str).join(", ")))?,
@@ -89,7 +89,7 @@ pub(super) fn compatibility(
     const FIELD: &str = "compatibility_signature";
     let Some(given) = given else { return Ok(None) };
     let unknown =
-        |name, word: &str, known: String| invalid(FIELD, format!("{name} {} is none of {known}", quoted(word)));
+        |name, word: &str, known: String| invalid(FIELD, format!("{name} {} is not one of {known}", quoted(word)));
     Ok(Some(CompatibilitySignature {
         header: given.header.to_ascii_lowercase(),
         hash: Hash::parse(&given.algorithm)

@@ -91,7 +91,7 @@ pub(crate) fn shown_filter(filter: &DeliveryFilter) -> api::DeliveryFilter {
 }
 
 fn reasons() -> String {
-    format!("is none of {}", FailureReason::ALL.map(FailureReason::as_str).join(", "))
+    format!("is not one of {}", FailureReason::ALL.map(FailureReason::as_str).join(", "))
 }
 
 /// A status to filter by; `None` for 0.

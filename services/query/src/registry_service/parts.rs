@@ -96,7 +96,7 @@ pub(super) fn names(mask: Option<&FieldMask>, field: &str) -> bool {
 pub(super) fn check_mask(mask: Option<&FieldMask>, known: &[&str]) -> Result<(), Status> {
     let unknown = mask.and_then(|mask| mask.paths.iter().find(|path| !known.contains(&path.as_str())));
     match unknown {
-        Some(path) => Err(invalid("update_mask", format!("{} is none of {}", quoted(path), known.join(", ")))),
+        Some(path) => Err(invalid("update_mask", format!("{} is not one of {}", quoted(path), known.join(", ")))),
         None => Ok(()),
     }
 }
