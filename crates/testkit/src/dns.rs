@@ -46,7 +46,6 @@ impl NameServer {
         Self { address, questions, task }
     }
 
-    /// Its address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

@@ -81,12 +81,10 @@ impl ForwardProxy {
         format!("{}://127.0.0.1:{}", self.scheme, self.port)
     }
 
-    /// Its port.
     pub const fn port(&self) -> u16 {
         self.port
     }
 
-    /// Its log.
     pub fn log(&self) -> String {
         self.process.output()
     }

@@ -42,10 +42,10 @@ type Tamper = Box<dyn Fn(&mut Value) + Send>;
 struct State {
     issuer: String,
     client: (String, String),
-    /// What is said about the person.
+    /// The claims about the person.
     person: Value,
     key: Key,
-    /// `None` if it shows the key with which it signs.
+    /// The published key; `None` if it is the one that signs.
     shown: Option<Value>,
     codes: HashMap<String, Pending>,
     issued: usize,
@@ -54,7 +54,7 @@ struct State {
     denies: bool,
 }
 
-/// What a code was given for.
+/// The log-in of a code.
 struct Pending {
     nonce: String,
     challenge: String,
@@ -80,13 +80,13 @@ impl fmt::Debug for State {
 impl Key {
     fn rs256(id: &str) -> Self {
         let der = STANDARD.decode(RSA.replace('\n', "")).expect("the key is in base64");
-        Self { id: id.into(), signing: Signing::Rs256(RsaKeyPair::from_pkcs8(&der).expect("the key is one")) }
+        Self { id: id.into(), signing: Signing::Rs256(RsaKeyPair::from_pkcs8(&der).expect("the key is valid")) }
     }
 
     fn es256(id: &str) -> Self {
         let (way, random) = (&ECDSA_P256_SHA256_FIXED_SIGNING, SystemRandom::new());
         let made = EcdsaKeyPair::generate_pkcs8(way, &random).expect("a key can be made");
-        let pair = EcdsaKeyPair::from_pkcs8(way, made.as_ref(), &random).expect("the key is one");
+        let pair = EcdsaKeyPair::from_pkcs8(way, made.as_ref(), &random).expect("the key is valid");
         Self { id: id.into(), signing: Signing::Es256(pair) }
     }
 
@@ -235,7 +235,7 @@ fn json_answer(status: u16, body: &Value) -> Answer {
 }
 
 impl IdentityProvider {
-    /// Starts a provider that knows one client, and says this about its person. It signs with RS256.
+    /// Starts a provider with one client, and with these claims about its person. It signs with RS256.
     pub async fn start(client_id: &str, secret: &str, person: Value) -> Self {
         let receiver = Receiver::start().await;
         let state = State {
@@ -260,7 +260,7 @@ impl IdentityProvider {
         locked(&self.state).issuer.clone()
     }
 
-    /// What further ID tokens say about the person.
+    /// Sets the claims about the person in further ID tokens.
     pub fn says(&self, person: Value) {
         locked(&self.state).person = person;
     }

@@ -44,7 +44,6 @@ use tonic::{Response, Status, codec::CompressionEncoding, service::Routes};
 pub use self::metrics::ExportedPoint;
 use crate::tls::{Authority, Certificate};
 
-/// An exported span.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExportedSpan {
     pub name: String,
@@ -111,7 +110,7 @@ pub struct ExportedLog {
     pub service: String,
 }
 
-/// What arrived.
+/// Everything that arrived.
 #[derive(Debug, Default)]
 struct All {
     headers: Vec<HeaderMap>,

@@ -172,7 +172,7 @@ impl Postgres {
     pub async fn stop(&self) {
         let ended = || self.child.lock().unwrap_or_else(PoisonError::into_inner).try_wait().ok().flatten();
         let pid = self.child.lock().unwrap_or_else(PoisonError::into_inner).id();
-        signal::kill(Pid::from_raw(pid.cast_signed()), Signal::SIGINT).expect("the server can be told to end");
+        signal::kill(Pid::from_raw(pid.cast_signed()), Signal::SIGINT).expect("the server gets a signal to end");
         let status = wait::until("the end of postgres", START_DEADLINE, async || ended()).await;
         assert!(status.success(), "postgres ended with {status}");
     }

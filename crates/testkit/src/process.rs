@@ -82,7 +82,6 @@ impl Process {
         self.signal(Signal::SIGCONT);
     }
 
-    /// Whether the process still runs.
     pub fn is_running(&self) -> bool {
         matches!(self.child().try_wait(), Ok(None))
     }

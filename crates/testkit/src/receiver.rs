@@ -50,13 +50,10 @@ pub enum Answer {
 /// A received request.
 #[derive(Debug, Clone)]
 pub struct Seen {
-    /// Its method.
     pub method: String,
-    /// Its path and query.
+    /// With its query.
     pub path: String,
-    /// Its headers.
     pub headers: HeaderMap,
-    /// Its body.
     pub body: Bytes,
     /// The time at which it was complete.
     pub at: Instant,
@@ -173,7 +170,6 @@ impl Receiver {
         format!("{}://{}:{}/hook", self.scheme, self.host, self.address.port())
     }
 
-    /// Its port.
     pub fn port(&self) -> u16 {
         self.address.port()
     }

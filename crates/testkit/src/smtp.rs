@@ -94,7 +94,7 @@ impl SmtpSink {
             while let Ok((stream, _)) = listener.accept().await {
                 let state = Arc::clone(&shared);
                 sessions.spawn(async move {
-                    // A client that disconnects early is no failure of the server.
+                    // A client that disconnects early is not a failure of the server.
                     let _ = session(stream, &state).await;
                 });
                 while sessions.try_join_next().is_some() {}
@@ -123,7 +123,7 @@ impl SmtpSink {
         lock(&self.state).hellos.clone()
     }
 
-    /// The recipient of each `RCPT`, whatever the answer was.
+    /// The recipient of each `RCPT`, accepted or refused.
     pub fn tries(&self) -> Vec<String> {
         lock(&self.state).tries.clone()
     }

@@ -114,9 +114,7 @@ impl Authority {
 /// A certificate with its key, as files in PEM. They live as long as their authority.
 #[derive(Debug, Clone)]
 pub struct CertificateFiles {
-    /// The certificate.
     pub certificate: PathBuf,
-    /// Its key.
     pub key: PathBuf,
 }
 
@@ -137,7 +135,6 @@ impl CertificateFiles {
 }
 
 impl Certificate {
-    /// Creates a self-signed certificate.
     pub fn self_signed(host: &str) -> Self {
         let key = KeyPair::generate().expect("a key can be made");
         let params = CertificateParams::new(vec![host.to_owned()]).expect("the name of a test is valid");

@@ -48,7 +48,6 @@ impl NatsCluster {
         self.servers.iter().map(NatsServer::url).collect::<Vec<_>>().join(",")
     }
 
-    /// Its servers.
     pub fn servers(&self) -> &[NatsServer] {
         &self.servers
     }

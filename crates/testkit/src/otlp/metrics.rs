@@ -32,7 +32,7 @@ pub struct ExportedPoint {
     pub value: f64,
 }
 
-/// What arrived.
+/// Every point that arrived.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Received(Arc<Mutex<Vec<ExportedPoint>>>);
 

@@ -62,7 +62,7 @@ pub(super) async fn serve(stream: impl Socket, shared: Arc<Shared>) {
     let service = service_fn(move |request| respond(request, Arc::clone(&shared), breaks.clone()));
     let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     let how = tokio::select! {
-        // An error of the client's connection is no failure of the receiver.
+        // An error of the client's connection is not a failure of the receiver.
         _ = &mut connection => return,
         Some(how) = broken.recv() => how,
     };

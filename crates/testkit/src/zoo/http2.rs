@@ -79,7 +79,6 @@ impl Http2Receiver {
         format!("https://localhost:{}/hook", self.address.port())
     }
 
-    /// Its address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

@@ -103,7 +103,6 @@ impl Program {
         Self { url, process, _folder: folder }
     }
 
-    /// Whether it still runs.
     pub fn is_running(&self) -> bool {
         self.process.is_running()
     }

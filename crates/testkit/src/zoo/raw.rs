@@ -1,4 +1,4 @@
-//! Receivers that write HTTP/1.1 byte by byte, so that they can do what no library does.
+//! Receivers that write HTTP/1.1 byte by byte, so that they can break rules that every library keeps.
 
 use std::{
     io,
@@ -114,7 +114,7 @@ impl RawReceiver {
                             None => std::future::pending().await,
                         }
                     }
-                    // An error of the client's connection is no failure of the receiver.
+                    // An error of the client's connection is not a failure of the receiver.
                     let _ = match tls {
                         Some(tls) => match tls.accept(stream).await {
                             Ok(stream) => serve(stream, |s| s.get_ref().0, number, &shared).await,
