@@ -96,7 +96,10 @@ const WORDS: [(&str, &str); 14] = [
     ("parked", "work that its lane cannot take now: the destination is switched off, slow or away"),
     ("retries waiting", "deliveries whose next attempt waits for its time"),
     ("in order", "deliveries of ordered destinations that have not ended"),
-    ("deactivated", "switched off by a rule, after failures; leadline destinations enable NAME sends what is held"),
+    (
+        "deactivated",
+        "switched off by a rule, after failures; leadline destinations enable NAME sends the held deliveries",
+    ),
     ("disabled", "switched off by a person"),
     ("unreadable", "messages that no process can read; each is set aside with its reason"),
     ("repaired by the reconciler", "deliveries that were lost and requested again; anything but 0 is an alarm"),
