@@ -182,7 +182,7 @@ impl Mailer {
             return Ok(());
         }
         let call = Call { since: message.published_at, again: false, as_of: None, late: self.is_late(message) };
-        Box::pin(self.tell(&prepared, &call, &message.trace)).await
+        Box::pin(self.notify(&prepared, &call, &message.trace)).await
     }
 
     /// Removes the mail about an attempt of an anonymised lead from the outbox. A mail that a mail server has taken
@@ -245,7 +245,7 @@ impl Mailer {
                     for failure in &prepared.failures {
                         trace::link(&span, &TraceContext::of_ids(failure.trace_id, failure.span_id), "failure");
                     }
-                    self.tell(&prepared, &Call { since, again, as_of, late }, &trace).await
+                    self.notify(&prepared, &Call { since, again, as_of, late }, &trace).await
                 }
                 None => Ok(()),
             }
@@ -277,7 +277,7 @@ impl Mailer {
         message.nak(delay).await;
     }
 
-    async fn tell(&self, prepared: &PreparedNotice, call: &Call, trace: &TraceContext) -> Result<(), NotifyError> {
+    async fn notify(&self, prepared: &PreparedNotice, call: &Call, trace: &TraceContext) -> Result<(), NotifyError> {
         let (account, email, journal) = (&prepared.account, &prepared.email, &self.builder.journal);
         if email.recipients.is_empty() {
             let subject = email.subject();

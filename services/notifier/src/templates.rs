@@ -13,7 +13,7 @@ use minijinja::{Value, context};
 
 use crate::{body::Page, engine};
 
-/// Bytes of a lead's data that a mail shows, at most.
+/// A mail shows at most this many bytes of a lead's data.
 const MAX_DATA: usize = 16 * 1024;
 /// The advice if the payload is gone.
 const PAYLOAD_GONE: &str = "The lead's data is no longer stored, so it cannot be sent again. Publish it again.";
@@ -325,7 +325,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_new_lead_is_shown_with_its_digits_and_its_order() {
+    fn a_new_lead_keeps_its_digits_and_its_order() {
         let payload = r#"{"z":12345678901234567890123,"price":1.10,"big":1E400,"a":{"y":1,"b":2.0}}"#;
         let event = LeadEvent {
             event_id: EventId::parse("e1").unwrap(),
