@@ -95,7 +95,7 @@ async fn condition_errors_name_their_position_and_can_be_tested() {
     for (wrong, says) in [
         (r#"{"payload.budget": {"atleast": 5000}}"#, "condition: payload.budget.atleast: is no operator"),
         (r#"{"or": [{"payload.a": 1}, {"country": "DE"}]}"#, "condition: or[1].country: is no path"),
-        ("{", "condition: is no JSON"),
+        ("{", "condition: is not JSON"),
     ] {
         let destination = api::Destination { url: receiver.url(), condition: wrong.into(), ..some_destination() };
         let request = api::CreateDestinationRequest { destination: Some(destination), ..Default::default() };

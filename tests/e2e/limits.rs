@@ -124,7 +124,7 @@ async fn watches_are_limited_per_key_and_account() {
         let Err(status) = watch(&world, key).await else { panic!("not refused: {says:?}") };
         assert_eq!(status.code(), Code::ResourceExhausted);
         assert!(says.iter().all(|text| status.message().contains(text)), "{status}");
-        assert!(status.message().contains("end one of them"), "{status}");
+        assert!(status.message().contains("end one first"), "{status}");
     };
     let mut of_first = vec![watch(&world, &first).await.unwrap(), watch(&world, &first).await.unwrap()];
     refused(&first, ["2 open watches with this key", "--max-watches-per-key"]).await;
@@ -132,7 +132,7 @@ async fn watches_are_limited_per_key_and_account() {
     refused(&second, ["3 open watches with keys of this account", "--max-watches-per-account"]).await;
     // Watches of other accounts are not affected.
     let _of_platform = [watch(&world, &platform).await.unwrap(), watch(&world, &world.key).await.unwrap()];
-    refused(&platform, ["5 watches of all accounts", "--max-watches"]).await;
+    refused(&platform, ["5 open watches of all accounts", "--max-watches"]).await;
     // An ended watch frees its place once the server notices.
     of_first.pop();
     drop(wait::until("room again", SOON, async || watch(&world, &first).await.ok()).await);

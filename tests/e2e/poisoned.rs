@@ -119,7 +119,7 @@ async fn undeliverable_templates_are_refused_when_set() {
         ("{{ nosuch }}", "nosuch is unknown"),
         (r#"{"a": {{ payload.a|indent(1000000000000000) }} }"#, "the filter indent is unknown"),
         (&chain, "an expression has more than 1000 words and signs, the limit"),
-        ("not json", "no JSON"),
+        ("not json", "not JSON"),
     ] {
         let destination = Some(destination(&receiver.url(), template));
         let create = api::CreateDestinationRequest { destination, ..api::CreateDestinationRequest::default() };

@@ -85,7 +85,7 @@ async fn impossible_and_forbidden_previews_are_refused() {
     for (wrong, field) in [
         (of(&id), "payload: is missing"),
         (api::PreviewRequestRequest { event_id: "e1".into(), ..lacks.clone() }, "payload: is given beside"),
-        (api::PreviewRequestRequest { payload: b"{".to_vec(), ..of(&id) }, "payload: is no JSON"),
+        (api::PreviewRequestRequest { payload: b"{".to_vec(), ..of(&id) }, "payload: is not JSON"),
         (api::PreviewRequestRequest { event_type: "No Type".into(), ..lacks.clone() }, "event_type: "),
     ] {
         let refused = preview(&world, wrong).await.unwrap_err();

@@ -118,7 +118,7 @@ async fn errors_have_the_format_of_connect() {
     let cases = [
         (of(json, r#"{"acount_id": "acme"}"#), 400, "invalid_argument", "acount_id"),
         (of(json, r#"{"account_id": 7}"#), 400, "invalid_argument", "account_id"),
-        (of(json, "{"), 400, "invalid_argument", "no JSON"),
+        (of(json, "{"), 400, "invalid_argument", "not JSON"),
         (of(json, r#"{"account_id": "none"}"#), 404, "not_found", "none"),
         (of("text/plain", &good), 415, "invalid_argument", "application/json"),
         (of("application/connect+json", &good), 415, "invalid_argument", "application/json"),

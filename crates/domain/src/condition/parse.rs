@@ -41,7 +41,7 @@ pub(super) fn root(text: &str) -> Read<Node> {
         return wrong("", format!("has {} bytes, and {} is the limit", text.len(), Condition::MAX_BYTES));
     }
     let read = json::parse(text.as_bytes());
-    let Json::Object(fields) = read.or_else(|error| wrong("", format!("is no JSON: {error}")))? else {
+    let Json::Object(fields) = read.or_else(|error| wrong("", format!("is not JSON: {error}")))? else {
         return wrong("", "has to be a JSON object such as {\"payload.country\": \"DE\"}");
     };
     let mut reader = Reader { terms: 0 };

@@ -102,8 +102,8 @@ fn errors_name_their_position() {
     assert!(Condition::parse(&deep(Condition::MAX_DEPTH)).is_ok());
     assert!(Condition::parse(&many(Condition::MAX_TERMS)).is_ok());
     for (text, place, says) in [
-        ("", "", "is no JSON: expected a value"),
-        ("{\"payload.a\": 1", "", "is no JSON: expected a comma"),
+        ("", "", "is not JSON: expected a value"),
+        ("{\"payload.a\": 1", "", "is not JSON: expected a comma"),
         ("7", "", "has to be a JSON object"),
         ("{}", "", "has no term"),
         (r#"{"country": "DE"}"#, "country", "paths begin with payload"),

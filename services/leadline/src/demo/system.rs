@@ -178,7 +178,7 @@ async fn addresses(child: &mut Child, folder: &Path) -> anyhow::Result<Value> {
     let give_up = Instant::now() + START_DEADLINE;
     loop {
         if let Ok(written) = fs::read(folder.join("data").join(ADDRESSES)) {
-            return serde_json::from_slice(&written).context("addresses.json is no JSON");
+            return serde_json::from_slice(&written).context("addresses.json is not JSON");
         }
         let log = || fs::read_to_string(folder.join("leadline.log")).unwrap_or_default();
         if let Some(status) = child.try_wait()? {

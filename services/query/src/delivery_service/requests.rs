@@ -172,7 +172,7 @@ fn made_up(destination: &Destination, request: api::PreviewRequestRequest) -> Re
         return Err(invalid("payload", format!("has {} bytes, and {MAX_PAYLOAD} is the limit", payload.len())));
     }
     if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&payload) {
-        return Err(invalid("payload", format!("is no JSON: {error}")));
+        return Err(invalid("payload", format!("is not JSON: {error}")));
     }
     let event_type = optional("event_type", &request.event_type, EventType::parse)?;
     let (event_id, now) = (EventId::from_uuid(Uuid::now_v7()), Timestamp::now());

@@ -117,7 +117,7 @@ fn payload(given: Vec<u8>, destination: &Destination, by: &str, now: Timestamp) 
         return Err(invalid("payload", format!("has {} bytes, and {MAX_PAYLOAD} is the limit", given.len())));
     }
     if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&given) {
-        return Err(invalid("payload", format!("is no JSON: {error}")));
+        return Err(invalid("payload", format!("is not JSON: {error}")));
     }
     Ok(given.into())
 }

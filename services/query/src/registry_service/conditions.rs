@@ -35,7 +35,7 @@ impl RegistryService {
             let problem = format!("has {} bytes, and {MAX_PAYLOAD} is the limit", r.payload.len());
             return Err(invalid("payload", problem));
         }
-        let payload = json::parse(&r.payload).map_err(|e| invalid("payload", format!("is no JSON: {e}")))?;
+        let payload = json::parse(&r.payload).map_err(|e| invalid("payload", format!("is not JSON: {e}")))?;
         // A destination without a condition wants every event.
         let checked = condition.map_or(Ok(()), |condition| condition.check(&payload));
         Ok(Response::new(match checked {

@@ -128,7 +128,7 @@ pub(in crate::registry) fn check_interface(interface: &Interface) -> Result<(), 
 fn check_searchable(fields: &[SearchField]) -> Result<(), Refusal> {
     const FIELD: &str = "searchable_fields";
     if fields.len() > search::MAX_FIELDS {
-        return Err(invalid(FIELD, format!("are {}, and {} is the limit", fields.len(), search::MAX_FIELDS)));
+        return Err(invalid(FIELD, format!("has {} entries, and {} is the limit", fields.len(), search::MAX_FIELDS)));
     }
     let is_repeated =
         |(index, field): (usize, &SearchField)| fields[..index].iter().any(|other| other.name == field.name);
