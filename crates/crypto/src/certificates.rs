@@ -86,7 +86,7 @@ impl ClientIdentity {
 /// The certificates of authorities, encoded again, and the root store that trusts these only.
 ///
 /// # Errors
-/// When there is none, or one is damaged.
+/// When there is no certificate, or one is damaged.
 pub fn authorities(pem: &str) -> Result<(String, RootCertStore), CertificateError> {
     let certificates = certificates(pem)?;
     let mut roots = RootCertStore::empty();

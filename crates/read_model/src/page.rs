@@ -89,7 +89,7 @@ impl Page {
         i64::from(self.size) + 1
     }
 
-    /// Cuts the rows to the page. Returns the token of the next page, which is empty if there is none.
+    /// Cuts the rows to the page. Returns the token of the next page, which is empty after the last page.
     pub fn cut<T>(&self, rows: &mut Vec<T>, place: impl FnOnce(&T) -> Place) -> String {
         self.cut_to_bytes(rows, |_| 0, place)
     }

@@ -50,7 +50,7 @@ pub struct Pruned {
 }
 
 impl Pruned {
-    /// There may be more rows if a step found as many as it looked for, unless it could delete none of them.
+    /// There may be more rows if a step found as many as it looked for, unless it could delete nothing.
     fn of(rows: usize, found: usize, most: u32) -> Self {
         let rows = u32::try_from(rows).unwrap_or(u32::MAX);
         Self { rows, more: rows > 0 && found >= most as usize }

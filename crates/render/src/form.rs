@@ -1,7 +1,7 @@
 //! Forms: the fields of a payload as `application/x-www-form-urlencoded` (WHATWG URL, 5) or `multipart/form-data` (RFC
 //! 7578).
 //!
-//! Strangers write payloads. None of their fields can replace a constant, however the receiver reads names.
+//! Strangers write payloads. Their fields cannot replace a constant, even if the receiver reads names carelessly.
 
 use std::collections::HashMap;
 

@@ -44,7 +44,7 @@ pub use crate::{
 };
 pub use domain::json;
 
-/// Maximum length of a rendered URL, in bytes; most servers accept no longer one.
+/// Maximum length of a rendered URL, in bytes; most servers refuse longer ones.
 pub const MAX_URL: usize = 8 * 1024;
 /// Maximum number of instructions that a template may take.
 pub const FUEL: u64 = 100_000;

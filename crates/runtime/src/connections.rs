@@ -165,7 +165,7 @@ impl Open {
         Some(peer)
     }
 
-    /// Closes an idle connection; `false` if there is none. Connections without a complete request go first, then the
+    /// Closes an idle connection; `false` if none is idle. Connections without a complete request go first, then the
     /// oldest: an honest new client is the youngest of all.
     fn close_idle(&mut self, of: Option<Origin>) -> bool {
         let idle = self.all.values().filter(|peer| peer.is_idle() && of.is_none_or(|origin| peer.0.origin == origin));
@@ -230,7 +230,7 @@ impl Connections {
         Ok(Admitted { connections: Arc::clone(self), peer })
     }
 
-    /// Closes an idle connection because the process has no file descriptor left; `false` if there is none.
+    /// Closes an idle connection because the process has no file descriptor left; `false` if none is idle.
     pub(crate) fn make_room(&self) -> bool {
         self.open().close_idle(None)
     }

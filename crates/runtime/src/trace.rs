@@ -114,7 +114,7 @@ impl TraceContext {
         Self::from_headers(text(TRACEPARENT), text(TRACESTATE), text(BAGGAGE))
     }
 
-    /// The context of the span that this code runs in; empty if there is none.
+    /// The context of the span that this code runs in; empty without a span.
     pub fn current() -> Self {
         Self { span: Context::map_current(|context| context.span().span_context().clone()), baggage: None }
     }

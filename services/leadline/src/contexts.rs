@@ -85,7 +85,7 @@ impl Contexts {
         fs::rename(&unfinished, file).with_context(failed)
     }
 
-    /// The context with this name, or the one in use; `None` if there is none.
+    /// The context with this name, or the one in use; `None` if no context is in use.
     pub(crate) fn chosen(mut self, name: Option<&str>) -> anyhow::Result<Option<Context>> {
         let Some(name) = name.map(str::to_owned).or_else(|| self.current.clone()) else { return Ok(None) };
         let known = || usage(format!("there is no context {name}; leadline context list shows them"));

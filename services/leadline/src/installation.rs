@@ -1,5 +1,5 @@
 //! Checks that a process has the master key of the installation. A process with another key does not start: it would seal
-//! secrets that other processes cannot open, and could open none of theirs.
+//! secrets that other processes cannot open, and could not open theirs.
 //!
 //! The first process that needs the master key records its fingerprint. If an older version has stored secrets by then, the key
 //! of that process has to open them.

@@ -69,7 +69,7 @@ pub(crate) struct Paging {
 #[derive(Debug)]
 pub(crate) struct Session {
     channel: AuthChannel,
-    /// The account of the context; `None` if there is none.
+    /// The account of the context; `None` if the context has no account.
     account: Option<String>,
     pub(crate) out: Out,
 }

@@ -77,7 +77,7 @@ impl JobRunner {
         }
     }
 
-    /// Works on a job until it has ended, however often the broker or the database fails.
+    /// Works on a job until it has ended, even if the broker or the database fails meanwhile.
     async fn work(&self, reference: &JobRef, trace: &TraceContext) -> Ended {
         loop {
             let worked = async {

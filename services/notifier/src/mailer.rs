@@ -288,14 +288,14 @@ impl Mailer {
             );
             return Ok(());
         }
-        let told = match call.again {
+        let progress = match call.again {
             true => self.history.told(account, email.notice, call.since, call.as_of).await?,
             false => NoticeProgress::default(),
         };
-        if told.done {
+        if progress.done {
             return Ok(());
         }
-        let results = self.send(prepared, told, call.late, trace).await?;
+        let results = self.send(prepared, progress, call.late, trace).await?;
         if let Some(error) = results.later
             && !call.late
         {
@@ -321,13 +321,13 @@ impl Mailer {
     async fn send(
         &self,
         prepared: &PreparedNotice,
-        told: NoticeProgress,
+        progress: NoticeProgress,
         late: bool,
         trace: &TraceContext,
     ) -> Result<Results, JournalError> {
         let (email, mut results) = (&prepared.email, Results::default());
         for recipient in &email.recipients {
-            let has_it = told.reached.contains(recipient) || self.dedup.was_sent(email.notice, recipient);
+            let has_it = progress.reached.contains(recipient) || self.dedup.was_sent(email.notice, recipient);
             let sent = if has_it { Ok(()) } else { self.transport(prepared, recipient).await };
             match sent {
                 Ok(()) => {

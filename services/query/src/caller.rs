@@ -73,9 +73,9 @@ impl Caller {
 
     /// The client that a list is filtered by: the requested one, or the one that the caller is bound to; `None` for all
     /// clients.
-    pub(crate) fn narrowed_client(&self, asked: Option<ClientId>) -> Result<Option<ClientId>, Status> {
-        match (self.principal.client(), asked) {
-            (None, asked) => Ok(asked),
+    pub(crate) fn narrowed_client(&self, requested: Option<ClientId>) -> Result<Option<ClientId>, Status> {
+        match (self.principal.client(), requested) {
+            (None, requested) => Ok(requested),
             (Some(own), Some(other)) if *own != other => {
                 self.principal.may_as_client(false).map_err(|e| denied(&e))?;
                 Ok(Some(own.clone()))
@@ -85,8 +85,8 @@ impl Caller {
     }
 
     /// The account that a list is filtered by: the requested one, or the caller's own; `None` for all accounts.
-    pub(crate) fn narrowed(&self, asked: Option<AccountId>) -> Result<Option<AccountId>, Status> {
-        match asked {
+    pub(crate) fn narrowed(&self, requested: Option<AccountId>) -> Result<Option<AccountId>, Status> {
+        match requested {
             Some(account) => self.may_touch(&account).map(|()| Some(account)),
             None => Ok(self.principal.account().cloned()),
         }

@@ -287,8 +287,8 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
         &self,
         request: Request<api::WatchDeliveriesRequest>,
     ) -> Result<Response<Changes>, Status> {
-        let asked = watch::Asked::of(Caller::of(&request)?, request.into_inner())?;
-        self.watch(asked).await.map(Response::new)
+        let watched = watch::WatchRequest::of(Caller::of(&request)?, request.into_inner())?;
+        self.watch(watched).await.map(Response::new)
     }
 
     async fn send_test_delivery(

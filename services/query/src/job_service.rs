@@ -69,7 +69,7 @@ pub(crate) fn service(
 type Answer<T> = Result<Response<T>, Status>;
 
 /// The fields that every request for a job has.
-struct Asked {
+struct NewJob {
     account: AccountId,
     plan: Plan,
     dry_run: bool,
@@ -106,7 +106,7 @@ impl api::job_service_server::JobService for JobService {
             Some(given) => Plan::RetryFiltered(Box::new(ended_ones(given, &account, request.force)?)),
             None => Plan::RetryListed(listed(&request.delivery_ids)?),
         };
-        let asked = Asked {
+        let new_job = NewJob {
             account,
             plan,
             dry_run: request.dry_run,
@@ -117,7 +117,7 @@ impl api::job_service_server::JobService for JobService {
             request: named,
             trace,
         };
-        let job = self.start(asked).await?;
+        let job = self.start(new_job).await?;
         Ok(Response::new(api::RetryDeliveriesResponse { job: Some(self.shown(&job).await?) }))
     }
 
@@ -141,7 +141,7 @@ impl api::job_service_server::JobService for JobService {
         let end = self.journal.stream(StreamName::Leads).last_sequence().await.map_err(|e| unknown(&e))?;
         let end = LeadSequence(end);
         let plan = Plan::Recover(Recovery { destination, since, until, include_before_created, event_types, end });
-        let asked = Asked {
+        let new_job = NewJob {
             account,
             plan,
             dry_run: request.dry_run,
@@ -152,7 +152,7 @@ impl api::job_service_server::JobService for JobService {
             request: request_id(&request.request_id)?,
             trace,
         };
-        let job = self.start(asked).await?;
+        let job = self.start(new_job).await?;
         Ok(Response::new(api::RecoverDestinationResponse { job: Some(self.shown(&job).await?) }))
     }
 
@@ -219,8 +219,8 @@ impl JobService {
     }
 
     /// Stores the request of a job. Returns the job; a dry run with its result if that comes in time.
-    async fn start(&self, asked: Asked) -> Result<Job, Status> {
-        let Asked { account, plan, dry_run, pace, force, by, reason, request, trace } = asked;
+    async fn start(&self, new_job: NewJob) -> Result<Job, Status> {
+        let NewJob { account, plan, dry_run, pace, force, by, reason, request, trace } = new_job;
         if self.registry.snapshot().account(&account).is_none() {
             return Err(not_found("ACCOUNT", format!("there is no account {account}")));
         }

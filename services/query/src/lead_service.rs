@@ -111,7 +111,7 @@ impl api::lead_service_server::LeadService for LeadService {
     async fn export_leads(&self, request: Request<api::ExportLeadsRequest>) -> Result<Response<Pieces>, Status> {
         let (caller, r) = (Caller::of(&request)?, request.into_inner());
         let account = caller.account(&r.account_id)?;
-        let asked = api::ListLeadsRequest {
+        let listed = api::ListLeadsRequest {
             interface_id: r.interface_id,
             failed: r.failed,
             created_from: r.created_from,
@@ -130,7 +130,7 @@ impl api::lead_service_server::LeadService for LeadService {
             ids_as_text: r.ids_as_text,
             store: self.store.clone(),
             drain: self.drain.clone(),
-            filter: self.filter(&caller, account, &asked)?,
+            filter: self.filter(&caller, account, &listed)?,
             caller,
             next_page: Some(String::new()),
             ready: [title.into()].into(),
@@ -183,7 +183,7 @@ struct Export {
     drain: Drain,
     caller: Caller,
     filter: LeadFilter,
-    /// The token of the next page; `None` if there is none.
+    /// The token of the next page; `None` after the last page.
     next_page: Option<String>,
     ready: VecDeque<Bytes>,
     /// Whether ids that look like numbers or dates are marked as text.

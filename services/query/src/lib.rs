@@ -172,7 +172,7 @@ pub async fn rebuild(
     facts
 }
 
-/// An interface that has searchable fields; `None` if there is none.
+/// An interface that has searchable fields; `None` if no interface has any.
 fn searchable(registry: &Registry) -> Option<&InterfaceId> {
     let mut interfaces = registry.accounts().flat_map(|account| account.interfaces());
     interfaces.find(|interface| !interface.searchable.is_empty()).map(|interface| &interface.id)

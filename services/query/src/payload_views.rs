@@ -35,7 +35,7 @@ impl PayloadViews {
         Self { journal, store, read_barrier }
     }
 
-    /// An event of an account; `None` if there is none, or its history is no longer kept.
+    /// An event of an account; `None` if it does not exist, or its history is no longer kept.
     pub(crate) async fn event(&self, account: &AccountId, event: &EventId) -> Result<Option<EventOutline>, Status> {
         if let Some(found) = self.store.event(account, event).await.map_err(failed)? {
             return Ok(Some(found));

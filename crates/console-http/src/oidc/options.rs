@@ -68,7 +68,7 @@ pub enum NoOidc {
 }
 
 impl Options {
-    /// Who may log in at the provider; `None` if there is none.
+    /// The people who may log in at the provider; `None` without a provider.
     ///
     /// # Errors
     /// If a setting is missing or wrong.

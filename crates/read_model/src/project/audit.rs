@@ -171,16 +171,16 @@ mod tests {
             Change::ClientDeleted(account().id, client("").id),
             Change::ClientCreated(client("")),
         ];
-        let told: Vec<_> = log(changes).into_iter().map(|entry| entry.unwrap().changes).skip(1).collect();
-        assert_eq!(told, [named("", "North"), named("North", "The north"), vec![], named("The north", ""), vec![]]);
+        let entries: Vec<_> = log(changes).into_iter().map(|entry| entry.unwrap().changes).skip(1).collect();
+        assert_eq!(entries, [named("", "North"), named("North", "The north"), vec![], named("The north", ""), vec![]]);
     }
 
     #[test]
     fn a_fact_without_effect_has_no_entry() {
         let late = Change::ClientCreated(client("late"));
         let changes = vec![Change::AccountCreated(account()), Change::AccountDeleted(account().id), late];
-        let told: Vec<_> = log(changes).into_iter().map(|entry| entry.map(|e| e.action)).collect();
-        assert_eq!(told, [Some("created".into()), Some("deleted".into()), None]);
+        let entries: Vec<_> = log(changes).into_iter().map(|entry| entry.map(|e| e.action)).collect();
+        assert_eq!(entries, [Some("created".into()), Some("deleted".into()), None]);
     }
 
     #[test]

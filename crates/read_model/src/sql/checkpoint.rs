@@ -20,7 +20,7 @@ pub(crate) const TABLES: [&str; 20] = [
 const OF_SQLITE_IN_BULK: &str = "PRAGMA cache_size = -262144; PRAGMA wal_autocheckpoint = 65536";
 
 impl Store {
-    /// The last sequence of a stream in the read model; 0 if there is none.
+    /// The last sequence of a stream in the read model; 0 before the first fact.
     pub async fn checkpoint(&self, stream: StreamName) -> Result<u64, StoreError> {
         let mut select = Statement::new("SELECT sequence FROM checkpoints WHERE stream = ");
         select.push("?", [stream.as_str().into()]);

@@ -1,4 +1,4 @@
-//! One connection of a receiver: HTTP as far as possible, and the bare socket for the rest.
+//! One connection of a receiver: HTTP where possible, and the bare socket for the rest.
 
 use std::{
     error::Error,

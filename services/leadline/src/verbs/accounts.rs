@@ -172,14 +172,14 @@ fn row(account: &api::Account) -> Vec<Cell> {
         account.account_id.as_str().into(),
         account.name.as_str().into(),
         account.brand.as_str().into(),
-        told(&account.notification_emails, &account.unconfirmed_emails).into(),
+        marked_addresses(&account.notification_emails, &account.unconfirmed_emails).into(),
         account.routing.as_str().into(),
         days(account.keep_history.as_ref()).into(),
     ]
 }
 
 /// Addresses; those without consent are marked.
-pub(super) fn told(emails: &[String], unconfirmed: &[String]) -> String {
+pub(super) fn marked_addresses(emails: &[String], unconfirmed: &[String]) -> String {
     let shown = emails.iter().map(|email| match unconfirmed.contains(&email.to_lowercase()) {
         true => format!("{email} (unconfirmed)"),
         false => email.clone(),

@@ -91,7 +91,7 @@ impl Context {
         Ok(())
     }
 
-    /// The lost work of a delivery; `None` if there is none.
+    /// The lost work of a delivery; `None` if its work is not lost.
     async fn lost(&self, delivery: &Delivery) -> Result<Option<Work>, Trouble> {
         let (journal, reference) = (&self.journal, &delivery.reference);
         let parked = journal.parking().has(&reference.destination).await?;

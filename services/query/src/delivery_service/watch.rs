@@ -34,14 +34,14 @@ const MAX_EXISTING: u32 = 500;
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct WatchRequest {
     caller: Caller,
     filter: DeliveryFilter,
     existing: bool,
     resume_after: Option<u64>,
 }
 
-impl Asked {
+impl WatchRequest {
     pub(super) fn of(caller: Caller, request: api::WatchDeliveriesRequest) -> Result<Self, Status> {
         let resume_after = match request.resume_token.as_str() {
             "" => None,
@@ -78,10 +78,10 @@ struct Watch {
 }
 
 impl DeliveryService {
-    pub(super) async fn watch(&self, asked: Asked) -> Result<Changes, Status> {
-        let counted = self.watchers.begin(asked.caller.principal())?;
+    pub(super) async fn watch(&self, request: WatchRequest) -> Result<Changes, Status> {
+        let counted = self.watchers.begin(request.caller.principal())?;
         let unknown = |e: JournalError| unavailable(format!("cannot read the journal: {e}"));
-        let sent_until = match asked.resume_after {
+        let sent_until = match request.resume_after {
             Some(sent_until) => {
                 if sent_until.saturating_add(1)
                     < self.journal.stream(StreamName::Deliveries).first_sequence().await.map_err(unknown)?
@@ -96,7 +96,7 @@ impl DeliveryService {
             }
             None => self.journal.stream(StreamName::Deliveries).last_sequence().await.map_err(unknown)?,
         };
-        let Asked { caller, filter, existing, .. } = asked;
+        let WatchRequest { caller, filter, existing, .. } = request;
         let facts =
             self.journal.deliveries().read(sent_until + 1, filter.account.as_ref(), filter.destination.as_ref());
         let watch = Watch {

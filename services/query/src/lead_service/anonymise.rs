@@ -22,14 +22,14 @@ const MAX_LEADS: usize = 100;
 const MAX_EVENTS: u32 = 500;
 
 /// The leads that a request names.
-enum Asked {
+enum Requested {
     /// These leads, each once.
     Leads(BTreeSet<LeadId>),
     /// The leads of an interface with events that were received longer ago than this.
     OlderThan(InterfaceId, Duration),
 }
 
-impl Asked {
+impl Requested {
     fn of(request: &api::AnonymizeLeadsRequest) -> Result<Self, Status> {
         let Some(age) = &request.older_than else {
             if !request.interface_id.is_empty() {
@@ -69,17 +69,17 @@ impl LeadService {
         caller: &Caller,
         trace: Option<&TraceContext>,
     ) -> Result<Done, Status> {
-        let asked = Asked::of(request)?;
+        let requested = Requested::of(request)?;
         // An event that was published before this request has to be covered.
         let now = self.journal.stream(LeadEvent::STREAM).last_sequence().await.map_err(|error| stale(error.into()))?;
         self.wait_for(LeadEvent::STREAM, now).await?;
-        match asked {
-            Asked::Leads(leads) => {
+        match requested {
+            Requested::Leads(leads) => {
                 let meant = self.named(account, &leads, LeadSequence(now)).await?;
                 self.anonymise_each(account, &meant, caller, trace).await?;
                 Ok(Done { leads: self.current(account, leads.iter()).await?, more: false })
             }
-            Asked::OlderThan(interface, age) => {
+            Requested::OlderThan(interface, age) => {
                 let before = self.ago(account, &interface, age)?;
                 let overdue = |most| self.store.overdue(account, &interface, before, most);
                 let meant = overdue(MAX_EVENTS).await.map_err(failed)?;

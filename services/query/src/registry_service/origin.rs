@@ -52,7 +52,7 @@ fn refuse_kept(field: &str, what: &str, kept: &[(bool, &str)]) -> Result<(), Sta
     ))
 }
 
-/// Scheme, host and port; none of them can be a template.
+/// Scheme, host and port, which cannot be templates.
 fn origin(url: &str) -> Option<String> {
     Url::parse(url).ok().map(|url| url.origin().ascii_serialization())
 }

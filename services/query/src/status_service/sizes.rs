@@ -29,7 +29,7 @@ const SECONDS_OF_DAY: u128 = 24 * 60 * 60;
 pub(super) struct Measured {
     pub(super) tables: Vec<TableSize>,
     pub(super) database: DatabaseSize,
-    /// When the measurement expires; `None` if there is none.
+    /// When the measurement expires; `None` before the first one.
     until: Option<Instant>,
 }
 

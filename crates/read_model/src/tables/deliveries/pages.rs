@@ -39,8 +39,8 @@ pub(crate) type Branch = Vec<Condition>;
 /// and SQLite takes 32,766. Deliveries of further ones that wait for a timer are listed by the status of their facts.
 const MAX_OFF: usize = 10_000;
 
-/// The destinations of a filter that are switched off: their waiting deliveries are held, whatever the status of the
-/// row is. The registry knows these destinations; a row that held this status would have to change with the registry.
+/// The destinations of a filter that are switched off: their waiting deliveries are held, even if the row has another
+/// status. The registry knows these destinations; a row that held this status would have to change with the registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SwitchedOff {
     retrying: Places,

@@ -6,7 +6,7 @@ use super::{List, Named};
 use crate::{
     session::{ForAccount, Paging, Remote, within},
     table::{Cell, Column, fixed, flexible},
-    verbs::accounts::{mask, names, told},
+    verbs::accounts::{marked_addresses, mask, names},
 };
 
 /// Configure API users: the people and programs behind the API of an account.
@@ -99,7 +99,7 @@ fn row(api_user: &api::ApiUser) -> Vec<Cell> {
     vec![
         api_user.api_user_id.as_str().into(),
         api_user.name.as_str().into(),
-        told(std::slice::from_ref(&api_user.email), &api_user.unconfirmed_emails).into(),
+        marked_addresses(std::slice::from_ref(&api_user.email), &api_user.unconfirmed_emails).into(),
         api_user.role.as_str().into(),
     ]
 }

@@ -12,7 +12,7 @@ use crate::{
     table::{Cell, Column, fixed, flexible},
     time_args::{days, span},
     verbs::{
-        accounts::{mask, names, some, told},
+        accounts::{marked_addresses, mask, names, some},
         searching,
     },
 };
@@ -128,7 +128,7 @@ fn row(interface: &api::Interface) -> Vec<Cell> {
         interface.interface_id.as_str().into(),
         interface.name.as_str().into(),
         days(interface.retention.as_ref()).into(),
-        told(&interface.lead_notification_emails, &interface.unconfirmed_emails).into(),
+        marked_addresses(&interface.lead_notification_emails, &interface.unconfirmed_emails).into(),
         interface.searchable_fields.iter().map(searching::shown).collect::<Vec<_>>().join(", ").into(),
     ]
 }
