@@ -21,7 +21,7 @@ use url::Url;
 
 /// The header that a call in a session has to carry.
 pub const CSRF: HeaderName = HeaderName::from_static("x-leadline-csrf");
-/// What the browser says about the page that causes a request (Fetch Metadata). No page can change it.
+/// The site of the page that causes a request, as the browser sees it (Fetch Metadata). No page can change it.
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// The name of the cookie. Over https it has a prefix, with which browsers take it from this host alone (RFC 6265bis,
 /// 4.1.3.2).
@@ -54,7 +54,7 @@ impl Site {
     /// The site at this public URL, or else at the addresses.
     ///
     /// # Errors
-    /// If the text is no such URL.
+    /// If the text is not such a URL.
     pub fn new(public_url: Option<&str>, addresses: Arc<OnceLock<Addresses>>) -> Result<Self, NoSite> {
         let is_site =
             |url: &Url| ["https", "http"].contains(&url.scheme()) && url.query().is_none() && url.fragment().is_none();

@@ -1,4 +1,4 @@
-//! Where the traces of attempts are shown.
+//! The URL at which the trace of an attempt is shown.
 
 use std::{fmt, str::FromStr};
 

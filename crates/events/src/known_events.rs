@@ -17,7 +17,7 @@ pub type EventKey = (AccountId, EventId);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownEventsQuestion(pub Vec<EventKey>);
 
-/// What is known of each event, in the order of the request; `None` if the read model does not have the event.
+/// The known events, in the order of the request; `None` if the read model does not have the event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownEventsAnswer(pub Vec<Option<KnownEvent>>);
 

@@ -1,4 +1,4 @@
-//! What each fact means for the read model. The projector may see a fact twice, and facts of different streams in any
+//! The effect of each fact on the read model. The projector may see a fact twice, and facts of different streams in any
 //! order.
 
 pub mod audit;
@@ -35,7 +35,7 @@ use crate::{
 
 /// A kind of fact that the projector writes into the read model.
 pub trait Projected: StreamFact {
-    /// What the projector has to know of earlier facts to interpret a batch. If it is not empty, the stream is read
+    /// The knowledge of earlier facts that a batch needs. If it is not empty, the stream is read
     /// from its beginning.
     type Memory: Send;
     /// Whether there is any memory.

@@ -24,7 +24,7 @@ pub struct Head<'a> {
     pub attempt: u32,
     /// How many deliveries led to the event.
     pub hops: u32,
-    /// Of the body; `None` if there is no body.
+    /// `None` if there is no body.
     pub content_type: Option<&'a str>,
     /// When the request is signed, in seconds since 1970.
     pub timestamp: i64,

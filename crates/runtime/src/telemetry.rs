@@ -121,7 +121,7 @@ where
     }))
 }
 
-/// The filter for a value of `RUST_LOG`; the default if the value is no filter.
+/// The filter for a value of `RUST_LOG`; the default if the value is not a filter.
 fn filter(given: Option<&str>) -> EnvFilter {
     let given = given.filter(|given| !given.is_empty()).unwrap_or(DEFAULT_FILTER);
     let off = |filter: &str| format!("{BROKER_CLIENT}=off,{filter}");

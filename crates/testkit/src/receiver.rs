@@ -51,7 +51,7 @@ pub enum Answer {
 #[derive(Debug, Clone)]
 pub struct Seen {
     pub method: String,
-    /// With its query.
+    /// The path with the query.
     pub path: String,
     pub headers: HeaderMap,
     pub body: Bytes,

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::errors::usage;
 
-/// Where the file is, below the folder for configuration.
+/// The path of the file below the folder for configuration.
 const FILE: &str = "leadline/contexts.json";
 
 /// A connection.

@@ -1,4 +1,4 @@
-//! What the reconciler repaired, as a metric.
+//! The repairs of the reconciler, as a metric.
 
 use read_model::Repairs;
 use runtime::metrics::{self, KeyValue};

@@ -1,6 +1,6 @@
 //! The pruner deletes from the read model what is older than history ([`History`]), and gives back the free pages.
 //!
-//! Of the processes that share a database, one at a time prunes. It goes through the leads of each account, the oldest
+//! One of the processes that share a database prunes at a time. It goes through the leads of each account, the oldest
 //! first, and deletes what is too old in small transactions ([`Pace`]). Open deliveries stay, and with them their
 //! events and leads.
 //!
@@ -197,7 +197,7 @@ impl Sweep {
     }
 }
 
-/// What a step deletes. Deliveries go first, because events and log entries stay as long as their deliveries.
+/// The rows that a step deletes. Deliveries go first, because events and log entries stay as long as their deliveries.
 #[derive(Debug, Clone, Copy)]
 enum Step<'a> {
     Deliveries(&'a TooOld, &'a [LeadPlace]),

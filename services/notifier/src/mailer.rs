@@ -68,7 +68,7 @@ enum NotifyError {
     Registry(u64),
 }
 
-/// What is known about a notice before it is sent.
+/// The state of a notice before it is sent.
 struct Call {
     /// No mail about it went out before this time.
     since: Timestamp,

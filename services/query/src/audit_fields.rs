@@ -1,4 +1,4 @@
-//! What the audit log compares: the fields of an entity that the API shows, and its sealed secrets.
+//! The states that the audit log compares: the fields of an entity that the API shows, and its sealed secrets.
 
 use std::collections::BTreeMap;
 

@@ -19,7 +19,7 @@ pub(crate) struct PayloadViews {
     read_barrier: ReadBarrier,
 }
 
-/// What is left of the payload of an event.
+/// The payload of an event, or why it is gone.
 #[derive(Debug)]
 pub(crate) enum Viewed {
     Stored(Box<LeadEvent>),

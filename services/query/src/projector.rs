@@ -46,7 +46,7 @@ const MAX_LINKS: usize = 128;
 /// The delay after the database failed or another process moved the checkpoint.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
-/// What every projector reads from and writes to.
+/// The sources and the target of every projector.
 #[derive(Clone)]
 pub(crate) struct Projectors {
     pub(crate) journal: Journal,

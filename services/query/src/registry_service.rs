@@ -60,7 +60,7 @@ macro_rules! methods {
         impl api::registry_service_server::RegistryService for RegistryService {
             $(async fn $method(&self, request: Request<api::$request>) -> Answer<api::$answer> {
                 let caller = Caller::of(&request)?;
-                // Of two methods with one name, Rust takes the inherent one.
+                // Rust takes the inherent one of two methods with one name.
                 Self::$method(self, caller, request).await
             })*
         }

@@ -116,7 +116,7 @@ impl Provider {
         Ok(Self { issuer, client_id, secret, scope, client, known: Mutex::new(None) })
     }
 
-    /// Where a browser begins a log-in.
+    /// The URL at which a browser begins a log-in.
     pub(super) async fn authorization_url(&self, request: &Request<'_>) -> Result<Url, NoEntry> {
         let mut url = self.known().await?.configuration.authorization_endpoint.clone();
         url.query_pairs_mut()

@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// What was known of a delivery before a fact.
+/// The state of a delivery before a fact.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Known {
     status: DeliveryStatus,
@@ -34,7 +34,6 @@ impl Known {
     }
 }
 
-/// What a batch changes.
 #[derive(Debug, Default)]
 pub(crate) struct Effects {
     steps: Vec<StepOf>,

@@ -55,7 +55,7 @@ pub struct Beginning {
 }
 
 impl Beginning {
-    /// The minimum number of characters: several ids would have a shorter beginning.
+    /// The minimum number of characters: several ids may share a shorter beginning.
     const MIN: usize = 6;
     const SHAPE: &str = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
 

@@ -13,7 +13,7 @@ use crate::{
 
 const COLUMNS: [&str; 4] = ["job", "succeeded", "failed", "waiting"];
 
-/// What a batch of facts changes.
+/// The changes of a batch of facts.
 #[derive(Debug, Default)]
 pub struct Changes {
     of: HashMap<JobId, [i64; 3]>,

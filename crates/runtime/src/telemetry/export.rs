@@ -32,7 +32,7 @@ use crate::ErrorChain as _;
 
 const NAMESPACE: &str = "leadline";
 
-/// What is exported. Each signal has variables of its own.
+/// An exported signal. Each has variables of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Signal {
     Traces,

@@ -147,7 +147,7 @@ pub(crate) fn word(state: HealthState) -> Cell {
     }
 }
 
-/// How the deliveries of the last hour ended.
+/// The outcomes of the deliveries of the last hour.
 pub(crate) fn last_hour(of: &api::DestinationHealth) -> Cell {
     match (of.succeeded, of.failed) {
         (0, 0) if of.failed_attempts > 0 => Cell::toned(format!("{} tries failed", of.failed_attempts), Tone::Bad),
