@@ -7,6 +7,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed={}", root.join("leadline/events").display());
     let files = ["events", "lookup"].map(|name| root.join(format!("leadline/events/v1/{name}.proto")));
     let files = protox::compile(files, [&root])?;
-    prost_build::Config::new().bytes([".leadline.events.v1.LeadEvent.payload"]).compile_fds(files)?;
+    prost_build::Config::new()
+        .bytes([".leadline.events.v1.LeadEvent.payload", ".leadline.events.v1.DeliveryAttempted.exchange"])
+        .compile_fds(files)?;
     Ok(())
 }

@@ -19,7 +19,7 @@ pub use decide::{
     Effect, Execution, RetryAsked, RetryRefusal, Subject, abandon, after_attempt, hold, pass_turn, release, request,
     request_in_turn, request_parked, request_retry,
 };
-pub use exchange::{Exchange, HeaderLine, HttpVersion, Times};
+pub use exchange::{EncodedExchange, Exchange, HeaderLine, HttpVersion, Times};
 pub use facts::{
     AttemptStarted, DeliveryAbandoned, DeliveryAttempted, DeliveryFact, DeliveryHeld, DeliveryRef, DeliveryReleased,
     DeliveryRequested, FailureReason, HoldReason, NextStep, RequestLine, RequestedWork, RetryRequested,

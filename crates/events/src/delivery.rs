@@ -8,7 +8,8 @@ use domain::{
     EventId, EventType, InterfaceId, JobId, LeadId, LeadSequence, RequestId, Work,
     delivery::{
         AttemptStarted, DeliveryAbandoned, DeliveryAttempted, DeliveryHeld, DeliveryReleased, DeliveryRequested,
-        FailureReason, HoldReason, NextStep, RequestLine, RequestedWork, RetryRequested, SpanRef, WorkTrace,
+        EncodedExchange, FailureReason, HoldReason, NextStep, RequestLine, RequestedWork, RetryRequested, SpanRef,
+        WorkTrace,
     },
     policy::Progress,
     registry::DeactivationCause,
@@ -17,7 +18,7 @@ use prost::Message as _;
 use stored::{delivery_attempted as attempted, delivery_fact::Fact};
 
 use crate::{
-    Record, RecordError, exchange,
+    Record, RecordError,
     primitives::{message, micros, non_empty, or_empty, parsed, span, time, uuid, wrong},
     stored,
 };
@@ -252,7 +253,7 @@ fn attempted_to_stored(fact: &DeliveryAttempted) -> stored::DeliveryAttempted {
         outcome: Some(outcome),
         verdict: Some(next_step),
         deactivated: fact.deactivated.map_or("", DeactivationCause::as_str).to_owned(),
-        exchange: fact.exchange.as_ref().map(|exchange| exchange::to_stored(exchange, &fact.reference)),
+        exchange: fact.exchange.as_ref().map(|exchange| exchange.0.clone()),
         trace: span_to_stored(fact.trace),
     }
 }
@@ -279,7 +280,6 @@ fn attempted_from_stored(
     };
     let cause =
         |word: &str| DeactivationCause::parse(word).ok_or_else(|| wrong(FACT, "deactivated", format!("{word:?}")));
-    let exchange = stored.exchange.map(|exchange| exchange::from_stored(exchange, &reference).map(Box::new));
     Ok(DeliveryAttempted {
         reference,
         attempt_id: AttemptId::from_uuid(uuid(FACT, "attempt_id", &stored.attempt_id)?),
@@ -292,7 +292,7 @@ fn attempted_from_stored(
         outcome,
         next_step,
         deactivated: non_empty(&stored.deactivated).map(cause).transpose()?,
-        exchange: exchange.transpose()?,
+        exchange: stored.exchange.map(EncodedExchange),
         trace: SpanRef::from_bytes(&stored.trace),
     })
 }

@@ -3,10 +3,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use bytes::Bytes;
 use domain::{
     DeliveryRef,
-    delivery::{Exchange, HeaderLine, HttpVersion, Times},
+    delivery::{EncodedExchange, Exchange, HeaderLine, HttpVersion, Times},
 };
 use prost::Message as _;
 
@@ -57,21 +56,22 @@ const NAMES: [&str; 34] = [
     "content-encoding",
 ];
 
-/// The bytes of an exchange, for a read model.
-pub fn encode_exchange(exchange: &Exchange, reference: &DeliveryRef) -> Bytes {
-    to_stored(exchange, reference).encode_to_vec().into()
+/// Encodes the exchange of an attempt at this delivery.
+pub fn encode_exchange(exchange: &Exchange, reference: &DeliveryRef) -> EncodedExchange {
+    EncodedExchange(to_stored(exchange, reference).encode_to_vec().into())
 }
 
 /// The exchange of an attempt at this delivery.
 ///
 /// # Errors
 /// When the bytes are damaged.
-pub fn decode_exchange(bytes: Bytes, reference: &DeliveryRef) -> Result<Exchange, RecordError> {
-    from_stored(message(FACT, bytes)?, reference)
+pub fn decode_exchange(encoded: EncodedExchange, reference: &DeliveryRef) -> Result<Exchange, RecordError> {
+    from_stored(message(FACT, encoded.0)?, reference)
 }
 
-pub(crate) fn to_stored(exchange: &Exchange, reference: &DeliveryRef) -> stored::Exchange {
-    let lines = |lines: &[HeaderLine]| lines.iter().map(|line| line_to_stored(line, reference)).collect();
+fn to_stored(exchange: &Exchange, reference: &DeliveryRef) -> stored::Exchange {
+    let delivery = reference.delivery.to_string();
+    let lines = |lines: &[HeaderLine]| lines.iter().map(|line| line_to_stored(line, reference, &delivery)).collect();
     let Times { dns, connect, tls, first_byte } = exchange.times;
     stored::Exchange {
         request_headers: lines(&exchange.request_headers),
@@ -88,7 +88,7 @@ pub(crate) fn to_stored(exchange: &Exchange, reference: &DeliveryRef) -> stored:
     }
 }
 
-pub(crate) fn from_stored(stored: stored::Exchange, reference: &DeliveryRef) -> Result<Exchange, RecordError> {
+fn from_stored(stored: stored::Exchange, reference: &DeliveryRef) -> Result<Exchange, RecordError> {
     let lines = |lines: Vec<stored::HeaderLine>| {
         lines.into_iter().map(|line| line_from_stored(line, reference)).collect::<Result<_, RecordError>>()
     };
@@ -112,12 +112,12 @@ pub(crate) fn from_stored(stored: stored::Exchange, reference: &DeliveryRef) -> 
     })
 }
 
-fn line_to_stored(line: &HeaderLine, reference: &DeliveryRef) -> stored::HeaderLine {
+fn line_to_stored(line: &HeaderLine, reference: &DeliveryRef, delivery: &str) -> stored::HeaderLine {
     let known = NAMES.iter().position(|name| *name == line.name).and_then(|index| u32::try_from(index + 1).ok());
     let is = match line.value.as_str() {
         value if value == reference.event_id.as_str() => stored::ValueIs::EventId,
         value if value == reference.event_type.as_str() => stored::ValueIs::EventType,
-        value if value == reference.delivery.to_string() => stored::ValueIs::DeliveryId,
+        value if value == delivery => stored::ValueIs::DeliveryId,
         _ => stored::ValueIs::Value,
     };
     stored::HeaderLine {

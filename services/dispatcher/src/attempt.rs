@@ -224,12 +224,12 @@ async fn make_once(
         duration: clock.elapsed(),
         request: line,
         outcome,
-        exchange,
+        exchange: exchange.as_ref().map(|exchange| events::encode_exchange(exchange, &item.work.reference)),
         destination_off: is_off(shared, &item.work.reference.destination),
         others_succeeded: false,
         trace: None,
     };
-    let trace = span::end(shared, destination, item, &execution, (span, trace));
+    let trace = span::end(shared, destination, item, (&execution, exchange.as_deref()), (span, trace));
     execution.trace = span::reference(&trace);
     let execution = successes::added_to(shared, item, destination, execution).await;
     let effects = delivery::after_attempt(&item.work, &destination.retry, execution);

@@ -65,12 +65,16 @@ impl KnownEvents {
 
     /// Notes that an event is sent to the broker.
     pub(crate) fn sent(&self, event: &LeadEvent) {
-        self.filter.add([event.message_id().as_str()]);
+        if self.filter.is_started() {
+            self.filter.add([event.message_id().as_str()]);
+        }
     }
 
     /// Notes the sequence at which the broker stored an event.
     pub(crate) fn stored(&self, event: &LeadEvent, sequence: u64) {
-        self.filter.own(&event.message_id(), sequence);
+        if self.filter.is_started() {
+            self.filter.own(&event.message_id(), sequence);
+        }
     }
 }
 

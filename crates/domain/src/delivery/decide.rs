@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     deactivation::deactivation,
-    exchange::Exchange,
+    exchange::EncodedExchange,
     facts::{
         DeliveryAbandoned, DeliveryAttempted, DeliveryFact, DeliveryHeld, DeliveryRef, DeliveryReleased,
         DeliveryRequested, FailureReason, HoldReason, NextStep, RequestLine, RequestedWork, RetryRequested,
@@ -56,7 +56,7 @@ pub struct Execution {
     pub request: RequestLine,
     pub outcome: AttemptOutcome,
     /// What was sent and received; `None` if no request was made.
-    pub exchange: Option<Box<Exchange>>,
+    pub exchange: Option<EncodedExchange>,
     /// Whether the destination was switched off meanwhile, so that this attempt cannot deactivate it.
     pub destination_off: bool,
     /// Whether a delivery succeeded at the destination since this one first failed. The dispatcher looks it up only if

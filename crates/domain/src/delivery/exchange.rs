@@ -2,6 +2,13 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use bytes::Bytes;
+
+/// An [`Exchange`] in the encoding of stored facts. Only people read it, and to decode it for each process that reads
+/// the facts would cost more than the rest of the fact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncodedExchange(pub Bytes);
+
 /// The request of an attempt as it was sent, and the answer apart from the outcome. It has no secrets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Exchange {

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
-use super::{exchange::Exchange, tracing::SpanRef};
+use super::{exchange::EncodedExchange, tracing::SpanRef};
 use crate::{
     ids::{
         AccountId, AttemptId, ClientId, DeliveryId, DestinationId, EventId, EventType, InterfaceId, JobId, LeadId,
@@ -152,7 +152,7 @@ pub struct DeliveryAttempted {
     pub deactivated: Option<DeactivationCause>,
     /// What was sent and received; `None` if no request was made, the fact is older than this field, or the lead was
     /// anonymised.
-    pub exchange: Option<Box<Exchange>>,
+    pub exchange: Option<EncodedExchange>,
     /// The span; `None` if the attempt belonged to no trace, or the fact is older than this field.
     pub trace: Option<SpanRef>,
 }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use domain::{
     AccountId, DeliveryId, DeliveryRef, DestinationId, ErrorKind,
-    delivery::{DeliveryAttempted, Exchange, FailureReason, LastAttempt, NextStep, SpanRef},
+    delivery::{DeliveryAttempted, EncodedExchange, Exchange, FailureReason, LastAttempt, NextStep, SpanRef},
     registry::DeactivationCause,
 };
 use journal::StreamName;
@@ -196,8 +196,8 @@ fn exchange(row: &AnyRow, of: &DeliveryRef) -> Result<Option<Box<Exchange>>, Sto
         if text.is_empty() {
             return Some(None);
         }
-        let bytes = STANDARD.decode(text).ok()?.into();
-        events::decode_exchange(bytes, of).ok().map(|exchange| Some(Box::new(exchange)))
+        let encoded = EncodedExchange(STANDARD.decode(text).ok()?.into());
+        events::decode_exchange(encoded, of).ok().map(|exchange| Some(Box::new(exchange)))
     })
 }
 
@@ -228,11 +228,7 @@ fn to_row(fact: &DeliveryAttempted, sequence: i64) -> Vec<Value> {
             NextStep::Succeeded | NextStep::Failed(_) => None,
         }),
         fact.trace.map(|span| span.to_string()).unwrap_or_default().into(),
-        match &fact.exchange {
-            Some(exchange) => STANDARD.encode(events::encode_exchange(exchange, &fact.reference)),
-            None => String::new(),
-        }
-        .into(),
+        fact.exchange.as_ref().map(|exchange| STANDARD.encode(&exchange.0)).unwrap_or_default().into(),
     ]
 }
 

@@ -5,7 +5,7 @@
 
 use domain::{
     AttemptOutcome,
-    delivery::{Execution, HttpVersion, Placement, SpanRef},
+    delivery::{Exchange, Execution, HttpVersion, Placement, SpanRef},
     registry::{Destination, SentTrace},
 };
 use jiff::Timestamp;
@@ -74,7 +74,7 @@ pub(crate) fn end(
     shared: &Shared,
     destination: &Destination,
     item: &WorkItem,
-    execution: &Execution,
+    (execution, exchange): (&Execution, Option<&Exchange>),
     (span, own): (Span, TraceContext),
 ) -> TraceContext {
     if !trace::exporting() {
@@ -87,11 +87,11 @@ pub(crate) fn end(
     {
         let name = destination.request.method.as_str().to_owned();
         let times = (execution.started_at.into(), execution.ended_at().into());
-        let all = attributes(destination, item, execution);
+        let all = attributes(destination, item, execution, exchange);
         let kept = trace::keep_failure(&[(own.clone(), "unsampled")], name, times, all, description.clone());
         return kept.unwrap_or(own);
     }
-    trace::attributes(&span, attributes(destination, item, execution));
+    trace::attributes(&span, attributes(destination, item, execution, exchange));
     if let Some(description) = failed {
         trace::fails(&span, description);
     }
@@ -107,7 +107,12 @@ fn description(outcome: &AttemptOutcome) -> String {
     }
 }
 
-fn attributes(destination: &Destination, item: &WorkItem, execution: &Execution) -> Vec<Attribute> {
+fn attributes(
+    destination: &Destination,
+    item: &WorkItem,
+    execution: &Execution,
+    exchange: Option<&Exchange>,
+) -> Vec<Attribute> {
     let (work, reference) = (&item.work, &item.work.reference);
     let mut all: Vec<Attribute> = vec![
         ("http.request.method", execution.request.method.clone().into()),
@@ -126,7 +131,7 @@ fn attributes(destination: &Destination, item: &WorkItem, execution: &Execution)
     if work.attempt > 1 {
         all.push(("http.request.resend_count", i64::from(work.attempt - 1).into()));
     }
-    if let Some(exchange) = &execution.exchange {
+    if let Some(exchange) = exchange {
         all.extend(exchange.version.map(|version| ("network.protocol.version", number(version).into())));
         if let Some(peer) = exchange.peer {
             all.push(("network.peer.address", peer.ip().to_string().into()));

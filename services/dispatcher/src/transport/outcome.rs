@@ -126,7 +126,12 @@ pub(crate) fn excerpt(body: &[u8]) -> String {
 
 /// The beginning of bytes as text. Invalid UTF-8 is replaced, and control characters are left out.
 pub(crate) fn text_of(bytes: &[u8], longest: usize) -> String {
-    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(longest)]);
+    let beginning = &bytes[..bytes.len().min(longest)];
+    let text = String::from_utf8_lossy(beginning);
+    // Nearly all headers and many bodies: nothing has to be replaced or left out.
+    if beginning.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.into_owned();
+    }
     let text = text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
     cut(text, longest)
 }

@@ -54,6 +54,11 @@ impl Filter {
         *self.lock() = Some(Gathered::default());
     }
 
+    /// Whether ids are collected. Until a publisher names an event id, they are not.
+    pub(super) fn is_started(&self) -> bool {
+        self.lock().is_some()
+    }
+
     /// Frees the memory. Until the next start, each id may be known.
     pub(super) fn stop(&self) {
         *self.lock() = None;
