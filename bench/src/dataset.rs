@@ -94,17 +94,22 @@ impl Stored {
     /// The bytes of a lead with its delivery on disk: in each stream, the broker, and the read model.
     fn bytes_per_lead(&self) -> Value {
         let per_lead = |bytes: u64| rounded(bytes as f64 / self.leads as f64, 0);
-        let streams = fs::read_dir(self.system.streams()).into_iter().flatten().flatten().map(|stream| stream.path());
-        let mut streams: Vec<(String, u64)> = streams.map(|path| (name(&path), size(&path))).collect();
-        streams.sort();
+        let (streams, model) = bytes_on_disk(&self.system);
         let broker = streams.iter().map(|(_, bytes)| bytes).sum();
-        let file = self.system.database.trim_start_matches("sqlite:").split('?').next().unwrap_or_default();
-        let model = size(Path::new(file)) + size(Path::new(&format!("{file}-wal")));
         row("on disk, each", &format!("broker {} B, read model {} B", per_lead(broker), per_lead(model)));
         let streams: Map<_, _> =
             streams.into_iter().map(|(name, bytes)| (name, Value::from(per_lead(bytes)))).collect();
         json!({"broker": per_lead(broker), "streams": streams, "read_model": per_lead(model)})
     }
+}
+
+/// The bytes on disk of each stream, and of the read model (SQLite, with its log).
+pub(crate) fn bytes_on_disk(system: &System) -> (Vec<(String, u64)>, u64) {
+    let streams = fs::read_dir(system.streams()).into_iter().flatten().flatten().map(|stream| stream.path());
+    let mut streams: Vec<(String, u64)> = streams.map(|path| (name(&path), size(&path))).collect();
+    streams.sort();
+    let file = system.database.trim_start_matches("sqlite:").split('?').next().unwrap_or_default();
+    (streams, size(Path::new(file)) + size(Path::new(&format!("{file}-wal"))))
 }
 
 fn name(path: &Path) -> String {

@@ -10,6 +10,7 @@ mod cluster;
 mod console;
 mod dataset;
 mod derived;
+mod exchanges;
 mod filled;
 mod flood;
 mod growth;
@@ -81,6 +82,8 @@ struct Bench {
 enum What {
     /// Leads per second, processor time and memory, over HTTP and gRPC, to 1, 100 and 1,000 destinations
     Throughput,
+    /// The flood with and without the exchange of each attempt
+    Exchanges,
     /// Publishing events with ids of the publisher, beside events with ids of ingest
     Publishing,
     /// From publish to receiver, at 100, 500 and 2,000 per second
@@ -136,6 +139,9 @@ impl Bench {
         let (program, lasts, leads) = (self.program.as_path(), Duration::from_secs(self.seconds), self.leads);
         if self.wants(What::Throughput) {
             parts.add("throughput", throughput::measure(program, leads).await?);
+        }
+        if self.wants(What::Exchanges) {
+            parts.add("exchanges", exchanges::measure(program, leads).await?);
         }
         if self.wants(What::Publishing) {
             parts.add("publishing", publishing::measure(program, leads).await?);

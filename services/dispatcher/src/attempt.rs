@@ -218,13 +218,14 @@ async fn make_once(
     crash::point("after an answer");
     let success = outcome.is_success();
     let (pause, transport_failed) = (outcome.asks_to_pause(), Some(breaker::is_transport_failure(&outcome)));
+    let kept = exchange.as_ref().filter(|_| shared.keep_exchanges);
     let mut execution = Execution {
         attempt_id,
         started_at,
         duration: clock.elapsed(),
         request: line,
         outcome,
-        exchange: exchange.as_ref().map(|exchange| events::encode_exchange(exchange, &item.work.reference)),
+        exchange: kept.map(|exchange| events::encode_exchange(exchange, &item.work.reference)),
         destination_off: is_off(shared, &item.work.reference.destination),
         others_succeeded: false,
         trace: None,
