@@ -1,14 +1,19 @@
-//! How long the lists of the console wait for their answers when the read model holds a million deliveries.
+//! How long the lists of the console take to open when the read model holds a million deliveries, on both databases.
 //!
-//! The calls of each screen go over HTTP at once, as the page makes them, first to a process that has just started. What a browser
-//! adds to that, loading and drawing the page, is not measured.
+//! The calls of each screen go over HTTP at once, as the page makes them, first to a process that has just started.
+//! Then Chromium opens each list, up to its first visible row.
 
-use std::path::Path;
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    process::{Command, Stdio},
+};
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use futures::future::try_join_all;
 use reqwest::Client;
 use serde_json::{Value, json};
+use testkit::postgres;
 use tokio::time::Instant;
 
 use crate::{
@@ -22,7 +27,9 @@ use crate::{
 
 /// How often each screen is opened after the first time.
 const ROUNDS: u32 = 100;
-/// What is promised: half a second.
+/// How often Chromium opens each list after the first time.
+const BROWSER_ROUNDS: u32 = 20;
+/// The limit for a list to open: half a second.
 const MAX_MS: f64 = 500.0;
 /// What the frame around every screen asks for.
 const OF_FRAME: [&str; 4] = [
@@ -42,13 +49,31 @@ const SCREENS: [(&str, &[&str]); 5] = [
     ("leads", &["LeadService/ListLeads"]),
     ("destinations", &["ProblemService/ListDestinationHealth", "ProblemService/QueryDeliveryCounts"]),
 ];
+/// The path of each list in the console.
+const PATHS: [(&str, &str); 5] = [
+    ("problems", ""),
+    ("deliveries", "deliveries"),
+    ("failed deliveries", "deliveries?status=failed"),
+    ("leads", "leads"),
+    ("destinations", "destinations"),
+];
 
-/// Fills a read model in SQLite and opens each screen.
+/// Fills both databases and opens each screen.
 pub(crate) async fn measure(program: &Path, rows: u32) -> anyhow::Result<Value> {
     head(&format!("Console: lists of {rows} deliveries"));
     // The client wants to know how TLS would be done, and calls over plain HTTP.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let system = System::start(program, &[]).await?;
+    let mut results = serde_json::Map::new();
+    for database in ["sqlite", "postgres"] {
+        let url = if database == "postgres" { Some(postgres::database().await) } else { None };
+        results.insert(database.into(), run(program, database, url, rows).await?);
+    }
+    Ok(results.into())
+}
+
+async fn run(program: &Path, database: &str, url: Option<String>, rows: u32) -> anyhow::Result<Value> {
+    let args = url.iter().flat_map(|url| ["--database-url", url.as_str()]).collect::<Vec<_>>();
+    let system = System::start(program, &args).await?;
     system.api.interfaces("form", 1, "http://127.0.0.1:9/").await?;
     let destination = system.api.destination().await?;
     system.api.searchable("form0", &derived::FIELDS).await?;
@@ -60,7 +85,7 @@ pub(crate) async fn measure(program: &Path, rows: u32) -> anyhow::Result<Value> 
     let mut home = system.stop().await;
     for (name, methods) in SCREENS {
         // Each screen is the first thing that a new process is asked for.
-        let system = System::start_in(home, program, &[]).await?;
+        let system = System::start_in(home, program, &args).await?;
         let client = Client::builder().no_proxy().build()?;
         let first = opened(&client, &system, methods).await?;
         let mut times = vec![];
@@ -68,12 +93,49 @@ pub(crate) async fn measure(program: &Path, rows: u32) -> anyhow::Result<Value> 
             times.push(opened(&client, &system, methods).await?);
         }
         let (first, ms) = (percentiles(&mut [first])[0], percentiles(&mut times));
-        row(name, &format!("first {first:.1} ms, p50 {:.1} ms, p99 {:.1} ms", ms[0], ms[2]));
+        row(&format!("{database}, {name}"), &format!("first {first:.1} ms, p50 {:.1} ms, p99 {:.1} ms", ms[0], ms[2]));
         ensure!(first < MAX_MS, "the list of {name} took {first:.0} ms to open, which is more than {MAX_MS} ms");
         results.insert(name.into(), json!({"first_ms": first, "p50_ms": ms[0], "p99_ms": ms[2]}));
         home = system.stop().await;
     }
+    let system = System::start_in(home, program, &args).await?;
+    for (name, times) in browse(&system).await? {
+        let (first, max) = (times[0], times.iter().copied().fold(0.0, f64::max));
+        let mut sorted = times.clone();
+        sorted.sort_by(f64::total_cmp);
+        let p50 = sorted[sorted.len() / 2];
+        row(
+            &format!("{database}, {name} in Chromium"),
+            &format!("first {first:.0} ms, p50 {p50:.0} ms, max {max:.0} ms"),
+        );
+        ensure!(p50 < MAX_MS, "Chromium took {p50:.0} ms to open the list of {name}, which is more than {MAX_MS} ms");
+        results.insert(
+            format!("{name}, browser"),
+            json!({"first_ms": first.round(), "p50_ms": p50.round(), "max_ms": max.round()}),
+        );
+    }
+    drop(system.stop().await);
     Ok(results.into())
+}
+
+/// How long Chromium takes to open each list, in milliseconds.
+async fn browse(system: &System) -> anyhow::Result<BTreeMap<String, Vec<f64>>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("a workspace around the benchmark")?;
+    let brought = Command::new(root.join("tools/bring-browser")).stderr(Stdio::inherit()).output()?;
+    let text = String::from_utf8(brought.stdout)?;
+    let named = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line.map(|value| value.trim().to_owned()).with_context(|| format!("tools/bring-browser named no {name}"))
+    };
+    let mut node = tokio::process::Command::new(Path::new(&named("node")?).join("node"));
+    node.args(["bench/open.mjs", &system.api.addresses.http, &BROWSER_ROUNDS.to_string()])
+        .current_dir(root.join("console"));
+    let account = |path: &str| format!("{path}{}account={ACCOUNT}", if path.contains('?') { '&' } else { '?' });
+    node.args(PATHS.map(|(name, path)| format!("{name}={}", account(path))));
+    node.env("LEADLINE_API_KEY", &system.api.key).env("LEADLINE_CHROMIUM", named("chromium")?);
+    let ran = node.stderr(Stdio::inherit()).output().await?;
+    ensure!(ran.status.success(), "console/bench/open.mjs failed");
+    Ok(serde_json::from_slice(&ran.stdout)?)
 }
 
 /// How long the answers of a screen take, in microseconds.
