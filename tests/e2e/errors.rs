@@ -1,5 +1,7 @@
 //! Refusals: messages for people, and details for programs.
 
+mod every_field;
+
 use api::{DeliveryStatus, Scope, access_service_client::AccessServiceClient};
 use serde_json::{Value, json};
 use testkit::{Answer, Receiver};

@@ -1,13 +1,14 @@
 //! The API: its generated types, clients and servers, and the conversions between them and the domain.
 //!
-//! [`registry`], [`keys`] and [`publish`] convert, [`status`] turns refusals into gRPC statuses, and [`fields`] lists
-//! the set fields of a message.
+//! [`registry`], [`keys`] and [`publish`] convert, [`request`] reads the fields of requests and collects the wrong ones,
+//! [`status`] turns refusals into gRPC statuses, and [`fields`] lists the set fields of a message.
 
 pub mod fields;
 pub mod keys;
 mod primitives;
 pub mod publish;
 pub mod registry;
+pub mod request;
 pub mod status;
 mod words;
 

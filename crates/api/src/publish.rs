@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::{
-    AccountId, ClientId, DestinationId, EventId, EventType, InterfaceId, LeadId, access::Denial, ids::IdError,
-    lead::HOPS, registry::KeyRefusal, text::bounded,
+    AccountId, ClientId, DestinationId, EventId, EventType, InterfaceId, LeadId, access::Denial, lead::HOPS,
+    registry::KeyRefusal, text::bounded,
 };
 use jiff::Timestamp;
 
-use crate::{primitives::non_empty, timestamp};
+use crate::request::{optional, required, time};
 
 /// A lead event from a publisher: parsed, but not yet checked against the registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,9 +103,9 @@ fn list(mistakes: &[(&'static str, String)]) -> String {
 pub struct Mistakes(Vec<(&'static str, String)>);
 
 impl Mistakes {
-    /// Returns the value, or notes the mistake. An error that is not about a field counts as one of the body.
-    pub fn note<T>(&mut self, checked: Result<T, PublishError>) -> Option<T> {
-        match checked {
+    /// Returns the value, or notes why there is none. An error that is about no field is noted as one of the body.
+    pub fn note<T>(&mut self, checked: Result<T, impl Into<PublishError>>) -> Option<T> {
+        match checked.map_err(Into::into) {
             Ok(value) => return Some(value),
             Err(PublishError::Invalid(mistakes)) => self.0.extend(mistakes),
             Err(error) => self.0.push((error.field().unwrap_or("body"), error.to_string())),
@@ -191,33 +191,12 @@ fn event_type(text: &str) -> Result<EventType, PublishError> {
     Ok(event_type)
 }
 
-fn required<T>(
-    field: &'static str,
-    text: &str,
-    parse: impl FnOnce(&str) -> Result<T, IdError>,
-) -> Result<T, PublishError> {
-    if text.is_empty() {
-        return Err(PublishError::invalid(field, "is missing"));
-    }
-    parse(text).map_err(|e| PublishError::invalid(field, e.to_string()))
-}
-
-fn optional<T>(
-    field: &'static str,
-    text: &str,
-    parse: impl FnOnce(&str) -> Result<T, IdError>,
-) -> Result<Option<T>, PublishError> {
-    non_empty(text).map(|text| required(field, text, parse)).transpose()
-}
-
 impl TryFrom<crate::PublishLeadRequest> for Publish {
     type Error = PublishError;
 
     fn try_from(request: crate::PublishLeadRequest) -> Result<Self, PublishError> {
-        let out_of_range = || PublishError::invalid("occurred_at", "is out of range");
-        let occurred_at = request.occurred_at.as_ref().map(|at| timestamp(at).ok_or_else(out_of_range)).transpose();
         let mut mistakes = Mistakes::default();
-        let occurred_at = mistakes.note(occurred_at).flatten();
+        let occurred_at = mistakes.note(time("occurred_at", request.occurred_at.as_ref())).flatten();
         let fields = Fields {
             account: &request.account,
             interface: &request.interface,

@@ -27,26 +27,12 @@ use self::transport::{auth_to_api, oauth2, transport_to_api};
 use crate::{
     duration, duration_to_api,
     primitives::{non_empty, or_empty},
+    request::{optional, required},
     timestamp_to_api,
 };
 
 fn invalid(field: &'static str, problem: impl ToString) -> Refusal {
     Refusal::Invalid { field, problem: problem.to_string() }
-}
-
-/// Parses a required id.
-///
-/// # Errors
-/// If the id is missing or invalid; the error names the field.
-pub fn id<T>(
-    field: &'static str,
-    text: &str,
-    parse: impl FnOnce(&str) -> Result<T, domain::ids::IdError>,
-) -> Result<T, Refusal> {
-    if text.is_empty() {
-        return Err(invalid(field, "is missing"));
-    }
-    parse(text).map_err(|e| invalid(field, e))
 }
 
 /// A destination from the API; missing fields get their defaults. The server makes ids, so `destination_id` is ignored.
@@ -79,10 +65,10 @@ fn read_destination(
     mistakes: &mut Mistakes,
 ) -> Result<Destination, Refusal> {
     let retry = given.retry_policy.map_or_else(|| Ok(RetryPolicy::standard()), policy);
-    let token = non_empty(&given.token_id).map(|text| id("token_id", text, TokenId::parse)).transpose();
+    let token = optional("token_id", &given.token_id, TokenId::parse);
     let timeout = span_or("timeout", given.timeout, Destination::DEFAULT_TIMEOUT);
+    let account = mistakes.note(required("account_id", &given.account_id, AccountId::parse));
     Ok(Destination {
-        account: id("account_id", &given.account_id, AccountId::parse)?,
         id: with_id,
         name: given.name,
         scope: mistakes.note(scope(&given.interface_id, &given.client_id)).unwrap_or(Scope::Account),
@@ -112,6 +98,8 @@ fn read_destination(
         deactivated: None,
         skip_held_before: None,
         deleted: false,
+        // The account comes last, so that the other fields are read even if it is wrong.
+        account: account.ok_or_else(|| std::mem::take(mistakes).refusal())?,
     })
 }
 
@@ -151,8 +139,8 @@ pub fn condition(text: &str) -> Result<Option<Condition>, Refusal> {
 fn scope(interface: &str, client: &str) -> Result<Scope, Refusal> {
     match (non_empty(interface), non_empty(client)) {
         (None, None) => Ok(Scope::Account),
-        (None, Some(text)) => id("client_id", text, ClientId::parse).map(Scope::Client),
-        (Some(text), None) => id("interface_id", text, InterfaceId::parse).map(Scope::Interface),
+        (None, Some(text)) => Ok(Scope::Client(required("client_id", text, ClientId::parse)?)),
+        (Some(text), None) => Ok(Scope::Interface(required("interface_id", text, InterfaceId::parse)?)),
         (Some(_), Some(_)) => Err(invalid("client_id", "a destination is for a client or an interface, not for both")),
     }
 }

@@ -67,6 +67,11 @@ pub fn aborted(message: impl Into<String>) -> Status {
     with(Code::Aborted, message.into(), details)
 }
 
+/// The status `INTERNAL`: the same call fails again, and its caller cannot help it.
+pub fn internal(message: impl Into<String>) -> Status {
+    because(Code::Internal, "INTERNAL", message)
+}
+
 /// The status `NOT_FOUND` for a thing of this kind, such as `DELIVERY`.
 pub fn not_found(kind: &str, message: impl Into<String>) -> Status {
     because(Code::NotFound, &format!("{kind}_NOT_FOUND"), message)

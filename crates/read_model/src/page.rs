@@ -59,6 +59,11 @@ impl Cursor {
         Ok(Self { after, filter })
     }
 
+    /// Checks a token whose filter is not known.
+    pub fn check(token: &str) -> Result<(), InvalidPage> {
+        if token.is_empty() { Ok(()) } else { decoded(token).map(drop) }
+    }
+
     /// The last entry of the page before; `None` if this is the first one.
     pub const fn after(&self) -> Option<&Place> {
         self.after.as_ref()
@@ -73,10 +78,20 @@ impl Cursor {
 impl Page {
     /// Reads size and token of a request; `filter` is the filter of the list.
     pub fn of(size: u32, token: &str, filter: impl Hash) -> Result<Self, InvalidPage> {
-        if size > MAX_SIZE {
-            return Err(invalid("page_size", format!("{size} is not from 1 to {MAX_SIZE}")));
+        Ok(Self::new(Self::size(size)?, Cursor::read(token, filter)?))
+    }
+
+    pub const fn new(size: u32, cursor: Cursor) -> Self {
+        Self { size, cursor }
+    }
+
+    /// Reads the size of a request.
+    pub fn size(given: u32) -> Result<u32, InvalidPage> {
+        match given {
+            0 => Ok(DEFAULT_SIZE),
+            1..=MAX_SIZE => Ok(given),
+            _ => Err(invalid("page_size", format!("{given} is not from 1 to {MAX_SIZE}"))),
         }
-        Ok(Self { size: if size == 0 { DEFAULT_SIZE } else { size }, cursor: Cursor::read(token, filter)? })
     }
 
     /// The last entry of the page before; `None` if this is the first one.
@@ -117,12 +132,16 @@ impl Page {
 }
 
 fn read(token: &str, filter: u64) -> Result<Place, InvalidPage> {
-    let bytes = URL_SAFE_NO_PAD.decode(token).ok();
-    match bytes.and_then(|bytes| serde_json::from_slice::<(Place, u64)>(&bytes).ok()) {
-        Some((place, of)) if of == filter => Ok(place),
-        Some(_) => Err(invalid("page_token", "belongs to a list with another filter")),
-        None => Err(invalid("page_token", "was not issued by this server")),
+    match decoded(token)? {
+        (place, of) if of == filter => Ok(place),
+        _ => Err(invalid("page_token", "belongs to a list with another filter")),
     }
+}
+
+fn decoded(token: &str) -> Result<(Place, u64), InvalidPage> {
+    let bytes = URL_SAFE_NO_PAD.decode(token).ok();
+    let decoded = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    decoded.ok_or_else(|| invalid("page_token", "was not issued by this server"))
 }
 
 #[cfg(test)]

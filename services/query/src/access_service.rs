@@ -6,15 +6,15 @@ use access::{Sessions, bounds_of};
 use api::{
     access_service_server::AccessServiceServer,
     keys::{key_to_api, scopes},
-    registry::id,
-    status::{denied, invalid, refusal},
-    timestamp, timestamp_to_api,
+    request::{Violations, WrongField, line, optional, required, time},
+    status::{denied, internal, refusal},
+    timestamp_to_api,
 };
 use console_http::links::{self, SESSION_LIFETIME, after};
 use crypto::ApiKey;
 use domain::{
     AccountId, ClientId, KeyId, Registry,
-    access::{Bounds, Rule},
+    access::{Bounds, Rule, Scopes},
     registry::{self, Command, EntityKind, KeyHash, Refusal},
 };
 use jiff::Timestamp;
@@ -52,22 +52,26 @@ type Answer<T> = Result<Response<T>, Status>;
 impl api::access_service_server::AccessService for AccessService {
     async fn create_key(&self, request: Request<api::CreateKeyRequest>) -> Answer<api::CreateKeyResponse> {
         let (caller, request) = (Caller::of(&request)?, request.into_inner());
-        let given = request.scopes.iter().map(|scope| api::Scope::try_from(*scope).unwrap_or_default());
-        let out_of_range = || invalid("expires_at", "is out of range");
+        let mut fields = Violations::default();
+        let account = fields.note(optional("account_id", &request.account_id, AccountId::parse));
+        let client = fields.note(optional("client_id", &request.client_id, ClientId::parse));
+        let scopes = fields.note(scopes_of(&request.scopes));
+        let expires_at = fields.note(time("expires_at", request.expires_at.as_ref()));
+        let (account, client, scopes, expires_at) = fields.end(|| Some((account?, client?, scopes?, expires_at?)))?;
         let secret = ApiKey::generate().map_err(|e| {
             tracing::error!(error = e.chain(), "cannot get random numbers from the system");
-            Status::internal("cannot get random numbers from the system")
+            internal("cannot get random numbers from the system")
         })?;
         let key = registry::ApiKey {
-            id: KeyId::parse(secret.id()).map_err(|e| Status::internal(e.to_string()))?,
-            account: account(&request.account_id)?,
-            client: client(&request.client_id)?,
+            id: KeyId::parse(secret.id()).map_err(|e| internal(e.to_string()))?,
+            account,
+            client,
             name: request.name,
-            scopes: scopes(given).map_err(|e| refusal(&e))?,
+            scopes,
             hash: KeyHash(secret.hash()),
             created_at: Timestamp::now(),
             created_by: caller.by(),
-            expires_at: request.expires_at.map(|at| timestamp(&at).ok_or_else(out_of_range)).transpose()?,
+            expires_at,
             revoked_at: None,
         };
         caller.principal().may_make(&key).map_err(|e| denied(&e))?;
@@ -78,8 +82,11 @@ impl api::access_service_server::AccessService for AccessService {
 
     async fn list_keys(&self, request: Request<api::ListKeysRequest>) -> Answer<api::ListKeysResponse> {
         let (caller, request) = (Caller::of(&request)?, request.into_inner());
-        let of = caller.narrowed(account(&request.account_id)?)?;
-        let page = listing::page(request.page_size, &request.page_token, (&of, request.include_ended))?;
+        let mut fields = Violations::default();
+        let of = fields.note(caller.narrowed_account(&request.account_id));
+        let filter = of.as_ref().map(|of| (of, request.include_ended));
+        let page = listing::page(&mut fields, request.page_size, &request.page_token, filter);
+        let (of, page) = fields.end(|| of.zip(page))?;
         let (registry, now) = (self.registry.snapshot(), Timestamp::now());
         let asked_for = registry.keys().filter(|key| {
             let owned = of.is_none() || key.account == of;
@@ -97,7 +104,7 @@ impl api::access_service_server::AccessService for AccessService {
 
     async fn revoke_key(&self, request: Request<api::RevokeKeyRequest>) -> Answer<api::Key> {
         let caller = Caller::of(&request)?;
-        let id = id("key_id", &request.get_ref().key_id, KeyId::parse).map_err(|e| refusal(&e))?;
+        let id = required("key_id", &request.get_ref().key_id, KeyId::parse)?;
         let before = self.changes.latest().await?;
         let key = find(&caller, &before, &id)?;
         if key.revoked_at.is_some() {
@@ -125,21 +132,26 @@ impl api::access_service_server::AccessService for AccessService {
         let (caller, request) = (Caller::of(&request)?, request.into_inner());
         let principal = caller.principal();
         principal.may_leave_session().map_err(|e| denied(&e))?;
-        let (account, client) = (caller.account(&request.account_id)?, client(&request.client_id)?);
+        let mut fields = Violations::default();
+        let account = fields.note(caller.account(&request.account_id));
+        let client = fields.note(optional("client_id", &request.client_id, ClientId::parse));
+        let scopes = fields.note(scopes_of(&request.scopes));
+        if scopes.is_some_and(|scopes| scopes.is_empty()) {
+            fields.wrong("scopes", "are missing; give at least one of publish, read, operate and admin");
+        }
+        let lifetime = fields.note(lifetime(request.lifetime));
+        let person = fields.note(person(request.person));
+        let (account, client, scopes, lifetime, person) =
+            fields.end(|| Some((account?, client?, scopes?, lifetime?, person?)))?;
         let registry = self.registry.up_to_date().await.map_err(|why| {
             api::status::unavailable(format!("the latest configuration is not known: {why}; call again"))
         })?;
         must_exist(&registry, &account, client.as_ref())?;
-        let given = request.scopes.iter().map(|scope| api::Scope::try_from(*scope).unwrap_or_default());
-        let scopes = scopes(given).map_err(|e| refusal(&e))?;
-        if scopes.is_empty() {
-            return Err(invalid("scopes", "are missing; give at least one of publish, read, operate and admin"));
-        }
         for scope in scopes.named() {
             principal.may(Rule::Needs(scope)).map_err(|e| denied(&e))?;
         }
-        let until = after(lifetime(request.lifetime)?);
-        let person = match person(request.person)? {
+        let until = after(lifetime);
+        let person = match person {
             name if name.is_empty() => {
                 format!("the portal of {}", client.as_ref().map_or(account.as_str(), ClientId::as_str))
             }
@@ -161,18 +173,19 @@ impl AccessService {
 }
 
 /// How long a portal session lasts.
-fn lifetime(given: Option<prost_types::Duration>) -> Result<Duration, Status> {
+fn lifetime(given: Option<prost_types::Duration>) -> Result<Duration, WrongField> {
     const LIMITS: std::ops::RangeInclusive<Duration> = Duration::from_secs(60)..=SESSION_LIFETIME;
     let Some(given) = given else { return Ok(DEFAULT_PORTAL_LIFETIME) };
     let lifetime = Duration::try_from(given).ok().filter(|lifetime| LIMITS.contains(lifetime));
-    lifetime.ok_or_else(|| invalid("lifetime", "is not from 60s to 43200s"))
+    lifetime.ok_or_else(|| WrongField::new("lifetime", "is not from 60s to 43200s"))
 }
 
-fn person(name: String) -> Result<String, Status> {
-    if name.chars().count() > MAX_NAME || name.chars().any(char::is_control) {
-        return Err(invalid("person", format!("is not one line of at most {MAX_NAME} characters")));
-    }
-    Ok(name)
+fn person(name: String) -> Result<String, WrongField> {
+    line("person", &name, MAX_NAME).map(|()| name)
+}
+
+fn scopes_of(given: &[i32]) -> Result<Scopes, Status> {
+    scopes(given.iter().map(|scope| api::Scope::try_from(*scope).unwrap_or_default())).map_err(|e| refusal(&e))
 }
 
 fn must_exist(registry: &Registry, account: &AccountId, client: Option<&ClientId>) -> Result<(), Status> {
@@ -184,20 +197,6 @@ fn must_exist(registry: &Registry, account: &AccountId, client: Option<&ClientId
         Some(client) if registry.client(account, client).is_none() => Err(missing(EntityKind::Client, client.as_str())),
         _ => Ok(()),
     }
-}
-
-fn client(text: &str) -> Result<Option<ClientId>, Status> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    id("client_id", text, ClientId::parse).map(Some).map_err(|e| refusal(&e))
-}
-
-fn account(text: &str) -> Result<Option<AccountId>, Status> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    id("account_id", text, AccountId::parse).map(Some).map_err(|e| refusal(&e))
 }
 
 /// A key that the caller may see; any other key looks as if it did not exist.

@@ -2,11 +2,10 @@
 
 use api::{
     audit_service_server::AuditServiceServer,
-    registry::id,
-    status::{invalid, refusal},
-    timestamp, timestamp_to_api,
+    request::{Violations, WrongField, time},
+    timestamp_to_api,
 };
-use domain::{AccountId, registry::EntityKind, text::quoted};
+use domain::{registry::EntityKind, text::quoted};
 use read_model::{
     Store,
     page::Place,
@@ -31,8 +30,10 @@ impl api::audit_service_server::AuditService for AuditService {
         request: Request<api::ListAuditLogRequest>,
     ) -> Result<Response<api::ListAuditLogResponse>, Status> {
         let (caller, request) = (Caller::of(&request)?, request.into_inner());
-        let filter = filter(caller.narrowed(account(&request.account_id)?)?, &request)?;
-        let page = listing::page(request.page_size, &request.page_token, &filter)?;
+        let mut fields = Violations::default();
+        let filter = filter(&mut fields, &caller, &request);
+        let page = listing::page(&mut fields, request.page_size, &request.page_token, filter.as_ref());
+        let (filter, page) = fields.end(|| filter.zip(page))?;
         let mut found = self.store.audit_log(&filter, &page).await.map_err(failed)?;
         // The order is that of REGISTRY, because the clocks of the processes that stamp the time differ.
         let next_page_token =
@@ -42,35 +43,26 @@ impl api::audit_service_server::AuditService for AuditService {
     }
 }
 
-fn account(text: &str) -> Result<Option<AccountId>, Status> {
-    if text.is_empty() {
-        return Ok(None);
+/// Reads the filter of a request, and notes what is wrong with it.
+fn filter(fields: &mut Violations, caller: &Caller, request: &api::ListAuditLogRequest) -> Option<AuditFilter> {
+    let account = fields.note(caller.narrowed_account(&request.account_id));
+    let kind = fields.note(kind(&request.entity_kind));
+    let id = Some(request.entity_id.clone()).filter(|id| !id.is_empty());
+    if id.is_some() && request.entity_kind.is_empty() {
+        fields.wrong("entity_kind", "is missing; ids are unique within a kind only");
     }
-    id("account_id", text, AccountId::parse).map(Some).map_err(|e| refusal(&e))
+    let from = fields.note(time("from", request.from.as_ref()));
+    let before = fields.note(time("before", request.before.as_ref()));
+    Some(AuditFilter { account: account?, kind: kind?, id, from: from?, before: before?, action: None })
 }
 
-fn filter(account: Option<AccountId>, request: &api::ListAuditLogRequest) -> Result<AuditFilter, Status> {
-    let time = |field: &str, given: &Option<prost_types::Timestamp>| {
-        given.as_ref().map(|time| timestamp(time).ok_or_else(|| invalid(field, "is out of range"))).transpose()
-    };
-    let kind = match request.entity_kind.as_str() {
-        "" => None,
-        word => Some(EntityKind::parse(word).ok_or_else(|| {
-            let kinds = EntityKind::ALL.map(EntityKind::as_str).join(", ");
-            invalid("entity_kind", format!("{} is not one of {kinds}", quoted(word)))
-        })?),
-    };
-    let entity = Some(request.entity_id.clone()).filter(|id| !id.is_empty());
-    if entity.is_some() && kind.is_none() {
-        return Err(invalid("entity_kind", "is missing; ids are unique within a kind only"));
+fn kind(word: &str) -> Result<Option<EntityKind>, WrongField> {
+    if word.is_empty() {
+        return Ok(None);
     }
-    Ok(AuditFilter {
-        account,
-        kind,
-        id: entity,
-        from: time("from", &request.from)?,
-        before: time("before", &request.before)?,
-        action: None,
+    EntityKind::parse(word).map(Some).ok_or_else(|| {
+        let kinds = EntityKind::ALL.map(EntityKind::as_str).join(", ");
+        WrongField::new("entity_kind", format!("{} is none of {kinds}", quoted(word)))
     })
 }
 

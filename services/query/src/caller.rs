@@ -1,8 +1,8 @@
 //! The caller: what it may see and change, and how facts name it.
 
 use api::{
-    registry::id,
-    status::{denied, invalid, not_authenticated, refusal},
+    request::{Violations, line, optional, required},
+    status::{denied, internal, not_authenticated},
 };
 use domain::{
     AccountId, ClientId, Principal, Registry,
@@ -27,7 +27,7 @@ impl Caller {
     /// The caller of a request, as the authenticator found it.
     pub(crate) fn of<T>(request: &Request<T>) -> Result<Self, Status> {
         let principal = request.extensions().get::<Principal>().cloned();
-        let principal = principal.ok_or_else(|| Status::internal("the call has no principal"))?;
+        let principal = principal.ok_or_else(|| internal("the call has no principal"))?;
         let said = request.metadata().get(SPEAKS_FOR).and_then(|value| value.to_str().ok());
         // A session has its own person. A portal session must not name another one.
         let said = principal.person().or(said.filter(|_| !principal.is_portal()));
@@ -41,9 +41,20 @@ impl Caller {
 
     /// The account that a request names, if the caller may touch it.
     pub(crate) fn account(&self, text: &str) -> Result<AccountId, Status> {
-        let account = id("account_id", text, AccountId::parse).map_err(|e| refusal(&e))?;
+        let account = required("account_id", text, AccountId::parse)?;
         self.may_touch(&account)?;
         Ok(account)
+    }
+
+    /// The account that a request names, and what else it names.
+    pub(crate) fn account_and<T>(
+        &self,
+        text: &str,
+        other: Result<T, impl Into<Status>>,
+    ) -> Result<(AccountId, T), Status> {
+        let mut fields = Violations::default();
+        let (account, other) = (fields.note(self.account(text)), fields.note(other));
+        fields.end(|| account.zip(other))
     }
 
     pub(crate) fn may_touch(&self, account: &AccountId) -> Result<(), Status> {
@@ -92,6 +103,11 @@ impl Caller {
         }
     }
 
+    /// The same for the `account_id` of a request.
+    pub(crate) fn narrowed_account(&self, text: &str) -> Result<Option<AccountId>, Status> {
+        self.narrowed(optional("account_id", text, AccountId::parse)?)
+    }
+
     /// Checks the key again during a long call: when the call began, this process may not have known of a revocation.
     pub(crate) fn is_still_good(&self, registry: &Registry) -> Result<(), Status> {
         let now = Timestamp::now();
@@ -112,13 +128,11 @@ impl Caller {
     }
 
     /// The same caller, speaking for the person that the request names in its field `requested_by`.
-    pub(crate) fn asked_by(mut self, name: &str) -> Result<Self, Status> {
-        if name.chars().count() > MAX_NAME || name.chars().any(char::is_control) {
-            return Err(invalid("requested_by", format!("is not one line of at most {MAX_NAME} characters")));
-        }
+    pub(crate) fn asked_by(mut self, fields: &mut Violations, name: &str) -> Self {
+        fields.note(line("requested_by", name, MAX_NAME));
         if !name.is_empty() && self.principal.person().is_none() && !self.principal.is_portal() {
             self.speaks_for = Some(name.to_owned());
         }
-        Ok(self)
+        self
     }
 }

@@ -11,6 +11,7 @@ use std::{pin::Pin, sync::Arc};
 
 use api::{
     delivery_service_server::DeliveryServiceServer,
+    request::{Violations, optional, required},
     status::{invalid, not_found, retry_refusal, unavailable},
 };
 use domain::{
@@ -35,8 +36,8 @@ use read_model::{
 use requests::MAX_RENDERING;
 use runtime::{Drain, ErrorChain as _, publishing, trace::TraceContext};
 pub(crate) use searching::{chosen, wanted};
-use shown::{delivery_id, optional, required, shown_attempt, shown_event};
-pub(crate) use shown::{filter, http_status, place, shown, shown_filter};
+pub(crate) use shown::{filter, http_status, place, shown, shown_filter, statuses};
+use shown::{shown_attempt, shown_event};
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status, codec::CompressionEncoding};
 use tracing::Instrument as _;
@@ -96,7 +97,9 @@ type Changes = Pin<Box<dyn Stream<Item = Result<api::WatchDeliveriesResponse, St
 impl DeliveryService {
     /// The delivery whose id is or begins with this text, if the caller may see exactly one.
     async fn named(&self, caller: &Caller, text: &str) -> Result<DeliveryId, Status> {
-        let Some(beginning) = Beginning::of(text) else { return delivery_id(text) };
+        let Some(beginning) = Beginning::of(text) else {
+            return Ok(required("delivery_id", text, DeliveryId::parse)?);
+        };
         let account = caller.principal().account();
         let found = self.store.deliveries_beginning(account, &beginning).await.map_err(failed)?;
         match found.as_slice() {
@@ -201,13 +204,16 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
         request: Request<api::ListDeliveriesRequest>,
     ) -> Result<Response<api::ListDeliveriesResponse>, Status> {
         let (caller, request) = (Caller::of(&request)?, request.into_inner());
-        let mut given = request.filter.unwrap_or_default();
-        let values = std::mem::take(&mut given.r#where);
-        let mut filter = shown::filter(given)?;
-        filter.account = caller.narrowed(filter.account)?;
-        filter.client = caller.narrowed_client(filter.client)?;
-        let values = wanted(&self.hashing, filter.account.as_ref(), &values)?;
-        let page = listing::page(request.page_size, &request.page_token, (&filter, &values))?;
+        let given = request.filter.unwrap_or_default();
+        let mut fields = Violations::default();
+        let filter = shown::filter(&mut fields, &given).and_then(|mut filter| {
+            filter.account = fields.note(caller.narrowed(filter.account))?;
+            filter.client = fields.note(caller.narrowed_client(filter.client))?;
+            let values = fields.note(wanted(&self.hashing, filter.account.as_ref(), &given.r#where))?;
+            Some((filter, values))
+        });
+        let page = listing::page(&mut fields, request.page_size, &request.page_token, filter.as_ref());
+        let ((filter, values), page) = fields.end(|| filter.zip(page))?;
         let registry = self.registry.snapshot();
         let off = SwitchedOff::among(&filter, &registry);
         let chosen = chosen(&self.store, &filter, &values).await?;
@@ -223,13 +229,17 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
         request: Request<api::RetryDeliveryRequest>,
     ) -> Result<Response<api::RetryDeliveryResponse>, Status> {
         let trace = TraceContext::of_request(request.metadata().as_ref());
-        let caller = Caller::of(&request)?.asked_by(&request.get_ref().requested_by)?;
-        let request = request.into_inner();
-        let id = delivery_id(&request.delivery_id)?;
+        let (caller, request) = (Caller::of(&request)?, request.into_inner());
+        let mut fields = Violations::default();
+        let caller = caller.asked_by(&mut fields, &request.requested_by);
+        let id = fields.note(required("delivery_id", &request.delivery_id, DeliveryId::parse));
+        let reason = fields.note(retry_reason::reason(&request.reason));
+        let call = fields.note(optional("request_id", &request.request_id, RequestId::parse));
+        let (id, reason, call) = fields.end(|| Some((id?, reason?, call?)))?;
         let asked = RetryAsked {
             by: caller.by(),
-            reason: retry_reason::reason(&request.reason)?,
-            request: optional("request_id", &request.request_id, RequestId::parse)?,
+            reason,
+            request: call,
             force: request.force,
             previous: self.store.latest_span(id).await.map_err(failed)?,
         };
@@ -262,14 +272,19 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
         request: Request<api::ListDestinationEventsRequest>,
     ) -> Result<Response<api::ListDestinationEventsResponse>, Status> {
         let (caller, request) = (Caller::of(&request)?, request.get_ref());
-        let account = caller.account(&request.account_id)?;
-        let id = required("destination_id", &request.destination_id, DestinationId::parse)?;
+        let mut fields = Violations::default();
+        let id = required("destination_id", &request.destination_id, DestinationId::parse);
+        let of = fields.note(caller.account_and(&request.account_id, id));
         let limit = match request.limit {
             0 => MAX_EVENTS,
-            limit if limit <= MAX_EVENTS => limit,
-            limit => return Err(invalid("limit", format!("{limit} is not from 1 to {MAX_EVENTS}"))),
+            limit => limit,
         };
-        let page = listing::page(limit, &request.page_token, ("destination events", &account, &id))?;
+        if limit > MAX_EVENTS {
+            fields.wrong("limit", format!("{limit} is not from 1 to {MAX_EVENTS}"));
+        }
+        let list = of.as_ref().map(|(account, id)| ("destination events", account, id));
+        let page = listing::page(&mut fields, limit.min(MAX_EVENTS), &request.page_token, list);
+        let ((account, id), page) = fields.end(|| of.zip(page))?;
         // A deleted destination has attempts as well.
         let registry = self.registry.snapshot();
         if registry.destination_ever(&id).is_none_or(|destination| destination.account != account) {

@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use api::{
     job_service_server::JobServiceServer,
-    status::{aborted, because, invalid, job_refusal, not_found, unavailable},
+    request::Violations,
+    status::{aborted, because, internal, job_refusal, not_found, unavailable},
 };
 use domain::{
-    AccountId, DeliveryStatus, DestinationId, Job, JobFact, JobId, LeadSequence, RequestId,
-    delivery::DeliveryFilter,
-    job::{JobRef, JobStarted, Outcomes, Pace, Plan, Recovery, cancel, check},
-    registry::EventTypePattern,
+    AccountId, Job, JobFact, JobId, LeadSequence, RequestId,
+    job::{JobRef, JobStarted, Outcomes, Plan, Recovery, cancel},
 };
 use jiff::Timestamp;
 use journal::{Journal, JournalError, RecordedJob, RegistryView, StreamName};
@@ -25,22 +24,22 @@ use tokio::time::Instant;
 use tonic::{Code, Request, Response, Status, codec::CompressionEncoding};
 use tracing::Instrument as _;
 
+mod from_api;
 mod parts;
 mod searching;
 
-use self::parts::{
-    id_of, listed, place, refusal_place, request_id, required, required_time, shown, shown_refusal, status, time,
+use self::{
+    from_api::{Start, job_id, recovery, retry_plan},
+    parts::{place, refusal_place, shown, shown_refusal, status},
 };
-use crate::{caller::Caller, delivery_service::filter, failed, listing, not_found, retry_reason, stale};
+use crate::{caller::Caller, delivery_service::wanted, failed, listing, not_found, stale};
 
 /// At most this many jobs of an account may be open: enough to help several destinations at once, and one repeated
 /// mistake does not fill the installation. Two concurrent requests may both be accepted.
 const MAX_OPEN: u32 = 5;
 /// How long the answer to a dry run waits for its result; after that it comes without.
 const DRY_RUN_TIMEOUT: Duration = Duration::from_secs(5);
-/// At most this many types of events are named in a request for a recovery.
-const MAX_TYPES: usize = 32;
-/// The size of a job's outcome counts in a message, in bytes: room for three numbers of 64 bits.
+/// The bytes that the counts of what came of a job take in a message, with room for three numbers of 64 bits.
 const MAX_OUTCOMES: usize = 40;
 /// The number of tries of a cancellation while the job records its progress in between.
 const MAX_CANCEL_TRIES: u32 = 20;
@@ -68,16 +67,14 @@ pub(crate) fn service(
 
 type Answer<T> = Result<Response<T>, Status>;
 
-/// The fields that every request for a job has.
-struct NewJob {
+/// A job that a caller asks for.
+struct Asked {
     account: AccountId,
     plan: Plan,
+    start: Start,
     dry_run: bool,
-    pace: u32,
     force: bool,
     by: String,
-    reason: String,
-    request: RequestId,
     trace: Option<TraceContext>,
 }
 
@@ -87,37 +84,30 @@ impl api::job_service_server::JobService for JobService {
         &self,
         request: Request<api::RetryDeliveriesRequest>,
     ) -> Answer<api::RetryDeliveriesResponse> {
-        let caller = Caller::of(&request)?.asked_by(&request.get_ref().requested_by)?;
         let trace = TraceContext::of_request(request.metadata().as_ref());
-        let request = request.into_inner();
-        let account = caller.account(&request.account_id)?;
-        let named = request_id(&request.request_id)?;
-        let plan = match request.filter {
-            Some(given) if !given.r#where.is_empty() && request.delivery_ids.is_empty() => {
-                // The deliveries that matched when the job was made may no longer match.
-                if let Some(job) = self.known(&account, &named, request.dry_run).await? {
-                    return Ok(Response::new(api::RetryDeliveriesResponse { job: Some(self.shown(&job).await?) }));
-                }
-                Plan::RetryListed(self.found(given, &account, request.force).await?)
+        let (caller, request) = (Caller::of(&request)?, request.into_inner());
+        let mut fields = Violations::default();
+        let caller = caller.asked_by(&mut fields, &request.requested_by);
+        let account = fields.note(caller.account(&request.account_id));
+        let start = Start::of(&mut fields, request.pace, &request.reason, &request.request_id);
+        let plan = retry_plan(&mut fields, &request, account.as_ref());
+        let values = request.filter.map(|given| given.r#where).unwrap_or_default();
+        if let (false, true, Some(account), Some(start)) = (values.is_empty(), fields.is_empty(), &account, &start) {
+            // What matched when the job was made may not match any more.
+            if let Some(job) = self.known(account, &start.request, request.dry_run).await? {
+                return Ok(Response::new(api::RetryDeliveriesResponse { job: Some(self.shown(&job).await?) }));
             }
-            Some(_) if !request.delivery_ids.is_empty() => {
-                return Err(invalid("filter", "cannot be given together with delivery_ids"));
+        }
+        let values = account.as_ref().and_then(|id| fields.note(wanted(&self.hashing, Some(id), &values)));
+        let (account, start, plan, values) = fields.end(|| Some((account?, start?, plan?, values?)))?;
+        let plan = match plan {
+            Plan::RetryFiltered(filter) if !values.is_empty() => {
+                Plan::RetryListed(self.found(*filter, &values, request.force).await?)
             }
-            Some(given) => Plan::RetryFiltered(Box::new(ended_ones(given, &account, request.force)?)),
-            None => Plan::RetryListed(listed(&request.delivery_ids)?),
+            plan => plan,
         };
-        let new_job = NewJob {
-            account,
-            plan,
-            dry_run: request.dry_run,
-            pace: request.pace,
-            force: request.force,
-            by: caller.by(),
-            reason: retry_reason::reason(&request.reason)?,
-            request: named,
-            trace,
-        };
-        let job = self.start(new_job).await?;
+        let (dry_run, force, by) = (request.dry_run, request.force, caller.by());
+        let job = self.start(Asked { account, plan, start, dry_run, force, by, trace }).await?;
         Ok(Response::new(api::RetryDeliveriesResponse { job: Some(self.shown(&job).await?) }))
     }
 
@@ -125,47 +115,38 @@ impl api::job_service_server::JobService for JobService {
         &self,
         request: Request<api::RecoverDestinationRequest>,
     ) -> Answer<api::RecoverDestinationResponse> {
-        let caller = Caller::of(&request)?.asked_by(&request.get_ref().requested_by)?;
         let trace = TraceContext::of_request(request.metadata().as_ref());
-        let request = request.get_ref();
-        let account = caller.account(&request.account_id)?;
-        let destination = required("destination_id", &request.destination_id, DestinationId::parse)?;
-        let registry = self.registry.snapshot();
-        if registry.destination(&destination).is_none_or(|found| found.account != account) {
+        let (caller, request) = (Caller::of(&request)?, request.get_ref());
+        let mut fields = Violations::default();
+        let caller = caller.asked_by(&mut fields, &request.requested_by);
+        let account = fields.note(caller.account(&request.account_id));
+        let start = Start::of(&mut fields, request.pace, &request.reason, &request.request_id);
+        let recovery = recovery(&mut fields, request);
+        let (account, start, recovery) = fields.end(|| Some((account?, start?, recovery?)))?;
+        let (registry, destination) = (self.registry.snapshot(), &recovery.destination);
+        if registry.destination(destination).is_none_or(|found| found.account != account) {
             return Err(not_found("DESTINATION", format!("account {account} has no destination {destination}")));
         }
-        let since = required_time("since", request.since.as_ref())?;
-        let until = time("until", request.until.as_ref())?;
-        let include_before_created = request.include_before_created;
-        let event_types = event_types(&request.event_types)?;
         let end = self.journal.stream(StreamName::Leads).last_sequence().await.map_err(|e| unknown(&e))?;
-        let end = LeadSequence(end);
-        let plan = Plan::Recover(Recovery { destination, since, until, include_before_created, event_types, end });
-        let new_job = NewJob {
-            account,
-            plan,
-            dry_run: request.dry_run,
-            pace: request.pace,
-            force: request.include_succeeded,
-            by: caller.by(),
-            reason: retry_reason::reason(&request.reason)?,
-            request: request_id(&request.request_id)?,
-            trace,
-        };
-        let job = self.start(new_job).await?;
+        let plan = Plan::Recover(Recovery { end: LeadSequence(end), ..recovery });
+        let (dry_run, force, by) = (request.dry_run, request.include_succeeded, caller.by());
+        let job = self.start(Asked { account, plan, start, dry_run, force, by, trace }).await?;
         Ok(Response::new(api::RecoverDestinationResponse { job: Some(self.shown(&job).await?) }))
     }
 
     async fn get_job(&self, request: Request<api::GetJobRequest>) -> Answer<api::Job> {
-        let job = self.find(&Caller::of(&request)?, id_of(&request.get_ref().job_id)?).await?;
+        let job = self.find(&Caller::of(&request)?, job_id(&request.get_ref().job_id)?).await?;
         Ok(Response::new(self.shown(&job).await?))
     }
 
     async fn list_jobs(&self, request: Request<api::ListJobsRequest>) -> Answer<api::ListJobsResponse> {
         let (caller, request) = (Caller::of(&request)?, request.get_ref());
-        let account = caller.account(&request.account_id)?;
+        let mut fields = Violations::default();
+        let account = fields.note(caller.account(&request.account_id));
         let status = status(request.status());
-        let page = listing::page(request.page_size, &request.page_token, (&account, status))?;
+        let list = account.as_ref().map(|account| (account, status));
+        let page = listing::page(&mut fields, request.page_size, &request.page_token, list);
+        let (account, page) = fields.end(|| account.zip(page))?;
         let mut found = self.store.jobs(&account, status, &page).await.map_err(failed)?;
         let next_page_token =
             page.cut_to_bytes(&mut found, |job| shown(job, Outcomes::default()).encoded_len() + MAX_OUTCOMES, place);
@@ -181,8 +162,11 @@ impl api::job_service_server::JobService for JobService {
         request: Request<api::ListJobRefusalsRequest>,
     ) -> Answer<api::ListJobRefusalsResponse> {
         let (caller, request) = (Caller::of(&request)?, request.get_ref());
-        let id = self.find(&caller, id_of(&request.job_id)?).await?.id();
-        let page = listing::page(request.page_size, &request.page_token, id)?;
+        let mut fields = Violations::default();
+        let id = fields.note(job_id(&request.job_id));
+        let page = listing::page(&mut fields, request.page_size, &request.page_token, id);
+        let (id, page) = fields.end(|| id.zip(page))?;
+        let id = self.find(&caller, id).await?.id();
         let mut found = self.store.job_refusals(id, &page).await.map_err(failed)?;
         let next_page_token = page.cut(&mut found, refusal_place);
         let refusals = found.iter().map(shown_refusal).collect();
@@ -190,9 +174,13 @@ impl api::job_service_server::JobService for JobService {
     }
 
     async fn cancel_job(&self, request: Request<api::CancelJobRequest>) -> Answer<api::CancelJobResponse> {
-        let caller = Caller::of(&request)?.asked_by(&request.get_ref().requested_by)?;
         let trace = TraceContext::of_request(request.metadata().as_ref());
-        let reference = self.find(&caller, id_of(&request.get_ref().job_id)?).await?.reference().clone();
+        let (caller, request) = (Caller::of(&request)?, request.get_ref());
+        let mut fields = Violations::default();
+        let caller = caller.asked_by(&mut fields, &request.requested_by);
+        let id = fields.note(job_id(&request.job_id));
+        let id = fields.end(|| id)?;
+        let reference = self.find(&caller, id).await?.reference().clone();
         let (span, trace) =
             TraceContext::enter(trace.as_ref(), || publishing!("JOBS", leadline.job.id = %reference.job));
         let job = self.cancel(&reference, caller.by(), &trace).instrument(span).await?;
@@ -219,17 +207,11 @@ impl JobService {
     }
 
     /// Stores the request of a job. Returns the job; a dry run with its result if that comes in time.
-    async fn start(&self, new_job: NewJob) -> Result<Job, Status> {
-        let NewJob { account, plan, dry_run, pace, force, by, reason, request, trace } = new_job;
+    async fn start(&self, asked: Asked) -> Result<Job, Status> {
+        let Asked { account, plan, start: Start { pace, reason, request }, dry_run, force, by, trace } = asked;
         if self.registry.snapshot().account(&account).is_none() {
             return Err(not_found("ACCOUNT", format!("there is no account {account}")));
         }
-        check(&plan).map_err(|e| job_refusal(&e))?;
-        let pace = match pace {
-            0 => Pace::DEFAULT,
-            number => Pace::per_second(number)
-                .ok_or_else(|| invalid("pace", format!("{number} is not from 1 to {} a second", Pace::FASTEST)))?,
-        };
         let reference = JobRef { job: JobId::of_request(&account, &request), account };
         if let Some(job) = self.known(&reference.account, &request, dry_run).await? {
             return Ok(job);
@@ -257,7 +239,7 @@ impl JobService {
             }
             Err(error) => return Err(not_stored(&error)),
         };
-        let job = Job::evolve(None, &fact).map_err(|e| Status::internal(e.to_string()))?;
+        let job = Job::evolve(None, &fact).map_err(|e| internal(e.to_string()))?;
         self.read_barrier.shows(StreamName::Jobs, sequence).await.map_err(failed)?;
         if dry_run { self.result_of(job).await } else { Ok(job) }
     }
@@ -292,7 +274,7 @@ impl JobService {
             match self.journal.jobs().append(&fact, version, trace).await {
                 Ok(sequence) => {
                     self.read_barrier.shows(StreamName::Jobs, sequence).await.map_err(failed)?;
-                    return Job::evolve(Some(job), &fact).map_err(|e| Status::internal(e.to_string()));
+                    return Job::evolve(Some(job), &fact).map_err(|e| internal(e.to_string()));
                 }
                 // The job has progressed meanwhile, and may have ended.
                 Err(JournalError::LostRace) => {}
@@ -301,35 +283,6 @@ impl JobService {
         }
         Err(aborted("the job records its progress faster than it can be cancelled; repeat the call"))
     }
-}
-
-fn ended_ones(given: api::DeliveryFilter, account: &AccountId, force: bool) -> Result<DeliveryFilter, Status> {
-    let filter = filter(given)?;
-    if filter.account.as_ref().is_some_and(|other| other != account) {
-        return Err(invalid("filter.account_id", format!("is not {account}, whose deliveries are to be retried")));
-    }
-    let refused = |status: &DeliveryStatus| match status {
-        DeliveryStatus::Failed => false,
-        DeliveryStatus::Succeeded => !force,
-        _ => true,
-    };
-    if filter.statuses.iter().any(refused) {
-        return Err(invalid(
-            "filter.statuses",
-            "has a status other than failed; only failed deliveries can be retried, and with force also succeeded ones",
-        ));
-    }
-    // Deliveries that are requested while the job runs do not belong to it.
-    let now = Timestamp::now();
-    let requested_before = Some(filter.requested_before.map_or(now, |before| before.min(now)));
-    Ok(DeliveryFilter { account: Some(account.clone()), requested_before, ..filter })
-}
-
-fn event_types(given: &[String]) -> Result<Vec<EventTypePattern>, Status> {
-    if given.len() > MAX_TYPES {
-        return Err(invalid("event_types", format!("has {} entries, and {MAX_TYPES} is the limit", given.len())));
-    }
-    given.iter().map(|text| required("event_types", text, EventTypePattern::parse)).collect()
 }
 
 fn unknown(error: &JournalError) -> Status {

@@ -7,11 +7,12 @@ use std::{collections::VecDeque, pin::Pin};
 
 use api::{
     lead_service_server::LeadServiceServer,
-    status::{invalid, unavailable},
-    timestamp, timestamp_to_api,
+    request::{Violations, optional, required, time},
+    status::unavailable,
+    timestamp_to_api,
 };
 use bytes::Bytes;
-use domain::{AccountId, ClientId, InterfaceId, LeadId, ids::IdError};
+use domain::{AccountId, ClientId, EventId, InterfaceId, LeadId};
 use futures::Stream;
 use journal::{Journal, RegistryView};
 use read_model::{
@@ -27,6 +28,7 @@ use read_model::{
 use runtime::{Drain, trace::TraceContext};
 use tonic::{Request, Response, Status, codec::CompressionEncoding};
 
+use self::anonymise::Asked;
 use crate::{
     caller::Caller,
     csv::{self, Cell},
@@ -79,8 +81,8 @@ type Pieces = Pin<Box<dyn Stream<Item = Result<api::ExportLeadsResponse, Status>
 impl api::lead_service_server::LeadService for LeadService {
     async fn get_lead(&self, request: Request<api::GetLeadRequest>) -> Result<Response<api::Lead>, Status> {
         let (caller, request) = (Caller::of(&request)?, request.get_ref());
-        let account = caller.account(&request.account_id)?;
-        let lead = required("lead_id", &request.lead_id, LeadId::parse)?;
+        let lead = required("lead_id", &request.lead_id, LeadId::parse);
+        let (account, lead) = caller.account_and(&request.account_id, lead)?;
         let found = self.store.lead(&account, &lead).await.map_err(failed)?;
         let found = found.filter(|lead| caller.may_see_client(Some(&lead.client)));
         let found = found.map(|lead| Response::new(shown(for_clients::lead(&caller, lead))));
@@ -89,8 +91,9 @@ impl api::lead_service_server::LeadService for LeadService {
 
     async fn get_event(&self, request: Request<api::GetEventRequest>) -> Result<Response<api::Event>, Status> {
         let (caller, request) = (Caller::of(&request)?, request.get_ref());
-        let account = caller.account(&request.account_id)?;
-        self.event(&caller, &account, &request.event_id).await.map(Response::new)
+        let event = required("event_id", &request.event_id, EventId::parse);
+        let (account, event) = caller.account_and(&request.account_id, event)?;
+        self.event(&caller, &account, &event).await.map(Response::new)
     }
 
     async fn list_leads(
@@ -98,8 +101,10 @@ impl api::lead_service_server::LeadService for LeadService {
         request: Request<api::ListLeadsRequest>,
     ) -> Result<Response<api::ListLeadsResponse>, Status> {
         let (caller, request) = (Caller::of(&request)?, request.into_inner());
-        let filter = self.filter(&caller, caller.account(&request.account_id)?, &request)?;
-        let page = listing::page(request.page_size, &request.page_token, &filter)?;
+        let mut fields = Violations::default();
+        let filter = self.filter(&mut fields, &caller, &request);
+        let page = listing::page(&mut fields, request.page_size, &request.page_token, filter.as_ref());
+        let (filter, page) = fields.end(|| filter.zip(page))?;
         let mut found = self.store.leads(&filter, &page).await.map_err(failed)?;
         let next_page_token = page.cut(&mut found, place);
         let leads = found.into_iter().map(|lead| shown(for_clients::lead(&caller, lead))).collect();
@@ -110,8 +115,8 @@ impl api::lead_service_server::LeadService for LeadService {
 
     async fn export_leads(&self, request: Request<api::ExportLeadsRequest>) -> Result<Response<Pieces>, Status> {
         let (caller, r) = (Caller::of(&request)?, request.into_inner());
-        let account = caller.account(&r.account_id)?;
-        let listed = api::ListLeadsRequest {
+        let asked = api::ListLeadsRequest {
+            account_id: r.account_id,
             interface_id: r.interface_id,
             failed: r.failed,
             created_from: r.created_from,
@@ -121,6 +126,9 @@ impl api::lead_service_server::LeadService for LeadService {
             r#where: r.r#where,
             ..api::ListLeadsRequest::default()
         };
+        let mut fields = Violations::default();
+        let filter = self.filter(&mut fields, &caller, &asked);
+        let filter = fields.end(|| filter)?;
         let mut title = String::new();
         if r.byte_order_mark {
             title.push(csv::BYTE_ORDER_MARK);
@@ -130,7 +138,7 @@ impl api::lead_service_server::LeadService for LeadService {
             ids_as_text: r.ids_as_text,
             store: self.store.clone(),
             drain: self.drain.clone(),
-            filter: self.filter(&caller, account, &listed)?,
+            filter,
             caller,
             next_page: Some(String::new()),
             ready: [title.into()].into(),
@@ -144,8 +152,8 @@ impl api::lead_service_server::LeadService for LeadService {
     ) -> Result<Response<api::AnonymizeLeadsResponse>, Status> {
         let trace = TraceContext::of_request(request.metadata().as_ref());
         let (caller, request) = (Caller::of(&request)?, request.get_ref());
-        let account = caller.account(&request.account_id)?;
-        let done = self.anonymise(&account, request, &caller, trace.as_ref()).await?;
+        let (account, asked) = caller.account_and(&request.account_id, Asked::of(request))?;
+        let done = self.anonymise(&account, asked, &caller, trace.as_ref()).await?;
         let leads = done.leads.into_iter().map(shown).collect();
         Ok(Response::new(api::AnonymizeLeadsResponse { leads, more: done.more }))
     }
@@ -155,9 +163,11 @@ impl api::lead_service_server::LeadService for LeadService {
         request: Request<api::GetLeadLogRequest>,
     ) -> Result<Response<api::GetLeadLogResponse>, Status> {
         let (caller, request) = (Caller::of(&request)?, request.get_ref());
-        let account = caller.account(&request.account_id)?;
-        let lead = required("lead_id", &request.lead_id, LeadId::parse)?;
-        let page = listing::page(request.page_size, &request.page_token, (&account, &lead))?;
+        let mut fields = Violations::default();
+        let lead = required("lead_id", &request.lead_id, LeadId::parse);
+        let of = fields.note(caller.account_and(&request.account_id, lead));
+        let page = listing::page(&mut fields, request.page_size, &request.page_token, of.as_ref());
+        let ((account, lead), page) = fields.end(|| of.zip(page))?;
         if caller.principal().client().is_some() {
             let lead_row = self.store.lead(&account, &lead).await.map_err(failed)?;
             lead_row
@@ -207,7 +217,7 @@ impl Export {
     }
 
     async fn read(&mut self, token: &str) -> Result<(), Status> {
-        let page = listing::page(EXPORT_PAGE, token, &self.filter)?;
+        let page = listing::own_page(EXPORT_PAGE, token, &self.filter)?;
         let mut found = self.store.leads(&self.filter, &page).await.map_err(failed)?;
         let next = page.cut(&mut found, place);
         self.next_page = Some(next).filter(|token| !token.is_empty());
@@ -252,30 +262,25 @@ fn place(lead: &Lead) -> Place {
 }
 
 impl LeadService {
-    fn filter(
-        &self,
-        caller: &Caller,
-        account: AccountId,
-        request: &api::ListLeadsRequest,
-    ) -> Result<LeadFilter, Status> {
-        let time = |field: &str, given: &Option<prost_types::Timestamp>| {
-            given.as_ref().map(|time| timestamp(time).ok_or_else(|| invalid(field, "is out of range"))).transpose()
-        };
-        Ok(LeadFilter {
-            values: wanted(&self.hashing, "where", &account, &request.r#where)?,
+    /// Reads the filter of a request, and notes what is wrong with it.
+    fn filter(&self, fields: &mut Violations, caller: &Caller, request: &api::ListLeadsRequest) -> Option<LeadFilter> {
+        let account = fields.note(caller.account(&request.account_id));
+        let interface = fields.note(optional("interface_id", &request.interface_id, InterfaceId::parse));
+        let client = fields.note(optional("client_id", &request.client_id, ClientId::parse));
+        let client = client.and_then(|client| fields.note(caller.narrowed_client(client)));
+        let http_status = fields.note(http_status("http_status_code", request.http_status_code));
+        let created_from = fields.note(time("created_from", request.created_from.as_ref()));
+        let created_before = fields.note(time("created_before", request.created_before.as_ref()));
+        let account = account?;
+        Some(LeadFilter {
+            values: fields.note(wanted(&self.hashing, "where", &account, &request.r#where))?,
             account,
-            interface: match request.interface_id.as_str() {
-                "" => None,
-                text => Some(required("interface_id", text, InterfaceId::parse)?),
-            },
-            client: caller.narrowed_client(match request.client_id.as_str() {
-                "" => None,
-                text => Some(required("client_id", text, ClientId::parse)?),
-            })?,
+            interface: interface?,
+            client: client?,
             failed: request.failed,
-            http_status: http_status("http_status_code", request.http_status_code)?,
-            created_from: time("created_from", &request.created_from)?,
-            created_before: time("created_before", &request.created_before)?,
+            http_status: http_status?,
+            created_from: created_from?,
+            created_before: created_before?,
         })
     }
 
@@ -283,13 +288,6 @@ impl LeadService {
         let what = format!("account {account} has no lead {lead}");
         not_found::in_history(self.history, &self.registry.snapshot(), Some(account), "LEAD", &what)
     }
-}
-
-fn required<T>(field: &str, text: &str, parse: impl FnOnce(&str) -> Result<T, IdError>) -> Result<T, Status> {
-    if text.is_empty() {
-        return Err(invalid(field, "is missing"));
-    }
-    parse(text).map_err(|e| invalid(field, e))
 }
 
 fn shown(lead: Lead) -> api::Lead {

@@ -2,7 +2,7 @@
 
 use std::hash::Hash;
 
-use api::status::invalid;
+use api::request::{Violations, WrongField};
 use prost::Message;
 use read_model::page::{Cursor, InvalidPage, MAX_PAGE_BYTES, Page, Place};
 use tonic::Status;
@@ -10,13 +10,31 @@ use tonic::Status;
 /// The largest page size that a caller may request.
 const MAX_PAGE_SIZE: u32 = 1_000;
 
-/// Reads size and token of a page of the read model; `filter` is the filter of the list.
-pub(crate) fn page(size: u32, token: &str, filter: impl Hash) -> Result<Page, Status> {
-    Page::of(size, token, filter).map_err(invalid_page)
+/// Reads size and token of a page of the read model, and notes what is wrong. `filter` is the filter of the list; `None`
+/// if it is wrong itself.
+pub(crate) fn page(fields: &mut Violations, size: u32, token: &str, filter: Option<impl Hash>) -> Option<Page> {
+    let size = fields.note(Page::size(size).map_err(wrong));
+    let cursor = cursor(fields, token, filter);
+    Some(Page::new(size?, cursor?))
 }
 
-fn invalid_page(error: InvalidPage) -> Status {
-    invalid(error.field, error.problem)
+/// A page that the server reads for itself.
+pub(crate) fn own_page(size: u32, token: &str, filter: impl Hash) -> Result<Page, Status> {
+    Page::of(size, token, filter).map_err(|e| wrong(e).into())
+}
+
+fn cursor(fields: &mut Violations, token: &str, filter: Option<impl Hash>) -> Option<Cursor> {
+    match filter {
+        Some(filter) => fields.note(Cursor::read(token, filter).map_err(wrong)),
+        None => {
+            fields.note(Cursor::check(token).map_err(wrong));
+            None
+        }
+    }
+}
+
+fn wrong(error: InvalidPage) -> WrongField {
+    WrongField::new(error.field, error.problem)
 }
 
 /// The requested part of a list.
@@ -26,13 +44,14 @@ pub(crate) struct Listing {
 }
 
 impl Listing {
-    /// Reads size and token of a request; `filter` is the name of the list and its filter.
-    pub(crate) fn of(size: u32, token: &str, filter: impl Hash) -> Result<Self, Status> {
+    /// Reads size and token of a request, and notes what is wrong. `filter` is the name of the list and its filter; `None`
+    /// if it is wrong itself.
+    pub(crate) fn of(fields: &mut Violations, size: u32, token: &str, filter: Option<impl Hash>) -> Option<Self> {
         if size > MAX_PAGE_SIZE {
-            return Err(invalid("page_size", format!("{size} is not from 1 to {MAX_PAGE_SIZE}")));
+            fields.wrong("page_size", format!("{size} is not from 1 to {MAX_PAGE_SIZE}"));
         }
         let size = if size == 0 { usize::MAX } else { size as usize };
-        Ok(Self { size, cursor: Cursor::read(token, filter).map_err(invalid_page)? })
+        Some(Self { size, cursor: cursor(fields, token, filter)? })
     }
 
     /// The entries of the page and the token of the next one, which is empty if there is none. `entries` are in the
@@ -66,7 +85,9 @@ mod tests {
     use super::*;
 
     fn page(size: u32, token: &str, all: &[String]) -> (Vec<String>, String) {
-        Listing::of(size, token, "filter").unwrap().cut(all.iter(), |text| text, String::clone)
+        let mut fields = Violations::default();
+        let listing = Listing::of(&mut fields, size, token, Some("filter"));
+        fields.end(|| listing).unwrap().cut(all.iter(), |text| text, String::clone)
     }
 
     #[test]
@@ -102,6 +123,9 @@ mod tests {
             page(2, &next, &["a".to_owned(), "c".to_owned(), "d".to_owned()]),
             (vec!["c".into(), "d".into()], String::new())
         );
-        assert!(Listing::of(2, &next, "other").is_err() && Listing::of(1_001, "", "").is_err());
+        let mut fields = Violations::default();
+        let listing = Listing::of(&mut fields, 1_001, &next, Some("other"));
+        let refused = fields.end(|| listing).map(drop).unwrap_err();
+        assert!(refused.message().starts_with("page_size: 1001 is") && refused.message().contains("; page_token: "));
     }
 }

@@ -1,7 +1,6 @@
 //! Views of payloads. A payload is read from LEADS when a caller asks for it, and no answer holds one before the view is
 //! recorded. A payload that was anonymised before the call is never shown.
 
-use api::status::invalid;
 use domain::{AccountId, EventId, LeadEvent, LeadSequence, RegistryFact, registry::Change};
 use jiff::Timestamp;
 use journal::{Journal, StreamName};
@@ -67,12 +66,4 @@ impl PayloadViews {
             |error: &journal::JournalError| api::status::unavailable(format!("cannot read the payload: {error}"));
         self.journal.leads().get(sequence).await.map_err(|error| unknown(&error))
     }
-}
-
-/// The id of an event in a request.
-pub(crate) fn event_id(text: &str) -> Result<EventId, Status> {
-    if text.is_empty() {
-        return Err(invalid("event_id", "is missing"));
-    }
-    EventId::parse(text).map_err(|e| invalid("event_id", e))
 }

@@ -6,7 +6,8 @@ mod shown;
 
 use api::{
     problem_service_server::ProblemServiceServer,
-    status::{invalid, not_found, unavailable},
+    request::{Violations, WrongField, optional, required},
+    status::{not_found, unavailable},
 };
 use domain::{
     AccountId, DestinationId, NoticeFact, Registry, notice::ProblemAcknowledged, problem::Cause, registry::Destination,
@@ -53,12 +54,13 @@ impl api::problem_service_server::ProblemService for ProblemService {
         request: Request<api::ListProblemsRequest>,
     ) -> Result<Response<api::ListProblemsResponse>, Status> {
         let (caller, request) = (Caller::of(&request)?, request.get_ref());
-        let filter = ProblemFilter {
-            account: caller.account(&request.account_id)?,
-            destination: optional_destination(&request.destination_id)?,
-            include_closed: request.include_closed,
-        };
-        let page = listing::page(request.page_size, &request.page_token, &filter)?;
+        let mut fields = Violations::default();
+        let destination = optional("destination_id", &request.destination_id, DestinationId::parse);
+        let of = fields.note(caller.account_and(&request.account_id, destination));
+        let include_closed = request.include_closed;
+        let filter = of.map(|(account, destination)| ProblemFilter { account, destination, include_closed });
+        let page = listing::page(&mut fields, request.page_size, &request.page_token, filter.as_ref());
+        let (filter, page) = fields.end(|| filter.zip(page))?;
         let registry = self.registry.snapshot();
         if let Some(id) = &filter.destination {
             ever(&registry, &filter.account, id)?;
@@ -75,13 +77,15 @@ impl api::problem_service_server::ProblemService for ProblemService {
         request: Request<api::AcknowledgeProblemRequest>,
     ) -> Result<Response<api::Problem>, Status> {
         let trace = TraceContext::of_request(request.metadata().as_ref());
-        let caller = Caller::of(&request)?.asked_by(&request.get_ref().requested_by)?;
-        let request = request.get_ref();
-        let account = caller.account(&request.account_id)?;
-        let destination = destination_id(&request.destination_id)?;
-        let cause = Cause::parse(&request.cause).ok_or_else(|| {
-            invalid("cause", format!("{} is neither a status nor a kind of error", quoted(&request.cause)))
-        })?;
+        let (caller, request) = (Caller::of(&request)?, request.get_ref());
+        let mut fields = Violations::default();
+        let caller = caller.asked_by(&mut fields, &request.requested_by);
+        let id = required("destination_id", &request.destination_id, DestinationId::parse);
+        let of = fields.note(caller.account_and(&request.account_id, id));
+        let unknown = || format!("{} is neither a status nor a kind of error", quoted(&request.cause));
+        let cause = Cause::parse(&request.cause).ok_or_else(|| WrongField::new("cause", unknown()));
+        let cause = fields.note(cause);
+        let ((account, destination), cause) = fields.end(|| of.zip(cause))?;
         let open = self.problem(&account, &destination, cause).await?.filter(|row| row.problem.deliveries > 0);
         if open.is_none() {
             return Err(not_found(
@@ -114,7 +118,8 @@ impl api::problem_service_server::ProblemService for ProblemService {
         request: Request<api::GetDestinationHealthRequest>,
     ) -> Result<Response<api::DestinationHealth>, Status> {
         let (caller, request) = (Caller::of(&request)?, request.get_ref());
-        let (account, id) = (caller.account(&request.account_id)?, destination_id(&request.destination_id)?);
+        let id = required("destination_id", &request.destination_id, DestinationId::parse);
+        let (account, id) = caller.account_and(&request.account_id, id)?;
         let registry = self.registry.snapshot();
         let found = registry.destination(&id).filter(|destination| destination.account == account);
         let found = found.ok_or_else(|| no_destination(&account, &id))?;
@@ -127,8 +132,11 @@ impl api::problem_service_server::ProblemService for ProblemService {
         request: Request<api::ListDestinationHealthRequest>,
     ) -> Result<Response<api::ListDestinationHealthResponse>, Status> {
         let (caller, request) = (Caller::of(&request)?, request.get_ref());
-        let account = caller.account(&request.account_id)?;
-        let page = listing::page(request.page_size, &request.page_token, ("health", &account))?;
+        let mut fields = Violations::default();
+        let account = fields.note(caller.account(&request.account_id));
+        let list = account.as_ref().map(|account| ("health", account));
+        let page = listing::page(&mut fields, request.page_size, &request.page_token, list);
+        let (account, page) = fields.end(|| account.zip(page))?;
         let registry = self.registry.snapshot();
         let entry = registry.account(&account);
         let entry = entry.ok_or_else(|| not_found("ACCOUNT", format!("there is no account {account}")))?;
@@ -146,11 +154,13 @@ impl api::problem_service_server::ProblemService for ProblemService {
         request: Request<api::QueryDeliveryCountsRequest>,
     ) -> Result<Response<api::QueryDeliveryCountsResponse>, Status> {
         let (caller, request) = (Caller::of(&request)?, request.get_ref());
-        let filter = counts::filter(caller.account(&request.account_id)?, request)?;
+        let mut fields = Violations::default();
+        let filter = counts::filter(&mut fields, &caller, request);
+        let page = listing::page(&mut fields, request.page_size, &request.page_token, filter.as_ref());
+        let (filter, page) = fields.end(|| filter.zip(page))?;
         if let Some(id) = &filter.destination {
             ever(&self.registry.snapshot(), &filter.account, id)?;
         }
-        let page = listing::page(request.page_size, &request.page_token, &filter)?;
         let mut found = self.store.counts(&filter, &page).await.map_err(failed)?;
         let next_page_token =
             page.cut(&mut found, |bucket| Place { at: bucket.start, id: bucket.destination.to_string() });
@@ -168,17 +178,6 @@ impl ProblemService {
     ) -> Result<Option<ProblemRow>, Status> {
         self.store.problem(account, destination, cause).await.map_err(failed)
     }
-}
-
-fn optional_destination(text: &str) -> Result<Option<DestinationId>, Status> {
-    if text.is_empty() { Ok(None) } else { destination_id(text).map(Some) }
-}
-
-fn destination_id(text: &str) -> Result<DestinationId, Status> {
-    if text.is_empty() {
-        return Err(invalid("destination_id", "is missing"));
-    }
-    DestinationId::parse(text).map_err(|e| invalid("destination_id", e))
 }
 
 /// A destination of an account, deleted or not.

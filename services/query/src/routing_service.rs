@@ -8,8 +8,9 @@ mod shown;
 use std::{sync::Arc, time::Duration};
 
 use api::{
+    request::{Violations, required},
     routing_service_server::RoutingServiceServer,
-    status::{invalid, not_found, unavailable},
+    status::{not_found, unavailable},
 };
 use domain::{
     AccountId, Delivery, DeliveryId, DestinationId, EventId, LeadEvent, LeadId, LeadSequence, Registry,
@@ -56,8 +57,11 @@ impl api::routing_service_server::RoutingService for RoutingService {
         request: Request<api::ExplainRoutingRequest>,
     ) -> Result<Response<api::ExplainRoutingResponse>, Status> {
         let (caller, request) = (Caller::of(&request)?, request.get_ref());
-        let account = caller.account(&request.account_id)?;
-        let id = required("destination_id", &request.destination_id, DestinationId::parse)?;
+        let mut fields = Violations::default();
+        let id = required("destination_id", &request.destination_id, DestinationId::parse);
+        let of = fields.note(caller.account_and(&request.account_id, id));
+        let asked = Asked::of(&mut fields, request);
+        let ((account, id), asked) = fields.end(|| of.zip(asked))?;
         // The destination may have been created a moment ago by another process.
         let now = self
             .registry
@@ -67,7 +71,7 @@ impl api::routing_service_server::RoutingService for RoutingService {
         if now.destination_ever(&id).is_none_or(|destination| destination.account != account) {
             return Err(not_found("DESTINATION", format!("account {account} has no destination {id}")));
         }
-        let mut outlines = self.outlines(&account, request).await?;
+        let mut outlines = self.outlines(&account, asked).await?;
         let more = outlines.len() > MAX_EVENTS;
         outlines.truncate(MAX_EVENTS);
         let mut explained = self.with_past(&account, &id, &now, outlines).await?;
@@ -77,7 +81,27 @@ impl api::routing_service_server::RoutingService for RoutingService {
     }
 }
 
-/// The stored event, and its delivery in the read model.
+/// What a request wants explained.
+enum Asked {
+    Event(EventId),
+    /// The latest events of a lead.
+    Lead(LeadId),
+}
+
+impl Asked {
+    /// Reads a request, and notes what is wrong with it.
+    fn of(fields: &mut Violations, request: &api::ExplainRoutingRequest) -> Option<Self> {
+        match (request.event_id.as_str(), request.lead_id.as_str()) {
+            ("", "") => fields.wrong("event_id", "is missing, and so is lead_id; give one of the two"),
+            (text, "") => return fields.note(required("event_id", text, EventId::parse)).map(Self::Event),
+            ("", text) => return fields.note(required("lead_id", text, LeadId::parse)).map(Self::Lead),
+            _ => fields.wrong("lead_id", "is given together with event_id; give one of the two"),
+        }
+        None
+    }
+}
+
+/// What the read model says about an event and its delivery.
 struct Became {
     event: EventOutline,
     /// `None` if LEADS does not have the event any more.
@@ -90,24 +114,16 @@ struct Became {
 
 impl RoutingService {
     /// The events that a request names.
-    async fn outlines(
-        &self,
-        account: &AccountId,
-        request: &api::ExplainRoutingRequest,
-    ) -> Result<Vec<EventOutline>, Status> {
-        let (found, kind, what) = match (request.event_id.as_str(), request.lead_id.as_str()) {
-            ("", "") => return Err(invalid("event_id", "is missing, and so is lead_id; give one of the two")),
-            (text, "") => {
-                let id = required("event_id", text, EventId::parse)?;
+    async fn outlines(&self, account: &AccountId, asked: Asked) -> Result<Vec<EventOutline>, Status> {
+        let (found, kind, what) = match asked {
+            Asked::Event(id) => {
                 let found = self.store.event(account, &id).await.map_err(failed)?;
                 (found.into_iter().collect(), "EVENT", format!("account {account} has no event {id}"))
             }
-            ("", text) => {
-                let lead = required("lead_id", text, LeadId::parse)?;
+            Asked::Lead(lead) => {
                 let found = self.store.events_of(account, &lead, MAX_EVENTS + 1).await.map_err(failed)?;
                 (found, "LEAD", format!("account {account} has no lead {lead}"))
             }
-            _ => return Err(invalid("lead_id", "is given together with event_id; give one of the two")),
         };
         if found.is_empty() {
             return Err(not_found::in_history(self.history, &self.registry.snapshot(), Some(account), kind, &what));
@@ -165,15 +181,4 @@ impl RoutingService {
 /// Whether the router would give the destination the event with this configuration.
 fn is_routed(registry: &Registry, event: &LeadEvent, id: &DestinationId) -> bool {
     destinations_for(registry, event).iter().any(|destination| destination.id == *id)
-}
-
-fn required<T>(
-    field: &str,
-    text: &str,
-    parse: impl FnOnce(&str) -> Result<T, domain::ids::IdError>,
-) -> Result<T, Status> {
-    if text.is_empty() {
-        return Err(invalid(field, "is missing"));
-    }
-    parse(text).map_err(|e| invalid(field, e))
 }

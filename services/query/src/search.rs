@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use api::status::{not_found, wrong_fields};
+use api::status::{invalid, not_found, wrong_fields};
 use domain::{AccountId, search::MAX_FIELDS};
 use read_model::{hashing::Hashing, tables::values::WantedHash};
 use tonic::Status;
@@ -21,7 +21,7 @@ pub(crate) fn wanted(
         return Ok(vec![]);
     }
     if given.len() > MAX_FIELDS {
-        return Err(wrong_fields(&[(field, format!("names {} values, and {MAX_FIELDS} is the limit", given.len()))]));
+        return Err(invalid(field, format!("names {} values, and {MAX_FIELDS} is the limit", given.len())));
     }
     let registry = hashing.registry();
     let missing = || not_found("ACCOUNT", format!("there is no account {account}"));

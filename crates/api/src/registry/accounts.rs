@@ -10,10 +10,11 @@ use domain::{
     text::quoted,
 };
 
-use super::{id, invalid, span};
+use super::{invalid, span};
 use crate::{
     duration_to_api,
     primitives::{non_empty, or_empty},
+    request::required,
 };
 
 /// An account from the API.
@@ -24,19 +25,22 @@ pub fn account(given: crate::Account) -> Result<Account, Refusal> {
     let mut mistakes = Mistakes::default();
     let unknown = || invalid("routing", format!("{} is neither override nor all", quoted(&given.routing)));
     let routing = mistakes.note(Routing::parse(&given.routing).ok_or_else(unknown));
+    let id = mistakes.note(required("account_id", &given.account_id, AccountId::parse));
     let history = given.keep_history.as_ref().map(|history| span("keep_history", history)).transpose();
     let portal = Portal {
         color: mistakes.note(non_empty(&given.portal_color).map(color).transpose()).flatten(),
         logo: mistakes.note((!given.portal_logo.is_empty()).then(|| logo(&given.portal_logo)).transpose()).flatten(),
     };
+    let keep_history = mistakes.note(history).flatten();
+    let Some(id) = id else { return Err(mistakes.refusal()) };
     let account = Account {
-        id: id("account_id", &given.account_id, AccountId::parse)?,
+        id,
         name: given.name,
         brand: non_empty(&given.brand).map(str::to_owned),
         notification_emails: given.notification_emails,
         api_user_emails: given.api_user_emails,
         routing: routing.unwrap_or_default(),
-        keep_history: mistakes.note(history).flatten(),
+        keep_history,
         portal,
         unconfirmed: vec![],
         deleted: false,
@@ -204,8 +208,8 @@ fn ids<T>(
     parse: impl FnOnce(&str) -> Result<T, IdError>,
     mistakes: &mut Mistakes,
 ) -> Option<(AccountId, T)> {
-    let account = mistakes.note(id("account_id", account, AccountId::parse));
-    let id = mistakes.note(id(field, text, parse));
+    let account = mistakes.note(required("account_id", account, AccountId::parse));
+    let id = mistakes.note(required(field, text, parse));
     account.zip(id)
 }
 

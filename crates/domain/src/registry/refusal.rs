@@ -58,9 +58,9 @@ pub struct Mistakes {
 }
 
 impl Mistakes {
-    /// Returns the value, or notes the refusal.
-    pub fn note<T>(&mut self, checked: Result<T, Refusal>) -> Option<T> {
-        match checked {
+    /// Returns the value, or notes why there is none.
+    pub fn note<T>(&mut self, checked: Result<T, impl Into<Refusal>>) -> Option<T> {
+        match checked.map_err(Into::into) {
             Ok(value) => return Some(value),
             Err(Refusal::Invalid { field, problem }) => self.fields.push((field, problem)),
             Err(Refusal::Several(fields)) => self.fields.extend(fields),

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use api::{
-    status::{denied, invalid},
+    request::{Violations, WrongField, optional, required},
+    status::denied,
     timestamp_to_api,
 };
 use bytes::Bytes;
@@ -21,12 +22,8 @@ use render::{Head, HeaderText, Input, Rendered};
 use tonic::Status;
 use uuid::Uuid;
 
-use super::{DeliveryService, destination, optional, required};
-use crate::{
-    caller::Caller,
-    failed, listing,
-    payload_views::{Viewed, event_id},
-};
+use super::{DeliveryService, destination};
+use crate::{caller::Caller, failed, listing, payload_views::Viewed};
 
 /// Stands for signatures.
 const MADE_LATER: &str = "[made when the request is sent]";
@@ -54,19 +51,20 @@ impl DeliveryService {
         request: api::PreviewRequestRequest,
         caller: &Caller,
     ) -> Result<api::RenderedRequest, Status> {
-        let account = caller.account(&request.account_id)?;
-        let id = required("destination_id", &request.destination_id, DestinationId::parse)?;
+        let mut fields = Violations::default();
+        let id = required("destination_id", &request.destination_id, DestinationId::parse);
+        let of = fields.note(caller.account_and(&request.account_id, id));
+        let previewed = Previewed::of(&mut fields, request);
+        let ((account, id), previewed) = fields.end(|| of.zip(previewed))?;
         let registry = self.registry.up_to_date().await.map_err(|why| {
             Status::unavailable(format!("the latest configuration is not known: {why}; repeat the call"))
         })?;
         let destination = Arc::clone(destination(&registry, &account, &id)?);
-        let event = match (request.payload.is_empty(), request.event_id.as_str()) {
-            (false, "") => made_up(&destination, request)?,
-            (true, "") => return Err(invalid("payload", "is missing; give it, or an event_id")),
-            (false, _) => return Err(invalid("payload", "is given beside event_id; give one of them")),
-            (true, named) => {
+        let event = match previewed {
+            Previewed::Payload(payload, event_type) => made_up(&destination, payload, event_type),
+            Previewed::Event(id) => {
                 caller.principal().may(Rule::Needs(Scope::Payload)).map_err(|e| denied(&e))?;
-                self.seen(caller, &account, &event_id(named)?).await?.0
+                self.seen(caller, &account, &id).await?.0
             }
         };
         let reference = reference_of(&event, &destination, LeadSequence(0));
@@ -78,8 +76,10 @@ impl DeliveryService {
         request: api::GetAttemptRequestRequest,
         caller: &Caller,
     ) -> Result<api::AttemptRequest, Status> {
-        let attempt = optional("attempt_id", &request.attempt_id, AttemptId::parse)?;
-        let id = self.named(caller, &request.delivery_id).await?;
+        let mut fields = Violations::default();
+        let attempt = fields.note(optional("attempt_id", &request.attempt_id, AttemptId::parse));
+        let id = fields.note(self.named(caller, &request.delivery_id).await);
+        let (attempt, id) = fields.end(|| attempt.zip(id))?;
         let delivery = self.find(caller, id).await?;
         let reference = DeliveryRef::clone(&delivery.reference);
         let row = self.attempt_of(&reference, attempt).await?;
@@ -143,7 +143,7 @@ impl DeliveryService {
             before: None,
             action: Some("updated"),
         };
-        let page = listing::page(ONE, "", &filter)?;
+        let page = listing::own_page(ONE, "", &filter)?;
         let latest = self.store.audit_log(&filter, &page).await.map_err(failed)?;
         Ok(latest.first().map(|entry| entry.at))
     }
@@ -165,18 +165,49 @@ impl DeliveryService {
     }
 }
 
+/// What a preview renders.
+enum Previewed {
+    Payload(Bytes, Option<EventType>),
+    Event(EventId),
+}
+
+impl Previewed {
+    /// Reads a request, and notes what is wrong with it.
+    fn of(fields: &mut Violations, request: api::PreviewRequestRequest) -> Option<Self> {
+        // A stored event has a type of its own.
+        let event_type = if request.event_id.is_empty() { request.event_type.as_str() } else { "" };
+        let event_type = fields.note(optional("event_type", event_type, EventType::parse));
+        let event = fields.note(optional("event_id", &request.event_id, EventId::parse))?;
+        match (request.payload.is_empty(), event) {
+            (false, None) => Some(Self::Payload(fields.note(payload(request.payload, MAX_PAYLOAD))?, event_type?)),
+            (true, Some(event)) => Some(Self::Event(event)),
+            (true, None) => {
+                fields.wrong("payload", "is missing; give it, or an event_id");
+                None
+            }
+            (false, Some(_)) => {
+                fields.wrong("payload", "is given beside event_id; give one of them");
+                None
+            }
+        }
+    }
+}
+
+/// Checks a payload that a request gives.
+pub(super) fn payload(given: Vec<u8>, max: usize) -> Result<Bytes, WrongField> {
+    if given.len() > max {
+        return Err(WrongField::new("payload", format!("has {} bytes, and {max} is the limit", given.len())));
+    }
+    match serde_json::from_slice::<serde::de::IgnoredAny>(&given) {
+        Ok(_) => Ok(given.into()),
+        Err(error) => Err(WrongField::new("payload", format!("is no JSON: {error}"))),
+    }
+}
+
 /// An event that is rendered and never stored.
-fn made_up(destination: &Destination, request: api::PreviewRequestRequest) -> Result<LeadEvent, Status> {
-    let payload: Bytes = request.payload.into();
-    if payload.len() > MAX_PAYLOAD {
-        return Err(invalid("payload", format!("has {} bytes, and {MAX_PAYLOAD} is the limit", payload.len())));
-    }
-    if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&payload) {
-        return Err(invalid("payload", format!("is not JSON: {error}")));
-    }
-    let event_type = optional("event_type", &request.event_type, EventType::parse)?;
+fn made_up(destination: &Destination, payload: Bytes, event_type: Option<EventType>) -> LeadEvent {
     let (event_id, now) = (EventId::from_uuid(Uuid::now_v7()), Timestamp::now());
-    Ok(LeadEvent {
+    LeadEvent {
         lead: LeadId::of_event(&destination.account, &event_id),
         event_id,
         account: destination.account.clone(),
@@ -189,7 +220,7 @@ fn made_up(destination: &Destination, request: api::PreviewRequestRequest) -> Re
         registry_sequence: 0,
         hops: 0,
         payload,
-    })
+    }
 }
 
 fn reference_of(event: &LeadEvent, destination: &Destination, lead_sequence: LeadSequence) -> DeliveryRef {

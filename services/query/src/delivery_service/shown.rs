@@ -2,12 +2,15 @@
 
 use std::collections::HashMap;
 
-use api::{duration_to_api, status::invalid, timestamp, timestamp_to_api};
+use api::{
+    duration_to_api,
+    request::{Violations, WrongField, optional, time},
+    timestamp_to_api,
+};
 use domain::{
-    AccountId, ClientId, Delivery, DeliveryId, DeliveryStatus, DestinationId, EventId, InterfaceId, LeadId, Registry,
+    AccountId, ClientId, Delivery, DeliveryStatus, DestinationId, EventId, InterfaceId, LeadId, Registry,
     advice::suggested_action,
     delivery::{Exchange, FailureReason, HeaderLine, HttpVersion, LastAttempt, SpanRef, Times},
-    ids::IdError,
     registry::{DeactivationCause, EventTypePattern},
 };
 use jiff::Timestamp;
@@ -18,52 +21,35 @@ use read_model::{
         deliveries::pages::DeliveryFilter,
     },
 };
-use tonic::Status;
 
-pub(super) fn delivery_id(text: &str) -> Result<DeliveryId, Status> {
-    required("delivery_id", text, DeliveryId::parse)
-}
-
-pub(super) fn required<T>(
-    field: &str,
-    text: &str,
-    parse: impl FnOnce(&str) -> Result<T, IdError>,
-) -> Result<T, Status> {
-    if text.is_empty() {
-        return Err(invalid(field, "is missing"));
-    }
-    parse(text).map_err(|e| invalid(field, e))
-}
-
-pub(super) fn optional<T>(
-    field: &str,
-    text: &str,
-    parse: impl FnOnce(&str) -> Result<T, IdError>,
-) -> Result<Option<T>, Status> {
-    if text.is_empty() { Ok(None) } else { parse(text).map(Some).map_err(|e| invalid(field, e)) }
-}
-
-/// Converts a filter of the API into one of the read model.
-pub(crate) fn filter(given: api::DeliveryFilter) -> Result<DeliveryFilter, Status> {
-    let time = |field: &str, given: Option<prost_types::Timestamp>| {
-        given.map(|time| timestamp(&time).ok_or_else(|| invalid(field, "is out of range"))).transpose()
-    };
-    Ok(DeliveryFilter {
-        account: optional("filter.account_id", &given.account_id, AccountId::parse)?,
-        interface: optional("filter.interface_id", &given.interface_id, InterfaceId::parse)?,
-        destination: optional("filter.destination_id", &given.destination_id, DestinationId::parse)?,
-        lead: optional("filter.lead_id", &given.lead_id, LeadId::parse)?,
-        event_id: optional("filter.event_id", &given.event_id, EventId::parse)?,
-        client: optional("filter.client_id", &given.client_id, ClientId::parse)?,
-        event_type: optional("filter.event_type", &given.event_type, EventTypePattern::parse)?,
-        statuses: statuses("filter.statuses", &given.statuses)?,
-        failure: match given.failure_reason.as_str() {
-            "" => None,
-            word => Some(FailureReason::parse(word).ok_or_else(|| invalid("filter.failure_reason", reasons()))?),
-        },
-        http_status: http_status("filter.http_status_code", given.http_status_code)?,
-        requested_from: time("filter.requested_from", given.requested_from)?,
-        requested_before: time("filter.requested_before", given.requested_before)?,
+/// Converts a filter of the API into one of the read model, and notes what is wrong with it.
+pub(crate) fn filter(fields: &mut Violations, given: &api::DeliveryFilter) -> Option<DeliveryFilter> {
+    let account = fields.note(optional("filter.account_id", &given.account_id, AccountId::parse));
+    let interface = fields.note(optional("filter.interface_id", &given.interface_id, InterfaceId::parse));
+    let destination = fields.note(optional("filter.destination_id", &given.destination_id, DestinationId::parse));
+    let lead = fields.note(optional("filter.lead_id", &given.lead_id, LeadId::parse));
+    let event_id = fields.note(optional("filter.event_id", &given.event_id, EventId::parse));
+    let client = fields.note(optional("filter.client_id", &given.client_id, ClientId::parse));
+    let event_type = fields.note(optional("filter.event_type", &given.event_type, EventTypePattern::parse));
+    let statuses = fields.note(statuses("filter.statuses", &given.statuses));
+    let reason = |word: &str| FailureReason::parse(word).ok_or_else(reasons);
+    let failure = fields.note(optional("filter.failure_reason", &given.failure_reason, reason));
+    let http_status = fields.note(http_status("filter.http_status_code", given.http_status_code));
+    let from = fields.note(time("filter.requested_from", given.requested_from.as_ref()));
+    let before = fields.note(time("filter.requested_before", given.requested_before.as_ref()));
+    Some(DeliveryFilter {
+        account: account?,
+        interface: interface?,
+        destination: destination?,
+        lead: lead?,
+        event_id: event_id?,
+        client: client?,
+        event_type: event_type?,
+        statuses: statuses?,
+        failure: failure?,
+        http_status: http_status?,
+        requested_from: from?,
+        requested_before: before?,
     })
 }
 
@@ -95,20 +81,20 @@ fn reasons() -> String {
 }
 
 /// A status to filter by; `None` for 0.
-pub(crate) fn http_status(field: &str, given: u32) -> Result<Option<u16>, Status> {
+pub(crate) fn http_status(field: &'static str, given: u32) -> Result<Option<u16>, WrongField> {
     match u16::try_from(given) {
         Ok(0) => Ok(None),
         Ok(status @ 100..=999) => Ok(Some(status)),
-        _ => Err(invalid(field, "is not an HTTP status (100 to 599, or 999 for no answer)")),
+        _ => Err(WrongField::new(field, "is not an HTTP status (100 to 599, or 999 for no answer)")),
     }
 }
 
 /// The statuses to filter by, each once.
-pub(super) fn statuses(field: &str, given: &[i32]) -> Result<Vec<DeliveryStatus>, Status> {
+pub(crate) fn statuses(field: &'static str, given: &[i32]) -> Result<Vec<DeliveryStatus>, WrongField> {
     let mut statuses = vec![];
     for number in given {
         let known = DeliveryStatus::ALL.into_iter().find(|known| i32::from(shown_status(*known)) == *number);
-        let known = known.ok_or_else(|| invalid(field, format!("{number} is not a status")))?;
+        let known = known.ok_or_else(|| WrongField::new(field, format!("{number} is not a status")))?;
         if !statuses.contains(&known) {
             statuses.push(known);
         }

@@ -1,6 +1,9 @@
 //! Tests of destinations: an event that names its destination, and is delivered like any other.
 
-use api::status::{because, invalid, unavailable};
+use api::{
+    request::{Violations, required},
+    status::{because, unavailable},
+};
 use bytes::Bytes;
 use domain::{
     DeliveryId, DestinationId, EventId, EventType, InterfaceId, LeadEvent, LeadId,
@@ -15,7 +18,7 @@ use tonic::{Code, Status};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use super::{DeliveryService, SHOWN_DEADLINE, SHOWN_POLL, destination, required};
+use super::{DeliveryService, SHOWN_DEADLINE, SHOWN_POLL, destination, requests::payload};
 use crate::{caller::Caller, failed};
 
 /// The largest payload of a test, in bytes.
@@ -30,8 +33,12 @@ impl DeliveryService {
         caller: &Caller,
         trace: Option<&TraceContext>,
     ) -> Result<api::SendTestDeliveryResponse, Status> {
-        let account = caller.account(&request.account_id)?;
-        let id = required("destination_id", &request.destination_id, DestinationId::parse)?;
+        let mut fields = Violations::default();
+        let id = required("destination_id", &request.destination_id, DestinationId::parse);
+        let of = fields.note(caller.account_and(&request.account_id, id));
+        let given = Some(request.payload).filter(|payload| !payload.is_empty());
+        let given = fields.note(given.map(|given| payload(given, MAX_PAYLOAD)).transpose());
+        let ((account, id), given) = fields.end(|| of.zip(given))?;
         // Another process may have created or enabled it a moment ago.
         let registry =
             self.registry.up_to_date().await.map_err(|why| {
@@ -46,7 +53,7 @@ impl DeliveryService {
         let now = Timestamp::now();
         let event = LeadEvent {
             lead: LeadId::of_event(&account, &event_id),
-            payload: payload(request.payload, destination, &caller.by(), now)?,
+            payload: given.unwrap_or_else(|| usual_payload(destination, &caller.by(), now)),
             event_id,
             account,
             interface: InterfaceId::tests(),
@@ -101,23 +108,14 @@ fn takes_tests(destination: &Destination) -> Result<(), Status> {
     ))
 }
 
-fn payload(given: Vec<u8>, destination: &Destination, by: &str, now: Timestamp) -> Result<Bytes, Status> {
-    if given.is_empty() {
-        let usual = json!({
-            "type": EventType::WEBHOOK_TEST,
-            "message": "A test from Leadline. If you can read this, the webhook works.",
-            "account": destination.account.as_str(),
-            "destination": {"id": destination.id.as_str(), "name": destination.name},
-            "requested_by": by,
-            "sent_at": now.to_string(),
-        });
-        return Ok(Bytes::from(usual.to_string()));
-    }
-    if given.len() > MAX_PAYLOAD {
-        return Err(invalid("payload", format!("has {} bytes, and {MAX_PAYLOAD} is the limit", given.len())));
-    }
-    if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&given) {
-        return Err(invalid("payload", format!("is not JSON: {error}")));
-    }
-    Ok(given.into())
+fn usual_payload(destination: &Destination, by: &str, now: Timestamp) -> Bytes {
+    let usual = json!({
+        "type": EventType::WEBHOOK_TEST,
+        "message": "A test from Leadline. If you can read this, the webhook works.",
+        "account": destination.account.as_str(),
+        "destination": {"id": destination.id.as_str(), "name": destination.name},
+        "requested_by": by,
+        "sent_at": now.to_string(),
+    });
+    Bytes::from(usual.to_string())
 }

@@ -8,8 +8,11 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use api::status::{because, invalid, unavailable};
-use domain::{AccountId, Delivery, DeliveryFact, DeliveryStatus, DestinationId, LeadId, Registry};
+use api::{
+    request::{Violations, optional},
+    status::{because, unavailable},
+};
+use domain::{Delivery, DeliveryFact, DeliveryStatus, DestinationId, LeadId, Registry};
 use journal::{JournalError, RegistryView, StreamName, StreamReader};
 use read_model::{
     Store,
@@ -21,7 +24,7 @@ use tonic::{Code, Status};
 
 use super::{
     Changes, DeliveryService, SHOWN_POLL,
-    shown::{optional, shown, statuses},
+    shown::{shown, statuses},
     watchers::Counted,
 };
 use crate::{caller::Caller, failed, for_clients, listing};
@@ -43,22 +46,30 @@ pub(super) struct WatchRequest {
 
 impl WatchRequest {
     pub(super) fn of(caller: Caller, request: api::WatchDeliveriesRequest) -> Result<Self, Status> {
-        let resume_after = match request.resume_token.as_str() {
-            "" => None,
-            token => Some(token.parse().map_err(|_| invalid("resume_token", "was not issued by this server"))?),
-        };
-        if request.existing && resume_after.is_some() {
-            return Err(invalid("existing", "cannot be given together with resume_token"));
+        let mut fields = Violations::default();
+        let not_issued = |_: std::num::ParseIntError| "was not issued by this server";
+        let token = |text: &str| text.parse::<u64>().map_err(not_issued);
+        let resume_after = fields.note(optional("resume_token", &request.resume_token, token));
+        if request.existing && !request.resume_token.is_empty() {
+            fields.wrong("existing", "cannot be given together with resume_token");
         }
-        let filter = DeliveryFilter {
-            account: caller.narrowed(optional("account_id", &request.account_id, AccountId::parse)?)?,
-            destination: optional("destination_id", &request.destination_id, DestinationId::parse)?,
-            client: caller.narrowed_client(None)?,
-            lead: optional("lead_id", &request.lead_id, LeadId::parse)?,
-            statuses: statuses("statuses", &request.statuses)?,
-            ..DeliveryFilter::default()
-        };
-        Ok(Self { caller, filter, existing: request.existing, resume_after })
+        let account = fields.note(caller.narrowed_account(&request.account_id));
+        let destination = fields.note(optional("destination_id", &request.destination_id, DestinationId::parse));
+        let client = fields.note(caller.narrowed_client(None));
+        let lead = fields.note(optional("lead_id", &request.lead_id, LeadId::parse));
+        let statuses = fields.note(statuses("statuses", &request.statuses));
+        let existing = request.existing;
+        fields.end(|| {
+            let filter = DeliveryFilter {
+                account: account?,
+                destination: destination?,
+                client: client?,
+                lead: lead?,
+                statuses: statuses?,
+                ..DeliveryFilter::default()
+            };
+            Some(Self { caller, filter, existing, resume_after: resume_after? })
+        })
     }
 }
 
@@ -134,7 +145,7 @@ impl Watch {
     async fn read_on(&mut self) -> Result<(), Status> {
         if std::mem::take(&mut self.existing) {
             self.shows(self.sent_until).await?;
-            let page = listing::page(MAX_EXISTING, "", &self.filter)?;
+            let page = listing::own_page(MAX_EXISTING, "", &self.filter)?;
             let off = SwitchedOff::among(&self.filter, &self.registry.snapshot());
             let mut existing = self.store.deliveries(&self.filter, &page, &off).await.map_err(failed)?;
             existing.truncate(MAX_EXISTING as usize);

@@ -1,61 +1,14 @@
-//! Conversions between the jobs of the API and those of the domain.
+//! Jobs as the API shows them.
 
-use std::{fmt::Display, sync::Arc};
-
-use api::{job::Plan as ShownPlan, status::invalid, timestamp, timestamp_to_api};
+use api::{job::Plan as ShownPlan, timestamp_to_api};
 use domain::{
-    DeliveryId, Job, JobId, RequestId,
+    Job,
     delivery::RetryRefusal,
-    job::{Counts, JobStatus, MAX_LISTED, Outcomes, Plan, Refused},
+    job::{Counts, JobStatus, Outcomes, Plan, Refused},
 };
-use jiff::Timestamp;
 use read_model::page::Place;
-use tonic::Status;
-use uuid::Uuid;
 
 use crate::delivery_service::shown_filter;
-
-pub(super) fn required<T, E: Display>(
-    field: &str,
-    text: &str,
-    parse: impl FnOnce(&str) -> Result<T, E>,
-) -> Result<T, Status> {
-    if text.is_empty() {
-        return Err(invalid(field, "is missing"));
-    }
-    parse(text).map_err(|e| invalid(field, e))
-}
-
-pub(super) fn id_of(text: &str) -> Result<JobId, Status> {
-    required("job_id", text, JobId::parse)
-}
-
-/// The id of a call; generated if the caller gives none.
-pub(super) fn request_id(text: &str) -> Result<RequestId, Status> {
-    match text {
-        "" => Ok(RequestId::from_uuid(Uuid::now_v7())),
-        text => RequestId::parse(text).map_err(|e| invalid("request_id", e)),
-    }
-}
-
-pub(super) fn time(field: &str, given: Option<&prost_types::Timestamp>) -> Result<Option<Timestamp>, Status> {
-    given.map(|time| timestamp(time).ok_or_else(|| invalid(field, "is out of range"))).transpose()
-}
-
-pub(super) fn required_time(field: &str, given: Option<&prost_types::Timestamp>) -> Result<Timestamp, Status> {
-    time(field, given)?.ok_or_else(|| invalid(field, "is missing"))
-}
-
-/// The deliveries of a list of at most [`MAX_LISTED`].
-pub(super) fn listed(ids: &[String]) -> Result<Arc<[DeliveryId]>, Status> {
-    if ids.len() > MAX_LISTED {
-        return Err(invalid(
-            "delivery_ids",
-            format!("has {} entries, and {MAX_LISTED} is the limit; use a filter", ids.len()),
-        ));
-    }
-    ids.iter().map(|text| required("delivery_ids", text, DeliveryId::parse)).collect()
-}
 
 pub(super) const fn status(status: api::JobStatus) -> Option<JobStatus> {
     match status {

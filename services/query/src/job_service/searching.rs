@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use api::status::invalid;
-use domain::{AccountId, DeliveryId, DeliveryStatus, job::MAX_LISTED};
-use read_model::tables::deliveries::pages::SwitchedOff;
+use domain::{DeliveryId, DeliveryStatus, delivery::DeliveryFilter, job::MAX_LISTED};
+use read_model::tables::{deliveries::pages::SwitchedOff, values::WantedHash};
 use tonic::Status;
 
-use super::{JobService, ended_ones};
+use super::JobService;
 use crate::{
-    delivery_service::{chosen, place, wanted},
+    delivery_service::{chosen, place},
     failed, listing,
 };
 
@@ -20,20 +20,18 @@ impl JobService {
     /// The deliveries that match a filter with values and can be retried, the oldest first.
     pub(super) async fn found(
         &self,
-        mut given: api::DeliveryFilter,
-        account: &AccountId,
+        mut filter: DeliveryFilter,
+        values: &[WantedHash],
         force: bool,
     ) -> Result<Arc<[DeliveryId]>, Status> {
-        let values = wanted(&self.hashing, Some(account), &std::mem::take(&mut given.r#where))?;
-        let mut filter = ended_ones(given, account, force)?;
         if filter.statuses.is_empty() {
             filter.statuses = vec![DeliveryStatus::Failed];
             filter.statuses.extend(force.then_some(DeliveryStatus::Succeeded));
         }
-        let chosen = chosen(&self.store, &filter, &values).await?;
+        let chosen = chosen(&self.store, &filter, values).await?;
         let (mut found, mut token) = (vec![], String::new());
         loop {
-            let page = listing::page(PAGE, &token, &filter)?;
+            let page = listing::own_page(PAGE, &token, &filter)?;
             let off = &SwitchedOff::NOWHERE;
             let mut rows = self.store.deliveries_among(&chosen, &filter, &page, off).await.map_err(failed)?;
             token = page.cut(&mut rows, place);

@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use api::{
     duration,
+    request::{Violations, WrongField, required},
     status::{invalid, not_found, unavailable},
 };
 use domain::{AccountId, InterfaceId, LeadEvent, LeadId, LeadSequence};
@@ -13,7 +14,7 @@ use read_model::{read_barrier::Stale, tables::leads::Lead};
 use runtime::{ErrorChain as _, trace::TraceContext};
 use tonic::Status;
 
-use super::{LeadService, required};
+use super::LeadService;
 use crate::{caller::Caller, failed, stale};
 
 /// At most this many leads are in one request.
@@ -22,27 +23,29 @@ const MAX_LEADS: usize = 100;
 const MAX_EVENTS: u32 = 500;
 
 /// The leads that a request names.
-enum Requested {
+pub(super) enum Asked {
     /// These leads, each once.
     Leads(BTreeSet<LeadId>),
     /// The leads of an interface with events that were received longer ago than this.
     OlderThan(InterfaceId, Duration),
 }
 
-impl Requested {
-    fn of(request: &api::AnonymizeLeadsRequest) -> Result<Self, Status> {
+impl Asked {
+    pub(super) fn of(request: &api::AnonymizeLeadsRequest) -> Result<Self, Status> {
         let Some(age) = &request.older_than else {
             if !request.interface_id.is_empty() {
                 return Err(invalid("older_than", "is missing; interface_id needs it"));
             }
-            return ids(&request.lead_ids).map(Self::Leads);
+            return Ok(Self::Leads(ids(&request.lead_ids)?));
         };
+        let mut fields = Violations::default();
         if !request.lead_ids.is_empty() {
-            return Err(invalid("lead_ids", "is given besides older_than; give one of them"));
+            fields.wrong("lead_ids", "is given besides older_than; give one of them");
         }
-        let interface = required("interface_id", &request.interface_id, InterfaceId::parse)?;
+        let interface = fields.note(required("interface_id", &request.interface_id, InterfaceId::parse));
         let age = duration(age).filter(|age| !age.is_zero());
-        Ok(Self::OlderThan(interface, age.ok_or_else(|| invalid("older_than", "is not more than 0"))?))
+        let age = fields.note(age.ok_or_else(|| WrongField::new("older_than", "is not more than 0")));
+        fields.end(|| Some(Self::OlderThan(interface?, age?)))
     }
 }
 
@@ -53,9 +56,10 @@ pub(super) struct Done {
     pub(super) more: bool,
 }
 
-fn ids(given: &[String]) -> Result<BTreeSet<LeadId>, Status> {
+fn ids(given: &[String]) -> Result<BTreeSet<LeadId>, WrongField> {
     if given.is_empty() || given.len() > MAX_LEADS {
-        return Err(invalid("lead_ids", format!("has {} entries; 1 to {MAX_LEADS} are allowed", given.len())));
+        let problem = format!("has {} entries; 1 to {MAX_LEADS} are allowed", given.len());
+        return Err(WrongField::new("lead_ids", problem));
     }
     given.iter().map(|text| required("lead_ids", text, LeadId::parse)).collect()
 }
@@ -65,11 +69,10 @@ impl LeadService {
     pub(super) async fn anonymise(
         &self,
         account: &AccountId,
-        request: &api::AnonymizeLeadsRequest,
+        asked: Asked,
         caller: &Caller,
         trace: Option<&TraceContext>,
     ) -> Result<Done, Status> {
-        let requested = Requested::of(request)?;
         // An event that was published before this request has to be covered.
         let now = self.journal.stream(LeadEvent::STREAM).last_sequence().await.map_err(|error| stale(error.into()))?;
         self.wait_for(LeadEvent::STREAM, now).await?;

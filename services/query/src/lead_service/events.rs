@@ -1,21 +1,16 @@
 //! An event as its publisher sent it.
 
 use api::{PayloadState, timestamp_to_api};
-use domain::AccountId;
+use domain::{AccountId, EventId};
 use read_model::tables::events::EventOutline;
 use tonic::Status;
 
 use super::LeadService;
-use crate::{
-    caller::Caller,
-    not_found,
-    payload_views::{Viewed, event_id},
-};
+use crate::{caller::Caller, not_found, payload_views::Viewed};
 
 impl LeadService {
-    pub(super) async fn event(&self, caller: &Caller, account: &AccountId, event: &str) -> Result<api::Event, Status> {
-        let id = event_id(event)?;
-        let Some(found) = self.payloads.event(account, &id).await? else {
+    pub(super) async fn event(&self, caller: &Caller, account: &AccountId, id: &EventId) -> Result<api::Event, Status> {
+        let Some(found) = self.payloads.event(account, id).await? else {
             let what = format!("account {account} has no event {id}");
             return Err(not_found::in_history(self.history, &self.registry.snapshot(), Some(account), "EVENT", &what));
         };

@@ -1,30 +1,33 @@
 //! Buckets of counts as the API names and shows them.
 
-use api::{duration_to_api, status::invalid, timestamp, timestamp_to_api};
-use domain::AccountId;
+use api::{
+    CountBucket, duration_to_api,
+    request::{Violations, WrongField, optional, time},
+    timestamp_to_api,
+};
+use domain::DestinationId;
 use jiff::Timestamp;
 use read_model::tables::counts::{Bucket, CountFilter, Width};
-use tonic::Status;
 
-use super::optional_destination;
+use crate::caller::Caller;
 
-pub(super) fn filter(account: AccountId, request: &api::QueryDeliveryCountsRequest) -> Result<CountFilter, Status> {
-    let time = |field: &str, given: &Option<prost_types::Timestamp>| {
-        given.as_ref().map(|time| timestamp(time).ok_or_else(|| invalid(field, "is out of range"))).transpose()
-    };
-    let width = match api::CountBucket::try_from(request.bucket) {
-        Ok(api::CountBucket::FiveMinutes) => Width::FiveMinutes,
-        Ok(api::CountBucket::Hour | api::CountBucket::Unspecified) => Width::Hour,
-        Ok(api::CountBucket::Day) => Width::Day,
-        Err(_) => return Err(invalid("bucket", format!("{} is not a size of buckets", request.bucket))),
-    };
-    Ok(CountFilter {
-        account,
-        destination: optional_destination(&request.destination_id)?,
-        width,
-        from: time("from", &request.from)?,
-        before: time("before", &request.before)?,
-    })
+/// Reads the filter of a request, and notes what is wrong with it.
+pub(super) fn filter(
+    fields: &mut Violations,
+    caller: &Caller,
+    request: &api::QueryDeliveryCountsRequest,
+) -> Option<CountFilter> {
+    let account = fields.note(caller.account(&request.account_id));
+    let destination = fields.note(optional("destination_id", &request.destination_id, DestinationId::parse));
+    let width = fields.note(match CountBucket::try_from(request.bucket) {
+        Ok(CountBucket::FiveMinutes) => Ok(Width::FiveMinutes),
+        Ok(CountBucket::Hour | CountBucket::Unspecified) => Ok(Width::Hour),
+        Ok(CountBucket::Day) => Ok(Width::Day),
+        Err(_) => Err(WrongField::new("bucket", format!("{} is not a size of buckets", request.bucket))),
+    });
+    let from = fields.note(time("from", request.from.as_ref()));
+    let before = fields.note(time("before", request.before.as_ref()));
+    Some(CountFilter { account: account?, destination: destination?, width: width?, from: from?, before: before? })
 }
 
 pub(super) fn shown(bucket: &Bucket) -> api::DeliveryCounts {

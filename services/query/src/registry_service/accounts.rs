@@ -1,4 +1,8 @@
-use api::{registry::account_to_api, status::refusal};
+use api::{
+    registry::account_to_api,
+    request::{Violations, given},
+    status::refusal,
+};
 use domain::{
     Registry,
     registry::{Account, AccountEntry, Command, Portal},
@@ -9,7 +13,7 @@ use tonic::{Request, Response, Status};
 use super::{
     Answer, RegistryService,
     confirmations::unconfirmed,
-    parts::{account_of, check_mask, given, names},
+    parts::{account_of, check_mask, names},
 };
 use crate::{caller::Caller, listing::Listing};
 
@@ -31,8 +35,7 @@ impl RegistryService {
         request: Request<api::CreateAccountRequest>,
     ) -> Answer<api::Account> {
         let requested = given("account", request.into_inner().account)?;
-        caller.account(&requested.account_id)?;
-        let account = api::registry::account(requested).map_err(|e| refusal(&e))?;
+        let account = read(&caller, requested, Violations::default())?;
         let id = account.id.clone();
         let registry = self.changes.make(&caller, |_| Ok(Command::CreateAccount(account))).await?;
         Ok(Response::new(shown(account_of(&registry, &id)?)))
@@ -54,7 +57,9 @@ impl RegistryService {
         request: Request<api::ListAccountsRequest>,
     ) -> Answer<api::ListAccountsResponse> {
         let (request, registry) = (request.get_ref(), self.registry.snapshot());
-        let listing = Listing::of(request.page_size, &request.page_token, "accounts")?;
+        let mut fields = Violations::default();
+        let listing = Listing::of(&mut fields, request.page_size, &request.page_token, Some("accounts"));
+        let listing = fields.end(|| listing)?;
         let seen = registry.accounts().filter(|entry| caller.may_see(Some(&entry.account.id)));
         let mut seen: Vec<_> = seen.collect();
         seen.sort_by(|a, b| a.account.id.cmp(&b.account.id));
@@ -70,10 +75,9 @@ impl RegistryService {
     ) -> Answer<api::Account> {
         let request = request.into_inner();
         let mask = request.update_mask.as_ref();
-        check_mask(mask, &FIELDS)?;
-        let requested = given("account", request.account)?;
-        caller.account(&requested.account_id)?;
-        let new = api::registry::account(requested).map_err(|e| refusal(&e))?;
+        let mut fields = Violations::default();
+        fields.note(check_mask(mask, &FIELDS));
+        let new = read(&caller, given("account", request.account)?, fields)?;
         let id = new.id.clone();
         let update = |registry: &Registry| {
             let now = &account_of(registry, &new.id)?.account;
@@ -92,6 +96,12 @@ impl RegistryService {
         self.changes.make(&caller, |_| Ok(Command::DeleteAccount(id))).await?;
         Ok(Response::new(api::DeleteAccountResponse {}))
     }
+}
+
+fn read(caller: &Caller, given: api::Account, mut fields: Violations) -> Result<Account, Status> {
+    fields.note(caller.account(&given.account_id));
+    let account = fields.note(api::registry::account(given).map_err(|e| refusal(&e)));
+    fields.end(|| account)
 }
 
 fn merged(now: &Account, new: Account, mask: Option<&FieldMask>) -> Account {

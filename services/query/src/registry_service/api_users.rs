@@ -1,4 +1,8 @@
-use api::{registry::api_user_to_api, status::refusal};
+use api::{
+    registry::api_user_to_api,
+    request::{Violations, given},
+    status::refusal,
+};
 use domain::{
     AccountId, ApiUserId, Registry,
     registry::{AccountEntry, ApiUser, Command},
@@ -9,9 +13,9 @@ use tonic::{Request, Response, Status};
 use super::{
     Answer, RegistryService,
     confirmations::unconfirmed,
-    parts::{account_of, api_user_id, api_user_of, check_mask, given, names},
+    parts::{account_of, api_user_id, api_user_of, check_mask, listed, names},
 };
-use crate::{caller::Caller, listing::Listing};
+use crate::caller::Caller;
 
 const FIELDS: [&str; 3] = ["name", "email", "role"];
 
@@ -22,8 +26,10 @@ impl RegistryService {
         request: Request<api::CreateApiUserRequest>,
     ) -> Answer<api::ApiUser> {
         let requested = given("api_user", request.into_inner().api_user)?;
-        caller.account(&requested.account_id)?;
-        let user = api::registry::api_user(requested).map_err(|e| refusal(&e))?;
+        let mut fields = Violations::default();
+        fields.note(caller.account(&requested.account_id));
+        let user = fields.note(api::registry::api_user(requested).map_err(|e| refusal(&e)));
+        let user = fields.end(|| user)?;
         let (account, id) = (user.account.clone(), user.id.clone());
         let create = |registry: &Registry| {
             let unconfirmed = unconfirmed(&caller, registry, &user.account, [&user.email], [])?;
@@ -39,7 +45,7 @@ impl RegistryService {
         request: Request<api::GetApiUserRequest>,
     ) -> Answer<api::ApiUser> {
         let (request, registry) = (request.get_ref(), self.registry.snapshot());
-        let (account, id) = (caller.account(&request.account_id)?, api_user_id(&request.api_user_id)?);
+        let (account, id) = caller.account_and(&request.account_id, api_user_id(&request.api_user_id))?;
         Ok(Response::new(shown(account_of(&registry, &account)?, api_user_of(&registry, &account, &id)?)))
     }
 
@@ -49,8 +55,8 @@ impl RegistryService {
         request: Request<api::ListApiUsersRequest>,
     ) -> Answer<api::ListApiUsersResponse> {
         let (request, registry) = (request.get_ref(), self.registry.snapshot());
-        let entry = account_of(&registry, &caller.account(&request.account_id)?)?;
-        let listing = Listing::of(request.page_size, &request.page_token, ("api_users", &entry.account.id))?;
+        let part = (request.page_size, request.page_token.as_str());
+        let (entry, listing) = listed(&caller, &registry, &request.account_id, ("api_users", ()), part)?;
         let existing = entry.api_users().filter(|user| !user.deleted);
         let (api_users, next_page_token) = listing.cut(existing, |user| user.id.as_str(), |user| shown(entry, user));
         Ok(Response::new(api::ListApiUsersResponse { api_users, next_page_token }))
@@ -63,9 +69,11 @@ impl RegistryService {
     ) -> Answer<api::ApiUser> {
         let request = request.into_inner();
         let mask = request.update_mask.as_ref();
-        check_mask(mask, &FIELDS)?;
         let new = given("api_user", request.api_user)?;
-        let (account, id) = (caller.account(&new.account_id)?, api_user_id(&new.api_user_id)?);
+        let mut fields = Violations::default();
+        fields.note(check_mask(mask, &FIELDS));
+        let named = fields.note(caller.account_and(&new.account_id, api_user_id(&new.api_user_id)));
+        let (account, id) = fields.end(|| named)?;
         let update = |registry: &Registry| {
             let merged = merged(registry, &account, &id, new, mask)?;
             let (set, kept) =
@@ -83,7 +91,7 @@ impl RegistryService {
         request: Request<api::DeleteApiUserRequest>,
     ) -> Answer<api::DeleteApiUserResponse> {
         let r = request.get_ref();
-        let (account, id) = (caller.account(&r.account_id)?, api_user_id(&r.api_user_id)?);
+        let (account, id) = caller.account_and(&r.account_id, api_user_id(&r.api_user_id))?;
         self.changes.make(&caller, |_| Ok(Command::DeleteApiUser(account, id))).await?;
         Ok(Response::new(api::DeleteApiUserResponse {}))
     }

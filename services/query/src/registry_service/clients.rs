@@ -1,15 +1,19 @@
-use api::{registry::client_to_api, status::refusal};
+use api::{
+    registry::client_to_api,
+    request::{Violations, given},
+    status::refusal,
+};
 use domain::{
     Registry,
     registry::{Client, Command},
 };
-use tonic::{Request, Response};
+use tonic::{Request, Response, Status};
 
 use super::{
     Answer, RegistryService,
-    parts::{account_of, check_mask, client_id, client_of, given},
+    parts::{account_of, check_mask, client_id, client_of, listed},
 };
-use crate::{caller::Caller, listing::Listing};
+use crate::caller::Caller;
 
 const FIELDS: [&str; 1] = ["name"];
 
@@ -20,8 +24,7 @@ impl RegistryService {
         request: Request<api::CreateClientRequest>,
     ) -> Answer<api::Client> {
         let requested = given("client", request.into_inner().client)?;
-        caller.account(&requested.account_id)?;
-        let client = api::registry::client(requested).map_err(|e| refusal(&e))?;
+        let client = read(&caller, requested, Violations::default())?;
         let (account, id) = (client.account.clone(), client.id.clone());
         let registry = self.changes.make(&caller, |_| Ok(Command::CreateClient(client))).await?;
         Ok(Response::new(client_to_api(client_of(&registry, &account, &id)?)))
@@ -33,7 +36,7 @@ impl RegistryService {
         request: Request<api::GetClientRequest>,
     ) -> Answer<api::Client> {
         let (request, registry) = (request.get_ref(), self.registry.snapshot());
-        let (account, id) = (caller.account(&request.account_id)?, client_id(&request.client_id)?);
+        let (account, id) = caller.account_and(&request.account_id, client_id(&request.client_id))?;
         Ok(Response::new(client_to_api(client_of(&registry, &account, &id)?)))
     }
 
@@ -43,8 +46,8 @@ impl RegistryService {
         request: Request<api::ListClientsRequest>,
     ) -> Answer<api::ListClientsResponse> {
         let (request, registry) = (request.get_ref(), self.registry.snapshot());
-        let entry = account_of(&registry, &caller.account(&request.account_id)?)?;
-        let listing = Listing::of(request.page_size, &request.page_token, ("clients", &entry.account.id))?;
+        let part = (request.page_size, request.page_token.as_str());
+        let (entry, listing) = listed(&caller, &registry, &request.account_id, ("clients", ()), part)?;
         let existing = entry.clients().filter(|client| !client.deleted);
         let (clients, next_page_token) = listing.cut(existing, |client| client.id.as_str(), client_to_api);
         Ok(Response::new(api::ListClientsResponse { clients, next_page_token }))
@@ -56,10 +59,9 @@ impl RegistryService {
         request: Request<api::UpdateClientRequest>,
     ) -> Answer<api::Client> {
         let request = request.into_inner();
-        check_mask(request.update_mask.as_ref(), &FIELDS)?;
-        let requested = given("client", request.client)?;
-        caller.account(&requested.account_id)?;
-        let new = api::registry::client(requested).map_err(|e| refusal(&e))?;
+        let mut fields = Violations::default();
+        fields.note(check_mask(request.update_mask.as_ref(), &FIELDS));
+        let new = read(&caller, given("client", request.client)?, fields)?;
         let (account, id) = (new.account.clone(), new.id.clone());
         let update = |registry: &Registry| {
             let now = client_of(registry, &account, &id)?;
@@ -75,8 +77,14 @@ impl RegistryService {
         request: Request<api::DeleteClientRequest>,
     ) -> Answer<api::DeleteClientResponse> {
         let r = request.get_ref();
-        let (account, id) = (caller.account(&r.account_id)?, client_id(&r.client_id)?);
+        let (account, id) = caller.account_and(&r.account_id, client_id(&r.client_id))?;
         self.changes.make(&caller, |_| Ok(Command::DeleteClient(account, id))).await?;
         Ok(Response::new(api::DeleteClientResponse {}))
     }
+}
+
+fn read(caller: &Caller, given: api::Client, mut fields: Violations) -> Result<Client, Status> {
+    fields.note(caller.account(&given.account_id));
+    let client = fields.note(api::registry::client(given).map_err(|e| refusal(&e)));
+    fields.end(|| client)
 }

@@ -1,12 +1,19 @@
 //! Tests of conditions against a payload.
 
-use api::status::{invalid, refusal};
-use domain::{Condition, condition::Unmet, json};
+use api::{
+    request::{Violations, WrongField, optional},
+    status::refusal,
+};
+use domain::{
+    DestinationId,
+    condition::Unmet,
+    json::{self, Json},
+};
 use tonic::{Request, Response};
 
 use super::{
     Answer, RegistryService,
-    parts::{account_of, destination_id, destination_of},
+    parts::{account_of, destination_of},
 };
 use crate::caller::Caller;
 
@@ -20,22 +27,24 @@ impl RegistryService {
         request: Request<api::TestConditionRequest>,
     ) -> Answer<api::TestConditionResponse> {
         let (r, registry) = (request.get_ref(), self.registry.snapshot());
-        let account = caller.account(&r.account_id)?;
-        account_of(&registry, &account)?;
-        let given = api::registry::condition(&r.condition).map_err(|e| refusal(&e))?;
-        let condition: Option<Condition> = match (given, r.destination_id.as_str()) {
-            (Some(_), id) if !id.is_empty() => {
-                return Err(invalid("condition", "is given beside destination_id; give one of them"));
+        let mut fields = Violations::default();
+        let account = fields.note(caller.account(&r.account_id));
+        let condition = fields.note(api::registry::condition(&r.condition).map_err(|e| refusal(&e)));
+        let id = fields.note(optional("destination_id", &r.destination_id, DestinationId::parse));
+        match (&condition, r.destination_id.as_str()) {
+            (Some(None), "") => fields.wrong("condition", "is missing; give it, or a destination_id"),
+            (Some(Some(_)), id) if !id.is_empty() => {
+                fields.wrong("condition", "is given beside destination_id; give one of them");
             }
-            (Some(condition), _) => Some(condition),
-            (None, "") => return Err(invalid("condition", "is missing; give it, or a destination_id")),
-            (None, id) => destination_of(&registry, &account, &destination_id(id)?)?.condition.clone(),
-        };
-        if r.payload.len() > MAX_PAYLOAD {
-            let problem = format!("has {} bytes, and {MAX_PAYLOAD} is the limit", r.payload.len());
-            return Err(invalid("payload", problem));
+            _ => {}
         }
-        let payload = json::parse(&r.payload).map_err(|e| invalid("payload", format!("is not JSON: {e}")))?;
+        let payload = fields.note(payload(&r.payload));
+        let (account, condition, id, payload) = fields.end(|| Some((account?, condition?, id?, payload?)))?;
+        account_of(&registry, &account)?;
+        let condition = match &id {
+            Some(id) => destination_of(&registry, &account, id)?.condition.clone(),
+            None => condition,
+        };
         // A destination without a condition wants every event.
         let checked = condition.map_or(Ok(()), |condition| condition.check(&payload));
         Ok(Response::new(match checked {
@@ -45,4 +54,12 @@ impl RegistryService {
             }
         }))
     }
+}
+
+fn payload(given: &[u8]) -> Result<Json, WrongField> {
+    if given.len() > MAX_PAYLOAD {
+        let problem = format!("has {} bytes, and {MAX_PAYLOAD} is the limit", given.len());
+        return Err(WrongField::new("payload", problem));
+    }
+    json::parse(given).map_err(|e| WrongField::new("payload", format!("is no JSON: {e}")))
 }

@@ -1,6 +1,6 @@
 //! Addresses that an account's own key set: which of them have to be confirmed by their owner, and the confirmation.
 
-use api::status::{invalid, refusal};
+use api::{request::WrongField, status::refusal};
 use crypto::ConfirmationCodes;
 use domain::{
     AccountId, Registry,
@@ -18,12 +18,12 @@ impl RegistryService {
         request: Request<api::ConfirmEmailRequest>,
     ) -> Answer<api::ConfirmEmailResponse> {
         let request = request.into_inner();
-        let account = caller.account(&request.account_id)?;
         let said = ConfirmationCodes::new(&self.key).read(request.code.trim());
-        let said = said.filter(|(named, _)| named == account.as_str());
-        let (_, email) = said.ok_or_else(|| {
-            invalid("code", "was cut off, or is not from a mail about this account; copy the whole code from the mail")
-        })?;
+        let said = said.filter(|(named, _)| *named == request.account_id).ok_or_else(|| {
+            let problem = "was cut off, or is not from a mail about this account; copy the whole code from the mail";
+            WrongField::new("code", problem)
+        });
+        let (account, (_, email)) = caller.account_and(&request.account_id, said)?;
         let confirmation = Confirmation::new(account, &email);
         let email = confirmation.email.clone();
         self.changes

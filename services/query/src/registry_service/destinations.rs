@@ -1,9 +1,10 @@
 use api::{
     registry::destination_to_api,
+    request::{Violations, given, new_request_id, optional, request_id},
     status::{invalid, refusal},
 };
 use domain::{
-    DestinationId, Registry,
+    AccountId, DestinationId, Registry, TokenId,
     registry::{Body, Command, Destination, EntityKind, Form, Refusal, RequestShape, Scope, Transport},
 };
 use jiff::Timestamp;
@@ -15,11 +16,11 @@ use url::Url;
 use super::{
     Answer, RegistryService,
     origin::{self, Given},
-    parts::{account_of, check_mask, destination_id, destination_of, given, missing, names, request_id, token_id},
+    parts::{check_mask, destination_id, destination_of, listed, missing, names},
     transport::{Kept, Sealing},
     warnings,
 };
-use crate::{caller::Caller, listing::Listing};
+use crate::caller::Caller;
 
 #[rustfmt::skip]
 const FIELDS: [&str; 26] = [
@@ -54,9 +55,13 @@ impl RegistryService {
     ) -> Answer<api::Destination> {
         let request = request.into_inner();
         let new = given("destination", request.destination)?;
-        let account = caller.account(&new.account_id)?;
-        let id = DestinationId::of_request(&account, &request_id(&request.request_id)?);
-        let destination = self.destination(new, id.clone(), api::registry::new_destination)?;
+        let mut fields = Violations::default();
+        // If the id of the call is wrong, nothing is stored by the one that stands in for it.
+        let call = fields.note(request_id(&request.request_id)).unwrap_or_else(new_request_id);
+        let Some(account) = fields.note(caller.account(&new.account_id)) else { return fields.end(|| None) };
+        let id = DestinationId::of_request(&account, &call);
+        let destination = self.read(&mut fields, &new, (&account, &id), api::registry::new_destination);
+        let destination = fields.end(|| destination)?;
         check_templates(&destination)?;
         let find = |registry: &Registry| Ok(warnings::added(registry, destination_of(registry, &account, &id)?));
         let made = self.changes.make_once(&caller, Command::CreateDestination(destination), find).await?;
@@ -69,7 +74,7 @@ impl RegistryService {
         request: Request<api::GetDestinationRequest>,
     ) -> Answer<api::Destination> {
         let (request, registry) = (request.get_ref(), self.registry.snapshot());
-        let (account, id) = (caller.account(&request.account_id)?, destination_id(&request.destination_id)?);
+        let (account, id) = caller.account_and(&request.account_id, destination_id(&request.destination_id))?;
         let destination = destination_of(&registry, &account, &id)?;
         owned(&caller, destination)?;
         Ok(Response::new(self.shown(destination).await))
@@ -81,9 +86,9 @@ impl RegistryService {
         request: Request<api::ListDestinationsRequest>,
     ) -> Answer<api::ListDestinationsResponse> {
         let (request, registry) = (request.get_ref(), self.registry.snapshot());
-        let entry = account_of(&registry, &caller.account(&request.account_id)?)?;
-        let listing =
-            Listing::of(request.page_size, &request.page_token, ("destinations", &entry.account.id, &request.name))?;
+        let part = (request.page_size, request.page_token.as_str());
+        let list = ("destinations", &request.name);
+        let (entry, listing) = listed(&caller, &registry, &request.account_id, list, part)?;
         let existing = entry
             .destinations()
             .filter(|d| !d.deleted && (request.name.is_empty() || d.name == request.name) && caller.owns(d));
@@ -99,9 +104,11 @@ impl RegistryService {
     ) -> Answer<api::Destination> {
         let request = request.into_inner();
         let mask = request.update_mask.as_ref();
-        check_mask(mask, &FIELDS)?;
         let new = given("destination", request.destination)?;
-        let (account, id) = (caller.account(&new.account_id)?, destination_id(&new.destination_id)?);
+        let mut fields = Violations::default();
+        fields.note(check_mask(mask, &FIELDS));
+        let named = fields.note(caller.account_and(&new.account_id, destination_id(&new.destination_id)));
+        let Some((account, id)) = named else { return fields.end(|| None) };
         let whole = mask.is_none_or(|mask| mask.paths.is_empty());
         let kept = Kept::of(&new, whole);
         let given = Given {
@@ -110,7 +117,8 @@ impl RegistryService {
             certificate: !kept.certificate() && names(mask, "client_certificate"),
         };
         let (keep_webhook_id, keep_trace_context) = (new.webhook_id.is_empty(), new.trace_context.is_empty());
-        let mut new = self.destination(new, id.clone(), api::registry::destination)?;
+        let new = self.read(&mut fields, &new, (&account, &id), api::registry::destination);
+        let mut new = fields.end(|| new)?;
         let update = |registry: &Registry| {
             let now = destination_of(registry, &account, &id)?;
             kept.add(now, &mut new);
@@ -140,7 +148,7 @@ impl RegistryService {
         request: Request<api::EnableDestinationRequest>,
     ) -> Answer<api::Destination> {
         let r = request.get_ref();
-        let (account, id) = (caller.account(&r.account_id)?, destination_id(&r.destination_id)?);
+        let (account, id) = caller.account_and(&r.account_id, destination_id(&r.destination_id))?;
         let skip_before = r.skip_held.then(Timestamp::now);
         let command = Command::EnableDestination(account.clone(), id.clone(), skip_before);
         let owned = |registry: &Registry| {
@@ -157,7 +165,7 @@ impl RegistryService {
         request: Request<api::DisableDestinationRequest>,
     ) -> Answer<api::Destination> {
         let r = request.get_ref();
-        let (account, id) = (caller.account(&r.account_id)?, destination_id(&r.destination_id)?);
+        let (account, id) = caller.account_and(&r.account_id, destination_id(&r.destination_id))?;
         let command = Command::DisableDestination(account.clone(), id.clone());
         let owned = |registry: &Registry| {
             owned(&caller, destination_of(registry, &account, &id)?)?;
@@ -173,7 +181,7 @@ impl RegistryService {
         request: Request<api::DeleteDestinationRequest>,
     ) -> Answer<api::DeleteDestinationResponse> {
         let r = request.get_ref();
-        let (account, id) = (caller.account(&r.account_id)?, destination_id(&r.destination_id)?);
+        let (account, id) = caller.account_and(&r.account_id, destination_id(&r.destination_id))?;
         self.changes.make(&caller, |_| Ok(Command::DeleteDestination(account, id))).await?;
         Ok(Response::new(api::DeleteDestinationResponse {}))
     }
@@ -184,8 +192,10 @@ impl RegistryService {
         request: Request<api::AssignTokenRequest>,
     ) -> Answer<api::Destination> {
         let r = request.get_ref();
-        let (account, id) = (caller.account(&r.account_id)?, destination_id(&r.destination_id)?);
-        let token = if r.token_id.is_empty() { None } else { Some(token_id(&r.token_id)?) };
+        let mut fields = Violations::default();
+        let named = fields.note(caller.account_and(&r.account_id, destination_id(&r.destination_id)));
+        let token = fields.note(optional("token_id", &r.token_id, TokenId::parse));
+        let ((account, id), token) = fields.end(|| named.zip(token))?;
         let assign = |registry: &Registry| {
             let now = destination_of(registry, &account, &id)?.clone();
             Ok(Command::UpdateDestination(Destination { token, ..now }))
@@ -194,18 +204,25 @@ impl RegistryService {
         Ok(Response::new(self.shown(destination_of(&registry, &account, &id)?).await))
     }
 
-    /// Converts a destination of the API: its secrets are sealed, its certificates and templates parsed.
-    fn destination(&self, given: api::Destination, id: DestinationId, read: Read) -> Result<Destination, Status> {
-        let mut destination = read(given.clone(), id).map_err(|e| refusal(&e))?;
-        let sealing = Sealing { key: &self.key, guard: &self.guard, destination: &destination };
-        let (credentials, transport) =
-            (sealing.credentials(given.auth.clone().unwrap_or_default())?, sealing.transport(&given)?);
-        destination.request.credentials = credentials;
-        destination.transport = transport.into();
-        if let Ok(url) = Url::parse(&destination.url) {
-            self.guard.check_literal(&url).map_err(|e| invalid("url", e))?;
+    /// Converts a destination of the API, and notes what is wrong: its secrets are sealed, its certificates parsed.
+    fn read(
+        &self,
+        fields: &mut Violations,
+        given: &api::Destination,
+        (account, id): (&AccountId, &DestinationId),
+        read: Read,
+    ) -> Option<Destination> {
+        let destination = fields.note(read(given.clone(), id.clone()).map_err(|e| refusal(&e)));
+        let sealing = Sealing { key: &self.key, guard: &self.guard, account, id };
+        let credentials = fields.note(sealing.credentials(given.auth.clone().unwrap_or_default()));
+        let transport = sealing.transport(fields, given);
+        if let Ok(url) = Url::parse(&given.url) {
+            fields.note(self.guard.check_literal(&url).map_err(|e| invalid("url", e)));
         }
-        Ok(destination)
+        let mut destination = destination?;
+        destination.request.credentials = credentials?;
+        destination.transport = transport?.into();
+        Some(destination)
     }
 }
 

@@ -1,18 +1,22 @@
-use api::{registry::interface_to_api, status::refusal};
+use api::{
+    registry::interface_to_api,
+    request::{Violations, given},
+    status::refusal,
+};
 use domain::{
     Registry,
     registry::{AccountEntry, Command, Interface},
     search::warnings,
 };
 use prost_types::FieldMask;
-use tonic::{Request, Response};
+use tonic::{Request, Response, Status};
 
 use super::{
     Answer, RegistryService,
     confirmations::unconfirmed,
-    parts::{account_of, check_mask, given, interface_id, interface_of, names},
+    parts::{account_of, check_mask, interface_id, interface_of, listed, names},
 };
-use crate::{caller::Caller, listing::Listing};
+use crate::caller::Caller;
 
 const FIELDS: [&str; 4] = ["name", "retention", "lead_notification_emails", "searchable_fields"];
 /// The note after a change of the searchable fields.
@@ -26,8 +30,7 @@ impl RegistryService {
         request: Request<api::CreateInterfaceRequest>,
     ) -> Answer<api::Interface> {
         let requested = given("interface", request.into_inner().interface)?;
-        caller.account(&requested.account_id)?;
-        let interface = api::registry::interface(requested).map_err(|e| refusal(&e))?;
+        let interface = read(&caller, requested, Violations::default())?;
         let (account, id) = (interface.account.clone(), interface.id.clone());
         let create = |registry: &Registry| {
             let set = &interface.lead_notification_emails;
@@ -45,7 +48,7 @@ impl RegistryService {
         request: Request<api::GetInterfaceRequest>,
     ) -> Answer<api::Interface> {
         let (request, registry) = (request.get_ref(), self.registry.snapshot());
-        let (account, id) = (caller.account(&request.account_id)?, interface_id(&request.interface_id)?);
+        let (account, id) = caller.account_and(&request.account_id, interface_id(&request.interface_id))?;
         let interface = interface_of(&registry, &account, &id)?;
         Ok(Response::new(shown(account_of(&registry, &account)?, interface)))
     }
@@ -56,8 +59,8 @@ impl RegistryService {
         request: Request<api::ListInterfacesRequest>,
     ) -> Answer<api::ListInterfacesResponse> {
         let (request, registry) = (request.get_ref(), self.registry.snapshot());
-        let entry = account_of(&registry, &caller.account(&request.account_id)?)?;
-        let listing = Listing::of(request.page_size, &request.page_token, ("interfaces", &entry.account.id))?;
+        let part = (request.page_size, request.page_token.as_str());
+        let (entry, listing) = listed(&caller, &registry, &request.account_id, ("interfaces", ()), part)?;
         let existing = entry.interfaces().filter(|interface| !interface.deleted);
         let (interfaces, next_page_token) =
             listing.cut(existing, |interface| interface.id.as_str(), |interface| shown(entry, interface));
@@ -71,10 +74,9 @@ impl RegistryService {
     ) -> Answer<api::Interface> {
         let request = request.into_inner();
         let mask = request.update_mask.as_ref();
-        check_mask(mask, &FIELDS)?;
-        let requested = given("interface", request.interface)?;
-        caller.account(&requested.account_id)?;
-        let new = api::registry::interface(requested).map_err(|e| refusal(&e))?;
+        let mut fields = Violations::default();
+        fields.note(check_mask(mask, &FIELDS));
+        let new = read(&caller, given("interface", request.interface)?, fields)?;
         let (account, id) = (new.account.clone(), new.id.clone());
         let mut widens = false;
         let update = |registry: &Registry| {
@@ -98,10 +100,16 @@ impl RegistryService {
         request: Request<api::DeleteInterfaceRequest>,
     ) -> Answer<api::DeleteInterfaceResponse> {
         let r = request.get_ref();
-        let (account, id) = (caller.account(&r.account_id)?, interface_id(&r.interface_id)?);
+        let (account, id) = caller.account_and(&r.account_id, interface_id(&r.interface_id))?;
         self.changes.make(&caller, |_| Ok(Command::DeleteInterface(account, id))).await?;
         Ok(Response::new(api::DeleteInterfaceResponse {}))
     }
+}
+
+fn read(caller: &Caller, given: api::Interface, mut fields: Violations) -> Result<Interface, Status> {
+    fields.note(caller.account(&given.account_id));
+    let interface = fields.note(api::registry::interface(given).map_err(|e| refusal(&e)));
+    fields.end(|| interface)
 }
 
 fn merged(now: &Interface, new: Interface, mask: Option<&FieldMask>) -> Interface {

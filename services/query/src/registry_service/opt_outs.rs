@@ -1,14 +1,11 @@
 //! Opt-outs: the addresses that refused a kind of mail. People opt out by a link in the mail; the notifier serves it.
 
-use api::{
-    registry::{id, opt_out_to_api},
-    status::refusal,
-};
+use api::{registry::opt_out_to_api, request::required};
 use domain::{OptOutId, registry::Command};
 use tonic::{Request, Response};
 
-use super::{Answer, RegistryService, parts::account_of};
-use crate::{caller::Caller, listing::Listing};
+use super::{Answer, RegistryService, parts::listed};
+use crate::caller::Caller;
 
 impl RegistryService {
     pub(super) async fn list_opt_outs(
@@ -17,8 +14,8 @@ impl RegistryService {
         request: Request<api::ListOptOutsRequest>,
     ) -> Answer<api::ListOptOutsResponse> {
         let (request, registry) = (request.get_ref(), self.registry.snapshot());
-        let entry = account_of(&registry, &caller.account(&request.account_id)?)?;
-        let listing = Listing::of(request.page_size, &request.page_token, ("opt_outs", &entry.account.id))?;
+        let part = (request.page_size, request.page_token.as_str());
+        let (entry, listing) = listed(&caller, &registry, &request.account_id, ("opt_outs", ()), part)?;
         let existing = entry.opt_outs();
         let (opt_outs, next_page_token) = listing.cut(existing, |opt_out| opt_out.id.as_str(), opt_out_to_api);
         Ok(Response::new(api::ListOptOutsResponse { opt_outs, next_page_token }))
@@ -30,8 +27,8 @@ impl RegistryService {
         request: Request<api::DeleteOptOutRequest>,
     ) -> Answer<api::DeleteOptOutResponse> {
         let request = request.get_ref();
-        let account = caller.account(&request.account_id)?;
-        let id = id("opt_out_id", &request.opt_out_id, OptOutId::parse).map_err(|e| refusal(&e))?;
+        let id = required("opt_out_id", &request.opt_out_id, OptOutId::parse);
+        let (account, id) = caller.account_and(&request.account_id, id)?;
         self.changes.make(&caller, |_| Ok(Command::DeleteOptOut(account, id))).await?;
         Ok(Response::new(api::DeleteOptOutResponse {}))
     }

@@ -1,19 +1,20 @@
 //! Looks entities up, and reads the fields that every request has.
 
-use std::sync::Arc;
+use std::{hash::Hash, sync::Arc};
 
 use api::{
-    registry::id,
-    status::{invalid, refusal},
+    request::{Violations, WrongField, required},
+    status::refusal,
 };
 use domain::{
-    AccountId, ApiUserId, ClientId, DestinationId, InterfaceId, Registry, RequestId, TokenId,
+    AccountId, ApiUserId, ClientId, DestinationId, InterfaceId, Registry, TokenId,
     registry::{AccountEntry, ApiUser, Client, Destination, EntityKind, Interface, Refusal, Token},
     text::quoted,
 };
 use prost_types::FieldMask;
 use tonic::Status;
-use uuid::Uuid;
+
+use crate::{caller::Caller, listing::Listing};
 
 pub(super) fn missing(kind: EntityKind, id: &str) -> Status {
     refusal(&Refusal::NotFound { kind, id: id.to_owned() })
@@ -56,36 +57,41 @@ pub(super) fn destination_of<'a>(
     destination.map(Arc::as_ref).ok_or_else(|| missing(EntityKind::Destination, id.as_str()))
 }
 
-pub(super) fn client_id(text: &str) -> Result<ClientId, Status> {
-    id("client_id", text, ClientId::parse).map_err(|e| refusal(&e))
+pub(super) fn client_id(text: &str) -> Result<ClientId, WrongField> {
+    required("client_id", text, ClientId::parse)
 }
 
-pub(super) fn api_user_id(text: &str) -> Result<ApiUserId, Status> {
-    id("api_user_id", text, ApiUserId::parse).map_err(|e| refusal(&e))
+pub(super) fn api_user_id(text: &str) -> Result<ApiUserId, WrongField> {
+    required("api_user_id", text, ApiUserId::parse)
 }
 
-pub(super) fn interface_id(text: &str) -> Result<InterfaceId, Status> {
-    id("interface_id", text, InterfaceId::parse).map_err(|e| refusal(&e))
+pub(super) fn interface_id(text: &str) -> Result<InterfaceId, WrongField> {
+    required("interface_id", text, InterfaceId::parse)
 }
 
-pub(super) fn destination_id(text: &str) -> Result<DestinationId, Status> {
-    id("destination_id", text, DestinationId::parse).map_err(|e| refusal(&e))
+pub(super) fn destination_id(text: &str) -> Result<DestinationId, WrongField> {
+    required("destination_id", text, DestinationId::parse)
 }
 
-pub(super) fn token_id(text: &str) -> Result<TokenId, Status> {
-    id("token_id", text, TokenId::parse).map_err(|e| refusal(&e))
+pub(super) fn token_id(text: &str) -> Result<TokenId, WrongField> {
+    required("token_id", text, TokenId::parse)
 }
 
-/// The id by which a repeated creation is recognised; without a `request_id`, each call is a new one.
-pub(super) fn request_id(text: &str) -> Result<RequestId, Status> {
-    if text.is_empty() {
-        return Ok(RequestId::from_uuid(Uuid::now_v7()));
-    }
-    RequestId::parse(text).map_err(|e| invalid("request_id", e))
-}
-
-pub(super) fn given<T>(field: &str, value: Option<T>) -> Result<T, Status> {
-    value.ok_or_else(|| invalid(field, "is missing"))
+/// The account whose entities a request lists, and the requested part of the list: its size and its token. A list has a
+/// name, and may have a filter.
+pub(super) fn listed<'a>(
+    caller: &Caller,
+    registry: &'a Registry,
+    account: &str,
+    (name, filter): (&str, impl Hash),
+    (size, token): (u32, &str),
+) -> Result<(&'a Arc<AccountEntry>, Listing), Status> {
+    let mut fields = Violations::default();
+    let account = fields.note(caller.account(account));
+    let list = account.as_ref().map(|account| (name, account, filter));
+    let listing = Listing::of(&mut fields, size, token, list);
+    let (account, listing) = fields.end(|| account.zip(listing))?;
+    Ok((account_of(registry, &account)?, listing))
 }
 
 /// Whether a mask names a field; an empty mask names all.
@@ -93,10 +99,10 @@ pub(super) fn names(mask: Option<&FieldMask>, field: &str) -> bool {
     mask.is_none_or(|mask| mask.paths.is_empty() || mask.paths.iter().any(|path| path == field))
 }
 
-pub(super) fn check_mask(mask: Option<&FieldMask>, known: &[&str]) -> Result<(), Status> {
+pub(super) fn check_mask(mask: Option<&FieldMask>, known: &[&str]) -> Result<(), WrongField> {
     let unknown = mask.and_then(|mask| mask.paths.iter().find(|path| !known.contains(&path.as_str())));
     match unknown {
-        Some(path) => Err(invalid("update_mask", format!("{} is not one of {}", quoted(path), known.join(", ")))),
+        Some(path) => Err(WrongField::new("update_mask", format!("{} is none of {}", quoted(path), known.join(", ")))),
         None => Ok(()),
     }
 }

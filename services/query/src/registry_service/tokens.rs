@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use api::{duration, registry::token_to_api, status::invalid};
+use api::{
+    duration,
+    registry::token_to_api,
+    request::{Violations, WrongField, given, request_id},
+    status::invalid,
+};
 use crypto::{RawFormat, Secret, Signer};
 use domain::{
     AccountId, Registry, TokenId,
@@ -13,9 +18,9 @@ use tonic::{Request, Response, Status};
 
 use super::{
     Answer, RegistryService, no_randomness,
-    parts::{account_of, check_mask, given, request_id, token_id, token_of},
+    parts::{account_of, check_mask, listed, token_id, token_of},
 };
-use crate::{caller::Caller, listing::Listing};
+use crate::caller::Caller;
 
 /// How long the old secret of a token still signs by default, and at most.
 const DEFAULT_OVERLAP: Duration = Duration::from_secs(24 * 60 * 60);
@@ -29,12 +34,16 @@ impl RegistryService {
         request: Request<api::CreateTokenRequest>,
     ) -> Answer<api::CreateTokenResponse> {
         let request = request.into_inner();
-        let account = caller.account(&request.account_id)?;
-        let id = TokenId::of_request(&account, &request_id(&request.request_id)?);
-        let algorithm = Algorithm::parse(&request.algorithm)
-            .ok_or_else(|| invalid("algorithm", "is neither hmac-sha256 nor ed25519"))?;
-        let new = NewSecret::of(request.imported)?;
-        new.check(algorithm)?;
+        let mut fields = Violations::default();
+        let named = fields.note(caller.account_and(&request.account_id, request_id(&request.request_id)));
+        let unknown = || WrongField::new("algorithm", "is neither hmac-sha256 nor ed25519");
+        let algorithm = fields.note(Algorithm::parse(&request.algorithm).ok_or_else(unknown));
+        let new = fields.note(NewSecret::of(request.imported));
+        if let (Some(new), Some(algorithm)) = (&new, algorithm) {
+            fields.note(new.check(algorithm));
+        }
+        let ((account, request_id), algorithm, new) = fields.end(|| Some((named?, algorithm?, new?)))?;
+        let id = TokenId::of_request(&account, &request_id);
         let sealed = self.sealed(&account, &id, &new.secret)?;
         let secrets = vec![TokenSecret { sealed, created_at: Timestamp::now(), expires_at: None }];
         let token =
@@ -47,7 +56,7 @@ impl RegistryService {
 
     pub(super) async fn get_token(&self, caller: Caller, request: Request<api::GetTokenRequest>) -> Answer<api::Token> {
         let (request, registry) = (request.get_ref(), self.registry.snapshot());
-        let (account, id) = (caller.account(&request.account_id)?, token_id(&request.token_id)?);
+        let (account, id) = caller.account_and(&request.account_id, token_id(&request.token_id))?;
         Ok(Response::new(token_to_api(token_of(&registry, &account, &id)?)))
     }
 
@@ -57,9 +66,11 @@ impl RegistryService {
         request: Request<api::UpdateTokenRequest>,
     ) -> Answer<api::Token> {
         let request = request.into_inner();
-        check_mask(request.update_mask.as_ref(), &FIELDS)?;
         let new = given("token", request.token)?;
-        let (account, id) = (caller.account(&new.account_id)?, token_id(&new.token_id)?);
+        let mut fields = Violations::default();
+        fields.note(check_mask(request.update_mask.as_ref(), &FIELDS));
+        let named = fields.note(caller.account_and(&new.account_id, token_id(&new.token_id)));
+        let (account, id) = fields.end(|| named)?;
         let update = |registry: &Registry| {
             let now = Token::clone(token_of(registry, &account, &id)?);
             Ok(Command::UpdateToken(Token { name: new.name, ..now }))
@@ -74,8 +85,8 @@ impl RegistryService {
         request: Request<api::ListTokensRequest>,
     ) -> Answer<api::ListTokensResponse> {
         let (request, registry) = (request.get_ref(), self.registry.snapshot());
-        let entry = account_of(&registry, &caller.account(&request.account_id)?)?;
-        let listing = Listing::of(request.page_size, &request.page_token, ("tokens", &entry.account.id))?;
+        let part = (request.page_size, request.page_token.as_str());
+        let (entry, listing) = listed(&caller, &registry, &request.account_id, ("tokens", ()), part)?;
         let existing = entry.tokens().filter(|token| !token.deleted);
         let (tokens, next_page_token) = listing.cut(existing, |token| token.id.as_str(), |token| token_to_api(token));
         Ok(Response::new(api::ListTokensResponse { tokens, next_page_token }))
@@ -86,12 +97,14 @@ impl RegistryService {
         caller: Caller,
         request: Request<api::RotateTokenRequest>,
     ) -> Answer<api::RotateTokenResponse> {
-        let r = request.get_ref();
-        let (account, id) = (caller.account(&r.account_id)?, token_id(&r.token_id)?);
-        let overlap =
-            r.overlap.as_ref().map_or(Some(DEFAULT_OVERLAP), duration).filter(|overlap| *overlap <= MAX_OVERLAP);
-        let overlap = overlap.ok_or_else(|| invalid("overlap", "is not from 0 s to 30 days"))?;
-        let new = NewSecret::of(r.imported.clone())?;
+        let r = request.into_inner();
+        let mut fields = Violations::default();
+        let named = fields.note(caller.account_and(&r.account_id, token_id(&r.token_id)));
+        let overlap = r.overlap.as_ref().map_or(Some(DEFAULT_OVERLAP), duration);
+        let overlap = overlap.filter(|overlap| *overlap <= MAX_OVERLAP);
+        let overlap = fields.note(overlap.ok_or_else(|| WrongField::new("overlap", "is not from 0 s to 30 days")));
+        let new = fields.note(NewSecret::of(r.imported));
+        let ((account, id), overlap, new) = fields.end(|| Some((named?, overlap?, new?)))?;
         let sealed = self.sealed(&account, &id, &new.secret)?;
         let rotate = |registry: &Registry| {
             let token = Token::clone(token_of(registry, &account, &id)?);
@@ -110,7 +123,7 @@ impl RegistryService {
         request: Request<api::DeleteTokenRequest>,
     ) -> Answer<api::DeleteTokenResponse> {
         let r = request.get_ref();
-        let (account, id) = (caller.account(&r.account_id)?, token_id(&r.token_id)?);
+        let (account, id) = caller.account_and(&r.account_id, token_id(&r.token_id))?;
         self.changes.make(&caller, |_| Ok(Command::DeleteToken(account, id))).await?;
         Ok(Response::new(api::DeleteTokenResponse {}))
     }

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use api::{
     registry::GivenCredentials,
+    request::Violations,
     status::{invalid, refusal},
 };
 use crypto::{ClientIdentity, MasterKey, authorities};
 use domain::{
-    Guard,
+    AccountId, DestinationId, Guard,
     registry::{ClientCertificate, Credentials, Destination, DestinationProxy, ProxyAddress, SealedSecret, Transport},
 };
 use jiff::Timestamp;
@@ -25,7 +26,8 @@ const MAX_CREDENTIALS: usize = 4_000;
 pub(super) struct Sealing<'a> {
     pub(super) key: &'a MasterKey,
     pub(super) guard: &'a Guard,
-    pub(super) destination: &'a Destination,
+    pub(super) account: &'a AccountId,
+    pub(super) id: &'a DestinationId,
 }
 
 impl Sealing<'_> {
@@ -36,22 +38,16 @@ impl Sealing<'_> {
         if let Some(client) = &oauth2 {
             self.check_url("auth.oauth2.token_url", &client.token_url)?;
         }
-        let belongs_to = Destination::belongs_to(&self.destination.account, &self.destination.id);
+        let belongs_to = Destination::belongs_to(self.account, self.id);
         Ok(Some(Credentials { kind, header, sealed: self.seal(&value, &belongs_to)?, oauth2 }))
     }
 
-    /// How to reach the receiver of a destination.
-    pub(super) fn transport(self, given: &api::Destination) -> Result<Transport, Status> {
-        let authorities = match given.ca_certificates.trim() {
-            "" => None,
-            pem => Some(checked_length("ca_certificates", pem, Transport::MAX_CERTIFICATES)?),
-        };
-        let authorities = authorities.map(authorities_of).transpose()?;
-        Ok(Transport {
-            client_certificate: self.client_certificate(given.client_certificate.as_ref())?,
-            authorities,
-            proxy: self.proxy(given.proxy.as_ref())?,
-        })
+    /// How to reach the receiver of a destination; notes what is wrong.
+    pub(super) fn transport(self, fields: &mut Violations, given: &api::Destination) -> Option<Transport> {
+        let certificate = fields.note(self.client_certificate(given.client_certificate.as_ref()));
+        let authorities = fields.note(authorities_of(&given.ca_certificates));
+        let proxy = fields.note(self.proxy(given.proxy.as_ref()));
+        Some(Transport { client_certificate: certificate?, authorities: authorities?, proxy: proxy? })
     }
 
     fn client_certificate(self, given: Option<&api::ClientCertificate>) -> Result<Option<ClientCertificate>, Status> {
@@ -68,7 +64,7 @@ impl Sealing<'_> {
         if not_after <= Timestamp::now() {
             return Err(invalid(CHAIN, format!("the certificate of {} expired at {not_after}", identity.subject)));
         }
-        let belongs_to = ClientCertificate::belongs_to(&self.destination.account, &self.destination.id);
+        let belongs_to = ClientCertificate::belongs_to(self.account, self.id);
         let key = self.seal(key, &belongs_to)?;
         Ok(Some(ClientCertificate { chain: identity.chain, key, subject: identity.subject, not_after }))
     }
@@ -79,7 +75,7 @@ impl Sealing<'_> {
         if let Ok(Ok(address)) = Url::parse(&given.url).map(|url| ProxyAddress::of(&url)) {
             self.guard.check_host(&address.host).map_err(|e| invalid("proxy.url", e))?;
         }
-        let belongs_to = DestinationProxy::belongs_to(&self.destination.account, &self.destination.id);
+        let belongs_to = DestinationProxy::belongs_to(self.account, self.id);
         let password = Some(&given.password).filter(|password| !password.is_empty());
         let password = password.map(|password| self.seal(password, &belongs_to)).transpose()?;
         Ok(Some(DestinationProxy { url: given.url.clone(), username: given.username.clone(), password }))
@@ -145,8 +141,15 @@ fn names_certificate(given: &api::ClientCertificate) -> bool {
     !given.certificate_chain.is_empty() || !given.private_key.is_empty()
 }
 
-fn authorities_of(pem: &str) -> Result<String, Status> {
-    authorities(pem).map(|(pem, _)| pem).map_err(|e| invalid("ca_certificates", e))
+fn authorities_of(given: &str) -> Result<Option<String>, Status> {
+    const FIELD: &str = "ca_certificates";
+    match given.trim() {
+        "" => Ok(None),
+        pem => {
+            let pem = checked_length(FIELD, pem, Transport::MAX_CERTIFICATES)?;
+            authorities(pem).map(|(pem, _)| Some(pem)).map_err(|e| invalid(FIELD, e))
+        }
+    }
 }
 
 fn checked_length<'a>(field: &str, text: &'a str, longest: usize) -> Result<&'a str, Status> {
