@@ -111,7 +111,7 @@ impl IngestService for Ingest {
                     // caller reads the results.
                     Ok(sent) => tokio::spawn(async move { publisher.stored(sent).await.map(answer) })
                         .await
-                        .map_err(|_| Status::internal("the event may or may not be stored; send it again"))?,
+                        .map_err(|_| status::internal("the event may or may not be stored; send it again"))?,
                     Err(error) => Err(error),
                 };
                 Ok(PublishLeadsResult { index, result: Some(outcome(answer)) })
@@ -126,7 +126,7 @@ impl Ingest {
         let headers = request.metadata().as_ref();
         let principal = request.extensions().get::<Principal>().cloned();
         Ok(Call {
-            by: principal.ok_or_else(|| Status::internal("the call was not authenticated"))?,
+            by: principal.ok_or_else(|| status::internal("the call was not authenticated"))?,
             from: CalledFrom {
                 trace: TraceContext::of_request(headers),
                 request_id: request.extensions().get::<RequestId>().cloned(),

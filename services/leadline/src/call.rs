@@ -133,6 +133,6 @@ impl Decoder for DynamicCodec {
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<DynamicMessage>, Status> {
         let bytes = buffer.copy_to_bytes(buffer.remaining());
         let message = DynamicMessage::decode(self.0.clone(), bytes);
-        message.map(Some).map_err(|e| Status::internal(format!("the answer cannot be read: {e}")))
+        message.map(Some).map_err(|e| api::status::internal(format!("the answer cannot be read: {e}")))
     }
 }

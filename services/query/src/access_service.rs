@@ -7,7 +7,7 @@ use api::{
     access_service_server::AccessServiceServer,
     keys::{key_to_api, scopes},
     request::{Violations, WrongField, line, optional, required, time},
-    status::{denied, internal, refusal},
+    status::{denied, refusal},
     timestamp_to_api,
 };
 use console_http::links::{self, SESSION_LIFETIME, after};
@@ -20,11 +20,11 @@ use domain::{
 use jiff::Timestamp;
 use journal::RegistryView;
 use read_model::page::Place;
-use runtime::ErrorChain as _;
 use tonic::{Request, Response, Status, codec::CompressionEncoding};
 
 use crate::{
     caller::{Caller, MAX_NAME},
+    errors::{impossible, no_randomness, unknown_configuration},
     listing,
     registry_change::Changes,
 };
@@ -58,12 +58,9 @@ impl api::access_service_server::AccessService for AccessService {
         let scopes = fields.note(scopes_of(&request.scopes));
         let expires_at = fields.note(time("expires_at", request.expires_at.as_ref()));
         let (account, client, scopes, expires_at) = fields.end(|| Some((account?, client?, scopes?, expires_at?)))?;
-        let secret = ApiKey::generate().map_err(|e| {
-            tracing::error!(error = e.chain(), "cannot get random numbers from the system");
-            internal("cannot get random numbers from the system")
-        })?;
+        let secret = ApiKey::generate().map_err(|e| no_randomness(&e))?;
         let key = registry::ApiKey {
-            id: KeyId::parse(secret.id()).map_err(|e| internal(e.to_string()))?,
+            id: KeyId::parse(secret.id()).map_err(impossible)?,
             account,
             client,
             name: request.name,
@@ -143,9 +140,7 @@ impl api::access_service_server::AccessService for AccessService {
         let person = fields.note(person(request.person));
         let (account, client, scopes, lifetime, person) =
             fields.end(|| Some((account?, client?, scopes?, lifetime?, person?)))?;
-        let registry = self.registry.up_to_date().await.map_err(|why| {
-            api::status::unavailable(format!("the latest configuration is not known: {why}; call again"))
-        })?;
+        let registry = self.registry.up_to_date().await.map_err(unknown_configuration)?;
         must_exist(&registry, &account, client.as_ref())?;
         for scope in scopes.named() {
             principal.may(Rule::Needs(scope)).map_err(|e| denied(&e))?;

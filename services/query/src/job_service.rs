@@ -5,7 +5,7 @@ use std::time::Duration;
 use api::{
     job_service_server::JobServiceServer,
     request::Violations,
-    status::{aborted, because, internal, job_refusal, not_found, unavailable},
+    status::{aborted, because, job_refusal, not_found, unavailable},
 };
 use domain::{
     AccountId, Job, JobFact, JobId, LeadSequence, RequestId,
@@ -32,7 +32,12 @@ use self::{
     from_api::{Start, job_id, recovery, retry_plan},
     parts::{place, refusal_place, shown, shown_refusal, status},
 };
-use crate::{caller::Caller, delivery_service::wanted, failed, listing, not_found, stale};
+use crate::{
+    caller::Caller,
+    delivery_service::wanted,
+    errors::{impossible, unread},
+    failed, listing, not_found, stale,
+};
 
 /// At most this many jobs of an account may be open: enough to help several destinations at once, and one repeated
 /// mistake does not fill the installation. Two concurrent requests may both be accepted.
@@ -127,7 +132,7 @@ impl api::job_service_server::JobService for JobService {
         if registry.destination(destination).is_none_or(|found| found.account != account) {
             return Err(not_found("DESTINATION", format!("account {account} has no destination {destination}")));
         }
-        let end = self.journal.stream(StreamName::Leads).last_sequence().await.map_err(|e| unknown(&e))?;
+        let end = self.journal.stream(StreamName::Leads).last_sequence().await.map_err(unread)?;
         let plan = Plan::Recover(Recovery { end: LeadSequence(end), ..recovery });
         let (dry_run, force, by) = (request.dry_run, request.include_succeeded, caller.by());
         let job = self.start(Asked { account, plan, start, dry_run, force, by, trace }).await?;
@@ -235,11 +240,11 @@ impl JobService {
             Ok(sequence) => sequence,
             // A repeat of this call was first.
             Err(JournalError::LostRace) => {
-                self.journal.stream(StreamName::Jobs).last_sequence().await.map_err(|e| unknown(&e))?
+                self.journal.stream(StreamName::Jobs).last_sequence().await.map_err(unread)?
             }
             Err(error) => return Err(not_stored(&error)),
         };
-        let job = Job::evolve(None, &fact).map_err(|e| internal(e.to_string()))?;
+        let job = Job::evolve(None, &fact).map_err(impossible)?;
         self.read_barrier.shows(StreamName::Jobs, sequence).await.map_err(failed)?;
         if dry_run { self.result_of(job).await } else { Ok(job) }
     }
@@ -266,15 +271,15 @@ impl JobService {
 
     async fn cancel(&self, reference: &JobRef, by: String, trace: &TraceContext) -> Result<Job, Status> {
         for _ in 0..MAX_CANCEL_TRIES {
-            let recorded = self.journal.jobs().get(reference).await.map_err(|e| unknown(&e))?;
-            let gone = || not_found("JOB", format!("job {} no longer exists", reference.job));
+            let recorded = self.journal.jobs().get(reference).await.map_err(unread)?;
+            let gone = || not_found("JOB", format!("there is no job {} any more", reference.job));
             let RecordedJob { job, version, .. } = recorded.ok_or_else(gone)?;
             let decided = cancel(&job, by.clone(), Timestamp::now()).map_err(|e| job_refusal(&e))?;
             let Some(fact) = decided else { return Ok(job) };
             match self.journal.jobs().append(&fact, version, trace).await {
                 Ok(sequence) => {
                     self.read_barrier.shows(StreamName::Jobs, sequence).await.map_err(failed)?;
-                    return Job::evolve(Some(job), &fact).map_err(|e| internal(e.to_string()));
+                    return Job::evolve(Some(job), &fact).map_err(impossible);
                 }
                 // The job has progressed meanwhile, and may have ended.
                 Err(JournalError::LostRace) => {}
@@ -283,10 +288,6 @@ impl JobService {
         }
         Err(aborted("the job records its progress faster than it can be cancelled; repeat the call"))
     }
-}
-
-fn unknown(error: &JournalError) -> Status {
-    unavailable(format!("cannot read the journal: {error}"))
 }
 
 fn not_stored(error: &JournalError) -> Status {

@@ -17,6 +17,7 @@ mod audit_service;
 mod caller;
 mod csv;
 mod delivery_service;
+mod errors;
 mod figures;
 mod for_clients;
 mod job_service;
@@ -41,12 +42,12 @@ use anyhow::bail;
 use crypto::MasterKey;
 pub use delivery_service::WatchLimits;
 use domain::{Guard, InterfaceId, Registry, registry::UrlRules};
+use errors::{failed, stale};
 use journal::{Journal, RegistryView, StreamName};
 use projector::Projectors;
-use read_model::{Sources, StoreError, hashing::Hashing, read_barrier::Stale};
+use read_model::{Sources, hashing::Hashing};
 use registry_change::Changes;
-use runtime::{ErrorChain as _, NeededBy, Platform, Service};
-use tonic::Status;
+use runtime::{NeededBy, Platform, Service};
 
 /// Options of the query service.
 #[derive(Debug, Clone, clap::Args)]
@@ -176,18 +177,4 @@ pub async fn rebuild(
 fn searchable(registry: &Registry) -> Option<&InterfaceId> {
     let mut interfaces = registry.accounts().flat_map(|account| account.interfaces());
     interfaces.find(|interface| !interface.searchable.is_empty()).map(|interface| &interface.id)
-}
-
-/// The one place where a failure of the database becomes a gRPC status; the failure is logged here.
-fn failed(error: StoreError) -> Status {
-    tracing::error!(error = error.chain(), "cannot read the read model");
-    api::status::unavailable("the read model does not answer now; repeat the call")
-}
-
-/// The status of a call that needs a newer read model.
-fn stale(stale: Stale) -> Status {
-    match stale {
-        Stale::Store(error) => failed(error),
-        Stale::Journal(_) | Stale::Behind => Status::unavailable(stale.to_string()),
-    }
 }

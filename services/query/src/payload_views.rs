@@ -8,7 +8,7 @@ use read_model::{Store, read_barrier::ReadBarrier, tables::events::EventOutline}
 use runtime::ErrorChain as _;
 use tonic::Status;
 
-use crate::{caller::Caller, failed, stale};
+use crate::{caller::Caller, errors::unread, failed, stale};
 
 /// Reads payloads for callers. Clones share the connections.
 #[derive(Debug, Clone)]
@@ -62,8 +62,6 @@ impl PayloadViews {
     }
 
     async fn stored(&self, sequence: LeadSequence) -> Result<Option<LeadEvent>, Status> {
-        let unknown =
-            |error: &journal::JournalError| api::status::unavailable(format!("cannot read the payload: {error}"));
-        self.journal.leads().get(sequence).await.map_err(|error| unknown(&error))
+        self.journal.leads().get(sequence).await.map_err(unread)
     }
 }

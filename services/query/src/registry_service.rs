@@ -8,7 +8,6 @@ use crypto::MasterKey;
 use domain::Guard;
 use journal::RegistryView;
 use read_model::Store;
-use runtime::ErrorChain as _;
 use tonic::{Request, Response, Status, codec::CompressionEncoding};
 
 mod accounts;
@@ -47,11 +46,6 @@ pub(crate) fn service(
 }
 
 type Answer<T> = Result<Response<T>, Status>;
-
-fn no_randomness(error: &dyn std::error::Error) -> Status {
-    tracing::error!(error = error.chain(), "cannot get random numbers from the system");
-    Status::internal("cannot get random numbers from the system")
-}
 
 /// The methods; each calls the method of the same name in one of the modules below.
 macro_rules! methods {

@@ -22,7 +22,7 @@ use runtime::ErrorChain as _;
 use tokio::{sync::Semaphore, time::timeout};
 use tonic::{Request, Response, Status, codec::CompressionEncoding};
 
-use crate::{caller::Caller, failed, not_found};
+use crate::{caller::Caller, errors::unknown_configuration, failed, not_found};
 
 /// At most this many events of a lead are explained.
 const MAX_EVENTS: usize = 20;
@@ -63,11 +63,7 @@ impl api::routing_service_server::RoutingService for RoutingService {
         let asked = Asked::of(&mut fields, request);
         let ((account, id), asked) = fields.end(|| of.zip(asked))?;
         // The destination may have been created a moment ago by another process.
-        let now = self
-            .registry
-            .up_to_date()
-            .await
-            .map_err(|why| unavailable(format!("the latest configuration is not known: {why}; ask again")))?;
+        let now = self.registry.up_to_date().await.map_err(unknown_configuration)?;
         if now.destination_ever(&id).is_none_or(|destination| destination.account != account) {
             return Err(not_found("DESTINATION", format!("account {account} has no destination {id}")));
         }

@@ -149,7 +149,7 @@ impl Named {
             page_token = page.next_page_token;
             if page_token.is_empty() {
                 let what = format!("destination {destination_id} has no problem with the cause {}", self.cause);
-                return Err(tonic::Status::not_found(what).into());
+                return Err(api::status::not_found("PROBLEM", what).into());
             }
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use api::{
     request::{Violations, WrongField, optional, required},
-    status::denied,
+    status::{because, denied, internal, not_found, unavailable},
     timestamp_to_api,
 };
 use bytes::Bytes;
@@ -19,11 +19,11 @@ use domain::{
 use jiff::Timestamp;
 use read_model::tables::{attempts::AttemptRow, audit::AuditFilter};
 use render::{Head, HeaderText, Input, Rendered};
-use tonic::Status;
+use tonic::{Code, Status};
 use uuid::Uuid;
 
 use super::{DeliveryService, destination};
-use crate::{caller::Caller, failed, listing, payload_views::Viewed};
+use crate::{caller::Caller, errors::unknown_configuration, failed, listing, payload_views::Viewed};
 
 /// Stands for signatures.
 const MADE_LATER: &str = "[made when the request is sent]";
@@ -56,9 +56,7 @@ impl DeliveryService {
         let of = fields.note(caller.account_and(&request.account_id, id));
         let previewed = Previewed::of(&mut fields, request);
         let ((account, id), previewed) = fields.end(|| of.zip(previewed))?;
-        let registry = self.registry.up_to_date().await.map_err(|why| {
-            Status::unavailable(format!("the latest configuration is not known: {why}; repeat the call"))
-        })?;
+        let registry = self.registry.up_to_date().await.map_err(unknown_configuration)?;
         let destination = Arc::clone(destination(&registry, &account, &id)?);
         let event = match previewed {
             Previewed::Payload(payload, event_type) => made_up(&destination, payload, event_type),
@@ -84,7 +82,9 @@ impl DeliveryService {
         let reference = DeliveryRef::clone(&delivery.reference);
         let row = self.attempt_of(&reference, attempt).await?;
         let registry = self.registry.snapshot();
-        let gone = || Status::failed_precondition("the destination is no longer known");
+        let gone = || {
+            because(Code::FailedPrecondition, "DESTINATION_UNKNOWN", "the destination is not known any more")
+        };
         let destination = Arc::clone(registry.destination_ever(&reference.destination).ok_or_else(gone)?);
         let (event, _) = self.seen(caller, &reference.account, &reference.event_id).await?;
         let attempt = row.attempt.attempt;
@@ -111,7 +111,7 @@ impl DeliveryService {
             None => attempts.pop(),
             Some(id) => attempts.into_iter().find(|row| row.attempt.attempt_id == id),
         };
-        found.ok_or_else(|| Status::not_found(format!("delivery {} has no such attempt", reference.delivery)))
+        found.ok_or_else(|| not_found("ATTEMPT", format!("delivery {} has no such attempt", reference.delivery)))
     }
 
     /// An event with its payload. The view is recorded, because the caller sees the payload in the rendered request.
@@ -122,14 +122,18 @@ impl DeliveryService {
         event: &EventId,
     ) -> Result<(LeadEvent, LeadSequence), Status> {
         let Some(row) = self.payloads.event(account, event).await? else {
-            return Err(Status::not_found(format!("account {account} has no event {event}")));
+            return Err(not_found("EVENT", format!("account {account} has no event {event}")));
         };
         match self.payloads.view(caller, &row).await? {
             Viewed::Stored(event) => Ok((*event, row.sequence)),
-            Viewed::Anonymised => {
-                Err(Status::failed_precondition("the lead was anonymised, so there is no payload left to render"))
+            Viewed::Anonymised => Err(because(
+                Code::FailedPrecondition,
+                "LEAD_ANONYMISED",
+                "the lead was anonymised, so there is no payload left to render",
+            )),
+            Viewed::Expired => {
+                Err(because(Code::FailedPrecondition, "PAYLOAD_GONE", "the payload is no longer stored"))
             }
-            Viewed::Expired => Err(Status::failed_precondition("the payload is no longer stored")),
         }
     }
 
@@ -150,16 +154,17 @@ impl DeliveryService {
 
     async fn rendered(&self, destination: &Arc<Destination>, of: &Subject) -> Result<api::RenderedRequest, Status> {
         let permit = Arc::clone(&self.rendering).acquire_owned().await;
-        let _permit = permit.map_err(|_| Status::unavailable("this server is going down; repeat the call"))?;
+        let _permit = permit.map_err(|_| unavailable("this server is going down; repeat the call"))?;
         let (settings, reference) = (Arc::clone(destination), of.reference.clone());
         let (payload, occurred_at) = (of.event.payload.clone(), of.event.occurred_at);
         let rendering = tokio::task::spawn_blocking(move || {
             render::render_apart(&settings, &Input { reference: &reference, occurred_at, payload: &payload })
         });
         let rendered =
-            rendering.await.map_err(|_| Status::internal("the engine failed while it rendered the request"))?;
+            rendering.await.map_err(|_| internal("the engine failed while it rendered the request"))?;
         let rendered = rendered.map_err(|error| {
-            Status::failed_precondition(format!("cannot make a request with the settings of the destination: {error}"))
+            let problem = format!("the settings of the destination make no request of this: {error}");
+            because(Code::FailedPrecondition, "NOT_RENDERED", problem)
         })?;
         Ok(shown(destination, of, rendered))
     }

@@ -19,7 +19,7 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::{DeliveryService, SHOWN_DEADLINE, SHOWN_POLL, destination, requests::payload};
-use crate::{caller::Caller, failed};
+use crate::{caller::Caller, errors::unknown_configuration, failed};
 
 /// The largest payload of a test, in bytes.
 const MAX_PAYLOAD: usize = 64 * 1024;
@@ -40,10 +40,7 @@ impl DeliveryService {
         let given = fields.note(given.map(|given| payload(given, MAX_PAYLOAD)).transpose());
         let ((account, id), given) = fields.end(|| of.zip(given))?;
         // Another process may have created or enabled it a moment ago.
-        let registry =
-            self.registry.up_to_date().await.map_err(|why| {
-                unavailable(format!("the latest configuration is not known: {why}; send the test again"))
-            })?;
+        let registry = self.registry.up_to_date().await.map_err(unknown_configuration)?;
         let destination = destination(&registry, &account, &id)?;
         if !caller.owns(destination) {
             return Err(super::no_destination(&account, &id));

@@ -13,7 +13,7 @@ use api::{
     status::{because, unavailable},
 };
 use domain::{Delivery, DeliveryFact, DeliveryStatus, DestinationId, LeadId, Registry};
-use journal::{JournalError, RegistryView, StreamName, StreamReader};
+use journal::{RegistryView, StreamName, StreamReader};
 use read_model::{
     Store,
     tables::deliveries::pages::{DeliveryFilter, SwitchedOff},
@@ -27,7 +27,7 @@ use super::{
     shown::{shown, statuses},
     watchers::Counted,
 };
-use crate::{caller::Caller, failed, for_clients, listing};
+use crate::{caller::Caller, errors::unread, failed, for_clients, listing};
 
 /// At most this many facts are read in one batch.
 const MAX_BATCH: usize = 500;
@@ -89,13 +89,12 @@ struct Watch {
 }
 
 impl DeliveryService {
-    pub(super) async fn watch(&self, request: WatchRequest) -> Result<Changes, Status> {
-        let counted = self.watchers.begin(request.caller.principal())?;
-        let unknown = |e: JournalError| unavailable(format!("cannot read the journal: {e}"));
-        let sent_until = match request.resume_after {
+    pub(super) async fn watch(&self, asked: Asked) -> Result<Changes, Status> {
+        let counted = self.watchers.begin(asked.caller.principal())?;
+        let sent_until = match asked.resume_after {
             Some(sent_until) => {
                 if sent_until.saturating_add(1)
-                    < self.journal.stream(StreamName::Deliveries).first_sequence().await.map_err(unknown)?
+                    < self.journal.stream(StreamName::Deliveries).first_sequence().await.map_err(unread)?
                 {
                     return Err(because(
                         Code::DataLoss,
@@ -105,7 +104,7 @@ impl DeliveryService {
                 }
                 sent_until
             }
-            None => self.journal.stream(StreamName::Deliveries).last_sequence().await.map_err(unknown)?,
+            None => self.journal.stream(StreamName::Deliveries).last_sequence().await.map_err(unread)?,
         };
         let WatchRequest { caller, filter, existing, .. } = request;
         let facts =

@@ -17,10 +17,10 @@ use jiff::Timestamp;
 use tonic::{Request, Response, Status};
 
 use super::{
-    Answer, RegistryService, no_randomness,
+    Answer, RegistryService,
     parts::{account_of, check_mask, listed, token_id, token_of},
 };
-use crate::caller::Caller;
+use crate::{caller::Caller, errors::no_randomness};
 
 /// How long the old secret of a token still signs by default, and at most.
 const DEFAULT_OVERLAP: Duration = Duration::from_secs(24 * 60 * 60);

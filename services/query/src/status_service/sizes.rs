@@ -6,7 +6,7 @@ use api::timestamp_to_api;
 use jiff::Timestamp;
 use journal::{StreamName, StreamSize};
 use read_model::{
-    Store,
+    Store, StoreError,
     sql::sizes::{DatabaseSize, TableSize},
 };
 use runtime::ErrorChain as _;
@@ -69,7 +69,7 @@ impl Sizes {
     }
 }
 
-async fn measure(store: &Store) -> Result<Measured, crate::StoreError> {
+async fn measure(store: &Store) -> Result<Measured, StoreError> {
     let began = Instant::now();
     let (tables, database) = (store.table_sizes().await?, store.database_size().await?);
     let age = (began.elapsed() * AGE_TIMES).clamp(MIN_AGE, MAX_AGE);
