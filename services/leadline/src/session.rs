@@ -176,7 +176,10 @@ impl Session {
         let mut found: Vec<_> = all.into_iter().filter(|one| one.destination_id.starts_with(beginning)).collect();
         match found.len() {
             1 => Ok(found.remove(0)),
-            0 => Err(api::status::not_found("DESTINATION", format!("account {account} has no destination {beginning}")).into()),
+            0 => {
+                Err(api::status::not_found("DESTINATION", format!("account {account} has no destination {beginning}"))
+                    .into())
+            }
             _ => {
                 let ids: Vec<_> = found.into_iter().take(2).map(|destination| destination.destination_id).collect();
                 Err(usage(format!("the ids of several destinations begin with {beginning}: {}, …", ids.join(", "))))

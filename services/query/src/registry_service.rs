@@ -17,6 +17,7 @@ mod conditions;
 mod confirmations;
 mod destinations;
 mod interfaces;
+mod mask;
 mod opt_outs;
 mod origin;
 mod parts;

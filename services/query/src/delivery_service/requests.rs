@@ -82,9 +82,7 @@ impl DeliveryService {
         let reference = DeliveryRef::clone(&delivery.reference);
         let row = self.attempt_of(&reference, attempt).await?;
         let registry = self.registry.snapshot();
-        let gone = || {
-            because(Code::FailedPrecondition, "DESTINATION_UNKNOWN", "the destination is not known any more")
-        };
+        let gone = || because(Code::FailedPrecondition, "DESTINATION_UNKNOWN", "the destination is not known any more");
         let destination = Arc::clone(registry.destination_ever(&reference.destination).ok_or_else(gone)?);
         let (event, _) = self.seen(caller, &reference.account, &reference.event_id).await?;
         let attempt = row.attempt.attempt;
@@ -160,8 +158,7 @@ impl DeliveryService {
         let rendering = tokio::task::spawn_blocking(move || {
             render::render_apart(&settings, &Input { reference: &reference, occurred_at, payload: &payload })
         });
-        let rendered =
-            rendering.await.map_err(|_| internal("the engine failed while it rendered the request"))?;
+        let rendered = rendering.await.map_err(|_| internal("the engine failed while it rendered the request"))?;
         let rendered = rendered.map_err(|error| {
             let problem = format!("the settings of the destination make no request of this: {error}");
             because(Code::FailedPrecondition, "NOT_RENDERED", problem)

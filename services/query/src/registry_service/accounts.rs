@@ -7,17 +7,12 @@ use domain::{
     Registry,
     registry::{Account, AccountEntry, Command, Portal},
 };
-use prost_types::FieldMask;
 use tonic::{Request, Response, Status};
 
-use super::{
-    Answer, RegistryService,
-    confirmations::unconfirmed,
-    parts::{account_of, check_mask, names},
-};
+use super::{Answer, RegistryService, confirmations::unconfirmed, mask::Mask, parts::account_of};
 use crate::{caller::Caller, listing::Listing};
 
-const FIELDS: [&str; 8] = [
+pub(super) const FIELDS: [&str; 8] = [
     "name",
     "brand",
     "notification_emails",
@@ -74,9 +69,8 @@ impl RegistryService {
         request: Request<api::UpdateAccountRequest>,
     ) -> Answer<api::Account> {
         let request = request.into_inner();
-        let mask = request.update_mask.as_ref();
         let mut fields = Violations::default();
-        fields.note(check_mask(mask, &FIELDS));
+        let mask = Mask::read(&mut fields, request.update_mask.as_ref(), &FIELDS);
         let new = read(&caller, given("account", request.account)?, fields)?;
         let id = new.id.clone();
         let update = |registry: &Registry| {
@@ -104,38 +98,29 @@ fn read(caller: &Caller, given: api::Account, mut fields: Violations) -> Result<
     fields.end(|| account)
 }
 
-fn merged(now: &Account, new: Account, mask: Option<&FieldMask>) -> Account {
-    let pick = |field| names(mask, field);
+fn merged(now: &Account, new: Account, mask: Mask<'_>) -> Account {
+    let now = now.clone();
     Account {
-        id: now.id.clone(),
-        name: if pick("name") { new.name } else { now.name.clone() },
-        brand: if pick("brand") { new.brand } else { now.brand.clone() },
-        notification_emails: if pick("notification_emails") {
-            new.notification_emails
-        } else {
-            now.notification_emails.clone()
-        },
-        api_user_emails: if pick("api_user_emails") { new.api_user_emails } else { now.api_user_emails.clone() },
-        routing: if pick("routing") { new.routing } else { now.routing },
-        keep_history: if pick("keep_history") { new.keep_history } else { now.keep_history },
+        id: now.id,
+        name: mask.pick("name", new.name, now.name),
+        brand: mask.pick("brand", new.brand, now.brand),
+        notification_emails: mask.pick("notification_emails", new.notification_emails, now.notification_emails),
+        api_user_emails: mask.pick("api_user_emails", new.api_user_emails, now.api_user_emails),
+        routing: mask.pick("routing", new.routing, now.routing),
+        keep_history: mask.pick("keep_history", new.keep_history, now.keep_history),
         portal: Portal {
-            color: if pick("portal_color") { new.portal.color } else { now.portal.color },
-            logo: if pick("portal_logo") { new.portal.logo } else { now.portal.logo.clone() },
+            color: mask.pick("portal_color", new.portal.color, now.portal.color),
+            logo: mask.pick("portal_logo", new.portal.logo, now.portal.logo),
         },
         unconfirmed: vec![],
         deleted: false,
     }
 }
 
-/// The account, with the list of its addresses that have to be confirmed.
-fn vouched(
-    caller: &Caller,
-    registry: &Registry,
-    account: Account,
-    mask: Option<&FieldMask>,
-) -> Result<Account, Status> {
+/// The account with those of its addresses that have to be confirmed.
+fn vouched(caller: &Caller, registry: &Registry, account: Account, mask: Mask<'_>) -> Result<Account, Status> {
     let lists = [("notification_emails", &account.notification_emails), ("api_user_emails", &account.api_user_emails)];
-    let (set, kept): (Vec<_>, Vec<_>) = lists.into_iter().partition(|(field, _)| names(mask, field));
+    let (set, kept): (Vec<_>, Vec<_>) = lists.into_iter().partition(|(field, _)| mask.names(field));
     let emails = |lists: Vec<(&str, &Vec<String>)>| lists.into_iter().flat_map(|(_, list)| list.clone()).collect();
     let (set, kept): (Vec<String>, Vec<String>) = (emails(set), emails(kept));
     let unconfirmed = unconfirmed(caller, registry, &account.id, &set, &kept)?;

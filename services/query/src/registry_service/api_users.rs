@@ -7,17 +7,17 @@ use domain::{
     AccountId, ApiUserId, Registry,
     registry::{AccountEntry, ApiUser, Command},
 };
-use prost_types::FieldMask;
 use tonic::{Request, Response, Status};
 
 use super::{
     Answer, RegistryService,
     confirmations::unconfirmed,
-    parts::{account_of, api_user_id, api_user_of, check_mask, listed, names},
+    mask::Mask,
+    parts::{account_of, api_user_id, api_user_of, listed},
 };
 use crate::caller::Caller;
 
-const FIELDS: [&str; 3] = ["name", "email", "role"];
+pub(super) const FIELDS: [&str; 3] = ["name", "email", "role"];
 
 impl RegistryService {
     pub(super) async fn create_api_user(
@@ -68,16 +68,15 @@ impl RegistryService {
         request: Request<api::UpdateApiUserRequest>,
     ) -> Answer<api::ApiUser> {
         let request = request.into_inner();
-        let mask = request.update_mask.as_ref();
         let new = given("api_user", request.api_user)?;
         let mut fields = Violations::default();
-        fields.note(check_mask(mask, &FIELDS));
+        let mask = Mask::read(&mut fields, request.update_mask.as_ref(), &FIELDS);
         let named = fields.note(caller.account_and(&new.account_id, api_user_id(&new.api_user_id)));
         let (account, id) = fields.end(|| named)?;
         let update = |registry: &Registry| {
             let merged = merged(registry, &account, &id, new, mask)?;
             let (set, kept) =
-                if names(mask, "email") { (Some(&merged.email), None) } else { (None, Some(&merged.email)) };
+                if mask.names("email") { (Some(&merged.email), None) } else { (None, Some(&merged.email)) };
             let unconfirmed = unconfirmed(&caller, registry, &account, set, kept)?;
             Ok(Command::UpdateApiUser(ApiUser { unconfirmed, ..merged }))
         };
@@ -103,14 +102,13 @@ fn merged(
     account: &AccountId,
     id: &ApiUserId,
     new: api::ApiUser,
-    mask: Option<&FieldMask>,
+    mask: Mask<'_>,
 ) -> Result<ApiUser, Status> {
     let now = api_user_to_api(api_user_of(registry, account, id)?);
-    let pick = |field| names(mask, field);
     let merged = api::ApiUser {
-        name: if pick("name") { new.name } else { now.name },
-        email: if pick("email") { new.email } else { now.email },
-        role: if pick("role") { new.role } else { now.role },
+        name: mask.pick("name", new.name, now.name),
+        email: mask.pick("email", new.email, now.email),
+        role: mask.pick("role", new.role, now.role),
         ..now
     };
     api::registry::api_user(merged).map_err(|e| refusal(&e))

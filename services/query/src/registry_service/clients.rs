@@ -11,11 +11,12 @@ use tonic::{Request, Response, Status};
 
 use super::{
     Answer, RegistryService,
-    parts::{account_of, check_mask, client_id, client_of, listed},
+    mask::Mask,
+    parts::{account_of, client_id, client_of, listed},
 };
 use crate::caller::Caller;
 
-const FIELDS: [&str; 1] = ["name"];
+pub(super) const FIELDS: [&str; 1] = ["name"];
 
 impl RegistryService {
     pub(super) async fn create_client(
@@ -60,7 +61,7 @@ impl RegistryService {
     ) -> Answer<api::Client> {
         let request = request.into_inner();
         let mut fields = Violations::default();
-        fields.note(check_mask(request.update_mask.as_ref(), &FIELDS));
+        Mask::read(&mut fields, request.update_mask.as_ref(), &FIELDS);
         let new = read(&caller, given("client", request.client)?, fields)?;
         let (account, id) = (new.account.clone(), new.id.clone());
         let update = |registry: &Registry| {

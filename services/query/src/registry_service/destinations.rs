@@ -8,22 +8,22 @@ use domain::{
     registry::{Body, Command, Destination, EntityKind, Form, Refusal, RequestShape, Scope, Transport},
 };
 use jiff::Timestamp;
-use prost_types::FieldMask;
 use runtime::ErrorChain as _;
 use tonic::{Request, Response, Status};
 use url::Url;
 
 use super::{
     Answer, RegistryService,
+    mask::Mask,
     origin::{self, Given},
-    parts::{check_mask, destination_id, destination_of, listed, missing, names},
+    parts::{destination_id, destination_of, listed, missing},
     transport::{Kept, Sealing},
     warnings,
 };
 use crate::caller::Caller;
 
 #[rustfmt::skip]
-const FIELDS: [&str; 26] = [
+pub(super) const FIELDS: [&str; 26] = [
     "name", "interface_id", "client_id", "url", "event_types", "timeout", "concurrency", "retry_policy", "token_id",
     "enabled", "rate", "breaker_failures", "ordered", "method", "body", "content_type", "form", "headers", "auth",
     "compatibility_signature", "condition", "webhook_id", "trace_context", "client_certificate", "ca_certificates",
@@ -103,18 +103,16 @@ impl RegistryService {
         request: Request<api::UpdateDestinationRequest>,
     ) -> Answer<api::Destination> {
         let request = request.into_inner();
-        let mask = request.update_mask.as_ref();
         let new = given("destination", request.destination)?;
         let mut fields = Violations::default();
-        fields.note(check_mask(mask, &FIELDS));
+        let mask = Mask::read(&mut fields, request.update_mask.as_ref(), &FIELDS);
         let named = fields.note(caller.account_and(&new.account_id, destination_id(&new.destination_id)));
         let Some((account, id)) = named else { return fields.end(|| None) };
-        let whole = mask.is_none_or(|mask| mask.paths.is_empty());
-        let kept = Kept::of(&new, whole);
+        let kept = Kept::of(&new, mask.is_whole());
         let given = Given {
-            credentials: !kept.credentials() && names(mask, "auth"),
-            token: names(mask, "token_id"),
-            certificate: !kept.certificate() && names(mask, "client_certificate"),
+            credentials: !kept.credentials() && mask.names("auth"),
+            token: mask.names("token_id"),
+            certificate: !kept.certificate() && mask.names("client_certificate"),
         };
         let (keep_webhook_id, keep_trace_context) = (new.webhook_id.is_empty(), new.trace_context.is_empty());
         let new = self.read(&mut fields, &new, (&account, &id), api::registry::destination);
@@ -237,25 +235,24 @@ fn check_templates(destination: &Destination) -> Result<(), Status> {
     tokio::task::block_in_place(|| render::check(destination)).map_err(|e| invalid("template", e))
 }
 
-fn merged(now: &Destination, new: Destination, mask: Option<&FieldMask>) -> Destination {
-    let pick = |field| names(mask, field);
+fn merged(now: &Destination, new: Destination, mask: Mask<'_>) -> Destination {
     let now = now.clone();
     Destination {
         account: now.account,
         id: now.id,
-        name: if pick("name") { new.name } else { now.name },
+        name: mask.pick("name", new.name, now.name),
         scope: merged_scope(now.scope, new.scope, mask),
-        url: if pick("url") { new.url } else { now.url },
-        event_types: if pick("event_types") { new.event_types } else { now.event_types },
-        condition: if pick("condition") { new.condition } else { now.condition },
-        timeout: if pick("timeout") { new.timeout } else { now.timeout },
-        concurrency: if pick("concurrency") { new.concurrency } else { now.concurrency },
-        retry: if pick("retry_policy") { new.retry } else { now.retry },
-        token: if pick("token_id") { new.token } else { now.token },
-        enabled: if pick("enabled") { new.enabled } else { now.enabled },
-        rate: if pick("rate") { new.rate } else { now.rate },
-        ordered: if pick("ordered") { new.ordered } else { now.ordered },
-        breaker_failures: if pick("breaker_failures") { new.breaker_failures } else { now.breaker_failures },
+        url: mask.pick("url", new.url, now.url),
+        event_types: mask.pick("event_types", new.event_types, now.event_types),
+        condition: mask.pick("condition", new.condition, now.condition),
+        timeout: mask.pick("timeout", new.timeout, now.timeout),
+        concurrency: mask.pick("concurrency", new.concurrency, now.concurrency),
+        retry: mask.pick("retry_policy", new.retry, now.retry),
+        token: mask.pick("token_id", new.token, now.token),
+        enabled: mask.pick("enabled", new.enabled, now.enabled),
+        rate: mask.pick("rate", new.rate, now.rate),
+        ordered: mask.pick("ordered", new.ordered, now.ordered),
+        breaker_failures: mask.pick("breaker_failures", new.breaker_failures, now.breaker_failures),
         request: merged_request(now.request, new.request, mask),
         transport: merged_transport(&now.transport, &new.transport, mask).into(),
         deactivated: now.deactivated,
@@ -264,35 +261,34 @@ fn merged(now: &Destination, new: Destination, mask: Option<&FieldMask>) -> Dest
     }
 }
 
-fn merged_request(now: RequestShape, new: RequestShape, mask: Option<&FieldMask>) -> RequestShape {
-    let pick = |field| names(mask, field);
-    let body = if pick("body") { new.body } else { now.body };
+fn merged_request(now: RequestShape, new: RequestShape, mask: Mask<'_>) -> RequestShape {
+    let body = mask.pick("body", new.body, now.body);
     let is_form = matches!(body, Body::Form | Body::Multipart);
-    let form = match pick("form") {
+    let form = match mask.names("form") {
         true => new.form,
         // The setting only concerns a body that is a form.
         false if is_form => now.form,
         false => Form::default(),
     };
     RequestShape {
-        method: if pick("method") { new.method } else { now.method },
+        method: mask.pick("method", new.method, now.method),
         body,
-        content_type: if pick("content_type") { new.content_type } else { now.content_type },
+        content_type: mask.pick("content_type", new.content_type, now.content_type),
         form,
-        headers: if pick("headers") { new.headers } else { now.headers },
-        credentials: if pick("auth") { new.credentials } else { now.credentials },
-        compatibility_signature: if pick("compatibility_signature") {
-            new.compatibility_signature
-        } else {
-            now.compatibility_signature
-        },
-        webhook_id: if pick("webhook_id") { new.webhook_id } else { now.webhook_id },
-        trace_context: if pick("trace_context") { new.trace_context } else { now.trace_context },
+        headers: mask.pick("headers", new.headers, now.headers),
+        credentials: mask.pick("auth", new.credentials, now.credentials),
+        compatibility_signature: mask.pick(
+            "compatibility_signature",
+            new.compatibility_signature,
+            now.compatibility_signature,
+        ),
+        webhook_id: mask.pick("webhook_id", new.webhook_id, now.webhook_id),
+        trace_context: mask.pick("trace_context", new.trace_context, now.trace_context),
     }
 }
 
-fn merged_transport(now: &Transport, new: &Transport, mask: Option<&FieldMask>) -> Transport {
-    let of = |field| if names(mask, field) { new } else { now };
+fn merged_transport(now: &Transport, new: &Transport, mask: Mask<'_>) -> Transport {
+    let of = |field| if mask.names(field) { new } else { now };
     Transport {
         client_certificate: of("client_certificate").client_certificate.clone(),
         authorities: of("ca_certificates").authorities.clone(),
@@ -300,9 +296,9 @@ fn merged_transport(now: &Transport, new: &Transport, mask: Option<&FieldMask>) 
     }
 }
 
-/// An update that names the client or the interface replaces the other one.
-fn merged_scope(now: Scope, new: Scope, mask: Option<&FieldMask>) -> Scope {
-    let (client, interface) = (names(mask, "client_id"), names(mask, "interface_id"));
+/// Of client and interface, the one that an update names replaces the other.
+fn merged_scope(now: Scope, new: Scope, mask: Mask<'_>) -> Scope {
+    let (client, interface) = (mask.names("client_id"), mask.names("interface_id"));
     let named = match (&new, &now) {
         (Scope::Client(_), _) | (Scope::Account, Scope::Client(_)) => client,
         (Scope::Interface(_), _) | (Scope::Account, Scope::Interface(_)) => interface,

@@ -8,18 +8,18 @@ use domain::{
     registry::{AccountEntry, Command, Interface},
     search::warnings,
 };
-use prost_types::FieldMask;
 use tonic::{Request, Response, Status};
 
 use super::{
     Answer, RegistryService,
     confirmations::unconfirmed,
-    parts::{account_of, check_mask, interface_id, interface_of, listed, names},
+    mask::Mask,
+    parts::{account_of, interface_id, interface_of, listed},
 };
 use crate::caller::Caller;
 
-const FIELDS: [&str; 4] = ["name", "retention", "lead_notification_emails", "searchable_fields"];
-/// The note after a change of the searchable fields.
+pub(super) const FIELDS: [&str; 4] = ["name", "retention", "lead_notification_emails", "searchable_fields"];
+/// What a change of the searchable fields does not do.
 const EARLIER: &str = "Leads that were published before are found by these fields only after the read model is rebuilt \
     (leadline rebuild).";
 
@@ -73,9 +73,8 @@ impl RegistryService {
         request: Request<api::UpdateInterfaceRequest>,
     ) -> Answer<api::Interface> {
         let request = request.into_inner();
-        let mask = request.update_mask.as_ref();
         let mut fields = Violations::default();
-        fields.note(check_mask(mask, &FIELDS));
+        let mask = Mask::read(&mut fields, request.update_mask.as_ref(), &FIELDS);
         let new = read(&caller, given("interface", request.interface)?, fields)?;
         let (account, id) = (new.account.clone(), new.id.clone());
         let mut widens = false;
@@ -83,7 +82,7 @@ impl RegistryService {
             let now = interface_of(registry, &account, &id)?;
             let merged = merged(now, new, mask);
             widens = merged.searchable.iter().any(|field| !now.searchable.contains(field));
-            let is_set = names(mask, "lead_notification_emails");
+            let is_set = mask.names("lead_notification_emails");
             let (set, kept) = merged.lead_notification_emails.iter().partition::<Vec<_>, _>(|_| is_set);
             let unconfirmed = unconfirmed(&caller, registry, &account, set, kept)?;
             Ok(Command::UpdateInterface(Interface { unconfirmed, ..merged }))
@@ -112,20 +111,19 @@ fn read(caller: &Caller, given: api::Interface, mut fields: Violations) -> Resul
     fields.end(|| interface)
 }
 
-fn merged(now: &Interface, new: Interface, mask: Option<&FieldMask>) -> Interface {
-    let pick = |field| names(mask, field);
+fn merged(now: &Interface, new: Interface, mask: Mask<'_>) -> Interface {
     let now = now.clone();
     Interface {
         account: now.account,
         id: now.id,
-        name: if pick("name") { new.name } else { now.name },
-        retention: if pick("retention") { new.retention } else { now.retention },
-        lead_notification_emails: if pick("lead_notification_emails") {
-            new.lead_notification_emails
-        } else {
-            now.lead_notification_emails
-        },
-        searchable: if pick("searchable_fields") { new.searchable } else { now.searchable },
+        name: mask.pick("name", new.name, now.name),
+        retention: mask.pick("retention", new.retention, now.retention),
+        lead_notification_emails: mask.pick(
+            "lead_notification_emails",
+            new.lead_notification_emails,
+            now.lead_notification_emails,
+        ),
+        searchable: mask.pick("searchable_fields", new.searchable, now.searchable),
         unconfirmed: vec![],
         deleted: false,
     }

@@ -9,9 +9,7 @@ use api::{
 use domain::{
     AccountId, ApiUserId, ClientId, DestinationId, InterfaceId, Registry, TokenId,
     registry::{AccountEntry, ApiUser, Client, Destination, EntityKind, Interface, Refusal, Token},
-    text::quoted,
 };
-use prost_types::FieldMask;
 use tonic::Status;
 
 use crate::{caller::Caller, listing::Listing};
@@ -92,19 +90,6 @@ pub(super) fn listed<'a>(
     let listing = Listing::of(&mut fields, size, token, list);
     let (account, listing) = fields.end(|| account.zip(listing))?;
     Ok((account_of(registry, &account)?, listing))
-}
-
-/// Whether a mask names a field; an empty mask names all.
-pub(super) fn names(mask: Option<&FieldMask>, field: &str) -> bool {
-    mask.is_none_or(|mask| mask.paths.is_empty() || mask.paths.iter().any(|path| path == field))
-}
-
-pub(super) fn check_mask(mask: Option<&FieldMask>, known: &[&str]) -> Result<(), WrongField> {
-    let unknown = mask.and_then(|mask| mask.paths.iter().find(|path| !known.contains(&path.as_str())));
-    match unknown {
-        Some(path) => Err(WrongField::new("update_mask", format!("{} is none of {}", quoted(path), known.join(", ")))),
-        None => Ok(()),
-    }
 }
 
 pub(super) fn token_of<'a>(

@@ -18,14 +18,15 @@ use tonic::{Request, Response, Status};
 
 use super::{
     Answer, RegistryService,
-    parts::{account_of, check_mask, listed, token_id, token_of},
+    mask::Mask,
+    parts::{account_of, listed, token_id, token_of},
 };
 use crate::{caller::Caller, errors::no_randomness};
 
 /// How long the old secret of a token still signs by default, and at most.
 const DEFAULT_OVERLAP: Duration = Duration::from_secs(24 * 60 * 60);
 const MAX_OVERLAP: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-const FIELDS: [&str; 1] = ["name"];
+pub(super) const FIELDS: [&str; 1] = ["name"];
 
 impl RegistryService {
     pub(super) async fn create_token(
@@ -68,7 +69,7 @@ impl RegistryService {
         let request = request.into_inner();
         let new = given("token", request.token)?;
         let mut fields = Violations::default();
-        fields.note(check_mask(request.update_mask.as_ref(), &FIELDS));
+        Mask::read(&mut fields, request.update_mask.as_ref(), &FIELDS);
         let named = fields.note(caller.account_and(&new.account_id, token_id(&new.token_id)));
         let (account, id) = fields.end(|| named)?;
         let update = |registry: &Registry| {
