@@ -1,10 +1,13 @@
 //! The API: its generated types, clients and servers, and the conversions between them and the domain.
 //!
-//! [`registry`], [`keys`] and [`publish`] convert, [`request`] reads the fields of requests and collects the wrong ones,
+//! [`registry`], [`keys`], [`publish`], [`deliveries`], [`jobs`] and [`lanes`] convert, [`request`] reads the fields of requests and collects the wrong ones,
 //! [`status`] turns refusals into gRPC statuses, and [`fields`] lists the set fields of a message.
 
+pub mod deliveries;
 pub mod fields;
+pub mod jobs;
 pub mod keys;
+pub mod lanes;
 mod primitives;
 pub mod publish;
 pub mod registry;

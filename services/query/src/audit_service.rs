@@ -38,7 +38,7 @@ impl api::audit_service_server::AuditService for AuditService {
         // The order is that of REGISTRY, because the clocks of the processes that stamp the time differ.
         let next_page_token =
             page.cut_to_bytes(&mut found, bytes, |entry| Place { at: entry.sequence.cast_signed(), id: String::new() });
-        let entries = found.into_iter().map(shown).collect();
+        let entries = found.into_iter().map(entry_to_api).collect();
         Ok(Response::new(api::ListAuditLogResponse { entries, next_page_token }))
     }
 }
@@ -75,7 +75,7 @@ fn bytes(entry: &AuditEntry) -> usize {
     OVERHEAD + texts.into_iter().sum::<usize>() + entry.changes.iter().map(of_change).sum::<usize>()
 }
 
-fn shown(entry: AuditEntry) -> api::AuditEntry {
+fn entry_to_api(entry: AuditEntry) -> api::AuditEntry {
     api::AuditEntry {
         sequence: entry.sequence,
         at: Some(timestamp_to_api(entry.at)),
@@ -84,10 +84,10 @@ fn shown(entry: AuditEntry) -> api::AuditEntry {
         entity_kind: entry.kind,
         entity_id: entry.id,
         action: entry.action,
-        changes: entry.changes.into_iter().map(shown_change).collect(),
+        changes: entry.changes.into_iter().map(change_to_api).collect(),
     }
 }
 
-fn shown_change(change: FieldChange) -> api::FieldChange {
+fn change_to_api(change: FieldChange) -> api::FieldChange {
     api::FieldChange { field: change.field, old_value: change.old, new_value: change.new, secret: change.secret }
 }

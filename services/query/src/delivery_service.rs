@@ -2,7 +2,7 @@
 
 mod requests;
 mod searching;
-mod shown;
+mod to_api;
 mod trial;
 mod watch;
 mod watchers;
@@ -10,6 +10,7 @@ mod watchers;
 use std::{pin::Pin, sync::Arc};
 
 use api::{
+    deliveries::{delivery_to_api, filter, retry_reason},
     delivery_service_server::DeliveryServiceServer,
     request::{Violations, optional, required},
     status::{invalid, not_found, retry_refusal, unavailable},
@@ -36,17 +37,15 @@ use read_model::{
 use requests::MAX_RENDERING;
 use runtime::{Drain, ErrorChain as _, publishing, trace::TraceContext};
 pub(crate) use searching::{chosen, wanted};
-pub(crate) use shown::{filter, http_status, place, shown, shown_filter, statuses};
-use shown::{shown_attempt, shown_event};
+pub(crate) use to_api::place;
+use to_api::{event_to_api, row_to_api};
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status, codec::CompressionEncoding};
 use tracing::Instrument as _;
 pub use watchers::WatchLimits;
 use watchers::Watchers;
 
-use crate::{
-    Options, caller::Caller, failed, for_clients, listing, not_found, payload_views::PayloadViews, retry_reason, stale,
-};
+use crate::{Options, caller::Caller, failed, for_clients, listing, not_found, payload_views::PayloadViews, stale};
 
 /// At most this many attempts at a destination are on a page.
 const MAX_EVENTS: u32 = 100;
@@ -193,9 +192,9 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
         let delivery = self.find(&caller, id).await?;
         let attempts = self.store.attempts(&delivery.reference).await.map_err(failed)?;
         let registry = self.registry.snapshot();
-        let attempts = attempts.iter().map(shown_attempt);
+        let attempts = attempts.iter().map(row_to_api);
         let attempts = attempts.map(|attempt| for_clients::attempt(&caller, &delivery, &registry, attempt)).collect();
-        let shown = for_clients::delivery(&caller, &registry, shown(&delivery, &registry));
+        let shown = for_clients::delivery(&caller, &registry, delivery_to_api(&delivery, &registry));
         Ok(Response::new(api::DeliveryDetail { delivery: Some(shown), attempts }))
     }
 
@@ -206,7 +205,7 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
         let (caller, request) = (Caller::of(&request)?, request.into_inner());
         let given = request.filter.unwrap_or_default();
         let mut fields = Violations::default();
-        let filter = shown::filter(&mut fields, &given).and_then(|mut filter| {
+        let filter = filter(&mut fields, &given).and_then(|mut filter| {
             filter.account = fields.note(caller.narrowed(filter.account))?;
             filter.client = fields.note(caller.narrowed_client(filter.client))?;
             let values = fields.note(wanted(&self.hashing, filter.account.as_ref(), &given.r#where))?;
@@ -219,7 +218,7 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
         let chosen = chosen(&self.store, &filter, &values).await?;
         let mut found = self.store.deliveries_among(&chosen, &filter, &page, &off).await.map_err(failed)?;
         let next_page_token = page.cut(&mut found, place);
-        let deliveries = found.iter().map(|delivery| shown(delivery, &registry));
+        let deliveries = found.iter().map(|delivery| delivery_to_api(delivery, &registry));
         let deliveries = deliveries.map(|delivery| for_clients::delivery(&caller, &registry, delivery)).collect();
         Ok(Response::new(api::ListDeliveriesResponse { deliveries, next_page_token }))
     }
@@ -233,7 +232,7 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
         let mut fields = Violations::default();
         let caller = caller.asked_by(&mut fields, &request.requested_by);
         let id = fields.note(required("delivery_id", &request.delivery_id, DeliveryId::parse));
-        let reason = fields.note(retry_reason::reason(&request.reason));
+        let reason = fields.note(retry_reason(&request.reason));
         let call = fields.note(optional("request_id", &request.request_id, RequestId::parse));
         let (id, reason, call) = fields.end(|| Some((id?, reason?, call?)))?;
         let asked = RetryAsked {
@@ -247,7 +246,7 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
         let (span, trace) = TraceContext::enter(trace.as_ref(), make);
         self.retry(&caller, id, asked, &trace).instrument(span).await?;
         let delivery = self.find(&caller, id).await?;
-        let shown = shown(&delivery, &self.registry.snapshot());
+        let shown = delivery_to_api(&delivery, &self.registry.snapshot());
         Ok(Response::new(api::RetryDeliveryResponse { delivery: Some(shown) }))
     }
 
@@ -292,7 +291,7 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
         }
         let mut events = self.store.destination_events(&account, &id, &page).await.map_err(failed)?;
         let next_page_token = page.cut(&mut events, place_of_event);
-        let events = events.into_iter().map(shown_event).collect();
+        let events = events.into_iter().map(event_to_api).collect();
         Ok(Response::new(api::ListDestinationEventsResponse { events, next_page_token }))
     }
 

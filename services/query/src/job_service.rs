@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use api::{
     job_service_server::JobServiceServer,
+    jobs::{Start, job_id, job_to_api, recovery, refusal_to_api, retry_plan, status_from_api},
     request::Violations,
     status::{aborted, because, job_refusal, not_found, unavailable},
 };
 use domain::{
     AccountId, Job, JobFact, JobId, LeadSequence, RequestId,
-    job::{JobRef, JobStarted, Outcomes, Plan, Recovery, cancel},
+    job::{JobRef, JobStarted, Outcomes, Plan, Recovery, Refused, cancel},
 };
 use jiff::Timestamp;
 use journal::{Journal, JournalError, RecordedJob, RegistryView, StreamName};
@@ -17,6 +18,7 @@ use prost::Message as _;
 use read_model::{
     History, Store,
     hashing::Hashing,
+    page::Place,
     read_barrier::{ReadBarrier, SHOWN_POLL},
 };
 use runtime::{ErrorChain as _, publishing, trace::TraceContext};
@@ -24,14 +26,8 @@ use tokio::time::Instant;
 use tonic::{Code, Request, Response, Status, codec::CompressionEncoding};
 use tracing::Instrument as _;
 
-mod from_api;
-mod parts;
 mod searching;
 
-use self::{
-    from_api::{Start, job_id, recovery, retry_plan},
-    parts::{place, refusal_place, shown, shown_refusal, status},
-};
 use crate::{
     caller::Caller,
     delivery_service::wanted,
@@ -100,7 +96,7 @@ impl api::job_service_server::JobService for JobService {
         if let (false, true, Some(account), Some(start)) = (values.is_empty(), fields.is_empty(), &account, &start) {
             // What matched when the job was made may not match any more.
             if let Some(job) = self.known(account, &start.request, request.dry_run).await? {
-                return Ok(Response::new(api::RetryDeliveriesResponse { job: Some(self.shown(&job).await?) }));
+                return Ok(Response::new(api::RetryDeliveriesResponse { job: Some(self.with_outcomes(&job).await?) }));
             }
         }
         let values = account.as_ref().and_then(|id| fields.note(wanted(&self.hashing, Some(id), &values)));
@@ -113,7 +109,7 @@ impl api::job_service_server::JobService for JobService {
         };
         let (dry_run, force, by) = (request.dry_run, request.force, caller.by());
         let job = self.start(Asked { account, plan, start, dry_run, force, by, trace }).await?;
-        Ok(Response::new(api::RetryDeliveriesResponse { job: Some(self.shown(&job).await?) }))
+        Ok(Response::new(api::RetryDeliveriesResponse { job: Some(self.with_outcomes(&job).await?) }))
     }
 
     async fn recover_destination(
@@ -136,29 +132,32 @@ impl api::job_service_server::JobService for JobService {
         let plan = Plan::Recover(Recovery { end: LeadSequence(end), ..recovery });
         let (dry_run, force, by) = (request.dry_run, request.include_succeeded, caller.by());
         let job = self.start(Asked { account, plan, start, dry_run, force, by, trace }).await?;
-        Ok(Response::new(api::RecoverDestinationResponse { job: Some(self.shown(&job).await?) }))
+        Ok(Response::new(api::RecoverDestinationResponse { job: Some(self.with_outcomes(&job).await?) }))
     }
 
     async fn get_job(&self, request: Request<api::GetJobRequest>) -> Answer<api::Job> {
         let job = self.find(&Caller::of(&request)?, job_id(&request.get_ref().job_id)?).await?;
-        Ok(Response::new(self.shown(&job).await?))
+        Ok(Response::new(self.with_outcomes(&job).await?))
     }
 
     async fn list_jobs(&self, request: Request<api::ListJobsRequest>) -> Answer<api::ListJobsResponse> {
         let (caller, request) = (Caller::of(&request)?, request.get_ref());
         let mut fields = Violations::default();
         let account = fields.note(caller.account(&request.account_id));
-        let status = status(request.status());
+        let status = status_from_api(request.status());
         let list = account.as_ref().map(|account| (account, status));
         let page = listing::page(&mut fields, request.page_size, &request.page_token, list);
         let (account, page) = fields.end(|| account.zip(page))?;
         let mut found = self.store.jobs(&account, status, &page).await.map_err(failed)?;
-        let next_page_token =
-            page.cut_to_bytes(&mut found, |job| shown(job, Outcomes::default()).encoded_len() + MAX_OUTCOMES, place);
+        let next_page_token = page.cut_to_bytes(
+            &mut found,
+            |job| job_to_api(job, Outcomes::default()).encoded_len() + MAX_OUTCOMES,
+            place,
+        );
         let ids: Vec<_> = found.iter().map(Job::id).collect();
         let outcomes = self.store.outcomes(&ids).await.map_err(failed)?;
         let of = |job: &Job| outcomes.get(&job.id()).copied().unwrap_or_default();
-        let jobs = found.iter().map(|job| shown(job, of(job))).collect();
+        let jobs = found.iter().map(|job| job_to_api(job, of(job))).collect();
         Ok(Response::new(api::ListJobsResponse { jobs, next_page_token }))
     }
 
@@ -174,7 +173,7 @@ impl api::job_service_server::JobService for JobService {
         let id = self.find(&caller, id).await?.id();
         let mut found = self.store.job_refusals(id, &page).await.map_err(failed)?;
         let next_page_token = page.cut(&mut found, refusal_place);
-        let refusals = found.iter().map(shown_refusal).collect();
+        let refusals = found.iter().map(refusal_to_api).collect();
         Ok(Response::new(api::ListJobRefusalsResponse { refusals, next_page_token }))
     }
 
@@ -189,15 +188,15 @@ impl api::job_service_server::JobService for JobService {
         let (span, trace) =
             TraceContext::enter(trace.as_ref(), || publishing!("JOBS", leadline.job.id = %reference.job));
         let job = self.cancel(&reference, caller.by(), &trace).instrument(span).await?;
-        Ok(Response::new(api::CancelJobResponse { job: Some(self.shown(&job).await?) }))
+        Ok(Response::new(api::CancelJobResponse { job: Some(self.with_outcomes(&job).await?) }))
     }
 }
 
 impl JobService {
-    /// A job with the outcomes of its deliveries.
-    async fn shown(&self, job: &Job) -> Result<api::Job, Status> {
+    /// A job with what came of it.
+    async fn with_outcomes(&self, job: &Job) -> Result<api::Job, Status> {
         let outcomes = self.store.outcomes(&[job.id()]).await.map_err(failed)?;
-        Ok(shown(job, outcomes.get(&job.id()).copied().unwrap_or_default()))
+        Ok(job_to_api(job, outcomes.get(&job.id()).copied().unwrap_or_default()))
     }
 
     /// A job of another account looks as if it did not exist.
@@ -288,6 +287,14 @@ impl JobService {
         }
         Err(aborted("the job records its progress faster than it can be cancelled; repeat the call"))
     }
+}
+
+fn place(job: &Job) -> Place {
+    Place { at: job.started.at.as_microsecond(), id: job.id().to_string() }
+}
+
+fn refusal_place(refused: &Refused) -> Place {
+    Place { at: 0, id: refused.delivery.to_string() }
 }
 
 fn not_stored(error: &JournalError) -> Status {

@@ -6,6 +6,7 @@ mod events;
 use std::{collections::VecDeque, pin::Pin};
 
 use api::{
+    deliveries::http_status,
     lead_service_server::LeadServiceServer,
     request::{Violations, optional, required, time},
     status::unavailable,
@@ -32,7 +33,6 @@ use self::anonymise::Asked;
 use crate::{
     caller::Caller,
     csv::{self, Cell},
-    delivery_service::http_status,
     failed, for_clients, listing, not_found,
     payload_views::PayloadViews,
     search::wanted,
@@ -85,7 +85,7 @@ impl api::lead_service_server::LeadService for LeadService {
         let (account, lead) = caller.account_and(&request.account_id, lead)?;
         let found = self.store.lead(&account, &lead).await.map_err(failed)?;
         let found = found.filter(|lead| caller.may_see_client(Some(&lead.client)));
-        let found = found.map(|lead| Response::new(shown(for_clients::lead(&caller, lead))));
+        let found = found.map(|lead| Response::new(lead_to_api(for_clients::lead(&caller, lead))));
         found.ok_or_else(|| self.no_lead(&account, &lead))
     }
 
@@ -107,7 +107,7 @@ impl api::lead_service_server::LeadService for LeadService {
         let (filter, page) = fields.end(|| filter.zip(page))?;
         let mut found = self.store.leads(&filter, &page).await.map_err(failed)?;
         let next_page_token = page.cut(&mut found, place);
-        let leads = found.into_iter().map(|lead| shown(for_clients::lead(&caller, lead))).collect();
+        let leads = found.into_iter().map(|lead| lead_to_api(for_clients::lead(&caller, lead))).collect();
         Ok(Response::new(api::ListLeadsResponse { leads, next_page_token }))
     }
 
@@ -154,7 +154,7 @@ impl api::lead_service_server::LeadService for LeadService {
         let (caller, request) = (Caller::of(&request)?, request.get_ref());
         let (account, asked) = caller.account_and(&request.account_id, Asked::of(request))?;
         let done = self.anonymise(&account, asked, &caller, trace.as_ref()).await?;
-        let leads = done.leads.into_iter().map(shown).collect();
+        let leads = done.leads.into_iter().map(lead_to_api).collect();
         Ok(Response::new(api::AnonymizeLeadsResponse { leads, more: done.more }))
     }
 
@@ -181,7 +181,7 @@ impl api::lead_service_server::LeadService for LeadService {
         let next_page_token =
             page.cut(&mut found, |entry| Place { at: entry.at.as_microsecond(), id: entry.fact.clone() });
         let registry = self.registry.snapshot();
-        let entries = found.into_iter().map(shown_entry);
+        let entries = found.into_iter().map(entry_to_api);
         let entries = entries.map(|entry| for_clients::entry(&caller, &registry, entry)).collect();
         Ok(Response::new(api::GetLeadLogResponse { entries, next_page_token }))
     }
@@ -290,7 +290,7 @@ impl LeadService {
     }
 }
 
-fn shown(lead: Lead) -> api::Lead {
+fn lead_to_api(lead: Lead) -> api::Lead {
     api::Lead {
         account_id: lead.account,
         lead_id: lead.lead,
@@ -309,7 +309,7 @@ fn shown(lead: Lead) -> api::Lead {
     }
 }
 
-fn shown_entry(entry: LogEntry) -> api::LeadLogEntry {
+fn entry_to_api(entry: LogEntry) -> api::LeadLogEntry {
     api::LeadLogEntry {
         at: Some(timestamp_to_api(entry.at)),
         entry: entry.entry.to_owned(),

@@ -32,7 +32,6 @@ mod problem_service;
 mod projector;
 mod registry_change;
 mod registry_service;
-mod retry_reason;
 mod routing_service;
 mod search;
 mod status_service;

@@ -18,10 +18,10 @@ pub(crate) fn in_history(
 ) -> Status {
     let account = account.and_then(|account| registry.account(account));
     let kept = account.map_or(history.keep_history, |entry| history.of(&entry.account));
-    api::status::not_found(kind, format!("{what}; history is kept for {}", shown(kept)))
+    api::status::not_found(kind, format!("{what}; history is kept for {}", in_days(kept)))
 }
 
-fn shown(kept: Duration) -> String {
+fn in_days(kept: Duration) -> String {
     match kept.as_secs() / DAY.as_secs() {
         0 => format!("{kept:?}"),
         1 => "1 day".to_owned(),
@@ -38,7 +38,7 @@ mod tests {
         let history = History { keep_history: DAY * 400 };
         let status = in_history(history, &Registry::default(), None, "DELIVERY", "there is no delivery 7");
         assert_eq!(status.message(), "there is no delivery 7; history is kept for 400 days");
-        assert_eq!(shown(DAY), "1 day");
-        assert_eq!(shown(Duration::from_secs(90)), "90s");
+        assert_eq!(in_days(DAY), "1 day");
+        assert_eq!(in_days(Duration::from_secs(90)), "90s");
     }
 }

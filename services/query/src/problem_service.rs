@@ -2,7 +2,7 @@
 
 mod counts;
 mod health;
-mod shown;
+mod to_api;
 
 use api::{
     problem_service_server::ProblemServiceServer,
@@ -26,6 +26,7 @@ use tonic::{Request, Response, Status, codec::CompressionEncoding};
 use tracing::Instrument as _;
 
 pub(crate) use self::health::HealthView;
+use self::to_api::problem_to_api;
 use crate::{caller::Caller, failed, listing};
 
 struct ProblemService {
@@ -68,7 +69,7 @@ impl api::problem_service_server::ProblemService for ProblemService {
         let mut found = self.store.problems(&filter, &page).await.map_err(failed)?;
         let place = |row: &ProblemRow| Place { at: row.problem.last_at.as_microsecond(), id: row.key.clone() };
         let next_page_token = page.cut(&mut found, place);
-        let problems = found.iter().map(|row| shown::problem(row, &registry)).collect();
+        let problems = found.iter().map(|row| problem_to_api(row, &registry)).collect();
         Ok(Response::new(api::ListProblemsResponse { problems, next_page_token }))
     }
 
@@ -110,7 +111,7 @@ impl api::problem_service_server::ProblemService for ProblemService {
         self.read_barrier.shows(StreamName::Notices, appended.sequence).await.map_err(failed)?;
         let row = self.problem(&account, &destination, cause).await?;
         let row = row.ok_or_else(|| not_found("PROBLEM", "the problem was pruned meanwhile"))?;
-        Ok(Response::new(shown::problem(&row, &self.registry.snapshot())))
+        Ok(Response::new(problem_to_api(&row, &self.registry.snapshot())))
     }
 
     async fn get_destination_health(
@@ -164,7 +165,7 @@ impl api::problem_service_server::ProblemService for ProblemService {
         let mut found = self.store.counts(&filter, &page).await.map_err(failed)?;
         let next_page_token =
             page.cut(&mut found, |bucket| Place { at: bucket.start, id: bucket.destination.to_string() });
-        let counts = found.iter().map(counts::shown).collect();
+        let counts = found.iter().map(counts::bucket_to_api).collect();
         Ok(Response::new(api::QueryDeliveryCountsResponse { counts, next_page_token }))
     }
 }

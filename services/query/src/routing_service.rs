@@ -3,7 +3,7 @@
 //! The rules of [`domain::routing`] get the configuration that was in force when the event was published. Later facts
 //! come from the read model.
 
-mod shown;
+mod to_api;
 
 use std::{sync::Arc, time::Duration};
 
@@ -151,7 +151,7 @@ impl RoutingService {
                     Some(event) => past.at(event.registry_sequence).await,
                     None => of_erased.at_time(of.event.received_at, now.sequence()).await,
                 };
-                explained.push((of.event.sequence, shown::explanation(account, id, then, now, &of)));
+                explained.push((of.event.sequence, to_api::explanation(account, id, then, now, &of)));
             }
             explained
         };

@@ -120,11 +120,11 @@ impl StatusService {
         parked.sort_by(|(a, of_a), (b, of_b)| of_b.cmp(of_a).then_with(|| a.cmp(b)));
         parked.truncate(MAX_TOP as usize);
         let mut lags: Vec<_> =
-            backlog.lags.iter().map(|lag| shown_lag(lag.name, lag.stream, lag.waiting, lag.in_hand)).collect();
+            backlog.lags.iter().map(|lag| lag_to_api(lag.name, lag.stream, lag.waiting, lag.in_hand)).collect();
         for stream in StreamName::projected() {
             let last = self.journal.stream(stream).last_sequence().await.map_err(away)?;
             let shown = self.store.checkpoint(stream).await.map_err(failed)?;
-            lags.push(shown_lag("projector", stream, last.saturating_sub(shown), 0));
+            lags.push(lag_to_api("projector", stream, last.saturating_sub(shown), 0));
         }
         let mut streams = vec![];
         for stream in StreamName::ALL {
@@ -141,7 +141,7 @@ impl StatusService {
             at: Some(timestamp_to_api(Timestamp::now())),
             parked: backlog.parked,
             parked_destinations,
-            most_parked: parked.iter().map(|(id, parked)| shown_parked(&registry, id, *parked)).collect(),
+            most_parked: parked.iter().map(|(id, parked)| parked_to_api(&registry, id, *parked)).collect(),
             timers_pending: backlog.timers,
             lags,
             destinations_deactivated: counted(destinations().filter(|d| d.deactivated.is_some()).count()),
@@ -207,11 +207,11 @@ impl StatusService {
     }
 }
 
-fn shown_lag(name: &str, stream: StreamName, waiting: u64, in_hand: u64) -> api::ConsumerLag {
+fn lag_to_api(name: &str, stream: StreamName, waiting: u64, in_hand: u64) -> api::ConsumerLag {
     api::ConsumerLag { name: name.to_owned(), stream: stream.as_str().to_owned(), waiting, in_hand }
 }
 
-fn shown_parked(registry: &Registry, id: &DestinationId, parked: u64) -> api::ParkedDestination {
+fn parked_to_api(registry: &Registry, id: &DestinationId, parked: u64) -> api::ParkedDestination {
     let destination = registry.destination_ever(id);
     let state = match destination {
         None => "unknown",

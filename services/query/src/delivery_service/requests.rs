@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use api::{
+    deliveries::headers_to_api,
     request::{Violations, WrongField, optional, required},
     status::{because, denied, internal, not_found, unavailable},
     timestamp_to_api,
@@ -163,7 +164,7 @@ impl DeliveryService {
             let problem = format!("the settings of the destination make no request of this: {error}");
             because(Code::FailedPrecondition, "NOT_RENDERED", problem)
         })?;
-        Ok(shown(destination, of, rendered))
+        Ok(rendered_to_api(destination, of, rendered))
     }
 }
 
@@ -240,7 +241,7 @@ fn reference_of(event: &LeadEvent, destination: &Destination, lead_sequence: Lea
     }
 }
 
-fn shown(destination: &Destination, of: &Subject, rendered: Rendered) -> api::RenderedRequest {
+fn rendered_to_api(destination: &Destination, of: &Subject, rendered: Rendered) -> api::RenderedRequest {
     let compatibility = destination.request.compatibility_signature.as_ref();
     let sends_trace = destination.request.trace_context != SentTrace::None;
     let head = Head {
@@ -290,5 +291,5 @@ fn shown(destination: &Destination, of: &Subject, rendered: Rendered) -> api::Re
 }
 
 fn sent_headers(exchange: &Exchange) -> Vec<api::ExchangeHeader> {
-    super::shown::lines(&exchange.request_headers)
+    headers_to_api(&exchange.request_headers)
 }

@@ -9,6 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use api::{
+    deliveries::{delivery_to_api, statuses},
     request::{Violations, optional},
     status::{because, unavailable},
 };
@@ -22,11 +23,7 @@ use runtime::Drain;
 use tokio::time::timeout;
 use tonic::{Code, Status};
 
-use super::{
-    Changes, DeliveryService, SHOWN_POLL,
-    shown::{shown, statuses},
-    watchers::Counted,
-};
+use super::{Changes, DeliveryService, SHOWN_POLL, watchers::Counted};
 use crate::{caller::Caller, errors::unread, failed, for_clients, listing};
 
 /// At most this many facts are read in one batch.
@@ -196,7 +193,7 @@ impl Watch {
     fn send(&mut self, deliveries: &[Delivery], then: u64) {
         let registry = self.registry.snapshot();
         for delivery in deliveries {
-            let delivery = Some(for_clients::delivery(&self.caller, &registry, shown(delivery, &registry)));
+            let delivery = Some(for_clients::delivery(&self.caller, &registry, delivery_to_api(delivery, &registry)));
             self.ready.push_back(api::WatchDeliveriesResponse { delivery, resume_token: self.sent_until.to_string() });
         }
         if let Some(last) = self.ready.back_mut() {

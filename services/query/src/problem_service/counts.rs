@@ -30,7 +30,7 @@ pub(super) fn filter(
     Some(CountFilter { account: account?, destination: destination?, width: width?, from: from?, before: before? })
 }
 
-pub(super) fn shown(bucket: &Bucket) -> api::DeliveryCounts {
+pub(super) fn bucket_to_api(bucket: &Bucket) -> api::DeliveryCounts {
     let counts = &bucket.counts;
     let percentile = |percent| counts.latencies.percentile(percent).map(duration_to_api);
     api::DeliveryCounts {

@@ -1,8 +1,8 @@
 //! The health of destinations: from the read model, the registry and the reports of dispatchers.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use api::{duration_to_api, timestamp_to_api};
+use api::{duration_to_api, lanes::lane_to_api, timestamp_to_api};
 use domain::{
     delivery::{DeliveryStatus, Switch},
     health::{Counts, HealthState, LaneCondition},
@@ -47,7 +47,7 @@ impl HealthView {
             let row = rows.get(&destination.id).cloned().unwrap_or_default();
             let counts = counts.get(&destination.id).copied().unwrap_or_default();
             let lane = self.lanes.condition(&destination.id, Instant::now());
-            let mut shown = shown(destination, &row, &counts, lane, now, since);
+            let mut shown = health_to_api(destination, &row, &counts, lane, now, since);
             shown.oldest_waiting_at = oldest.get(&destination.id).copied().map(timestamp_to_api);
             self.add_who_switched_off(destination, &mut shown).await?;
             health.push(shown);
@@ -74,7 +74,7 @@ impl HealthView {
     }
 }
 
-fn shown(
+fn health_to_api(
     destination: &Destination,
     row: &HealthRow,
     counts: &Counts,
@@ -112,7 +112,7 @@ fn shown(
         waiting,
         held,
         oldest_waiting_at: None,
-        lane: Some(shown_lane(destination, lane, now)),
+        lane: Some(lane_to_api(destination, lane, now)),
         switched_off_by: String::new(),
         switched_off_at: None,
     }
@@ -158,45 +158,5 @@ fn short(time: SignedDuration) -> String {
         60..3_600 => format!("{} min", seconds / 60),
         3_600..86_400 => format!("{} h", seconds / 3_600),
         _ => format!("{} days", seconds / 86_400),
-    }
-}
-
-fn shown_lane(destination: &Destination, condition: Option<LaneCondition>, now: Timestamp) -> api::Lane {
-    let until = |after: Duration| {
-        let at = SignedDuration::try_from(after).ok().and_then(|after| now.checked_add(after).ok());
-        at.map(timestamp_to_api)
-    };
-    let secs = |time: Duration| time.as_secs_f64().ceil();
-    if destination.is_off() {
-        let summary = "the destination is switched off, so its deliveries are held".to_owned();
-        return api::Lane { state: api::LaneState::Held.into(), summary, ..api::Lane::default() };
-    }
-    match condition {
-        None => api::Lane {
-            state: api::LaneState::Open.into(),
-            allowed: destination.concurrency,
-            summary: "open".to_owned(),
-            ..api::Lane::default()
-        },
-        Some(LaneCondition::Probing { after, failures }) => api::Lane {
-            state: api::LaneState::Probing.into(),
-            until: until(after),
-            failures_in_a_row: failures,
-            allowed: 0,
-            summary: format!("probing in {} s after {failures} refusals", secs(after)),
-        },
-        Some(LaneCondition::Paused { left }) => api::Lane {
-            state: api::LaneState::Paused.into(),
-            until: until(left),
-            summary: format!("paused by Retry-After for {} s", secs(left)),
-            ..api::Lane::default()
-        },
-        Some(LaneCondition::Narrowed { allowed, failures }) => api::Lane {
-            state: api::LaneState::Narrowed.into(),
-            failures_in_a_row: failures,
-            allowed,
-            summary: format!("narrowed to {allowed} of {} requests at once", destination.concurrency),
-            ..api::Lane::default()
-        },
     }
 }

@@ -9,7 +9,7 @@ use domain::{
 };
 use tonic::{Request, Response, Status};
 
-use super::{Answer, RegistryService, confirmations::unconfirmed, mask::Mask, parts::account_of};
+use super::{Answer, RegistryService, confirmations::unconfirmed, lookup::account_of, mask::Mask};
 use crate::{caller::Caller, listing::Listing};
 
 pub(super) const FIELDS: [&str; 8] = [
@@ -33,7 +33,7 @@ impl RegistryService {
         let account = read(&caller, requested, Violations::default())?;
         let id = account.id.clone();
         let registry = self.changes.make(&caller, |_| Ok(Command::CreateAccount(account))).await?;
-        Ok(Response::new(shown(account_of(&registry, &id)?)))
+        Ok(Response::new(entry_to_api(account_of(&registry, &id)?)))
     }
 
     pub(super) async fn get_account(
@@ -43,7 +43,7 @@ impl RegistryService {
     ) -> Answer<api::Account> {
         let registry = self.registry.snapshot();
         let entry = account_of(&registry, &caller.account(&request.get_ref().account_id)?)?;
-        Ok(Response::new(shown(entry)))
+        Ok(Response::new(entry_to_api(entry)))
     }
 
     pub(super) async fn list_accounts(
@@ -59,7 +59,7 @@ impl RegistryService {
         let mut seen: Vec<_> = seen.collect();
         seen.sort_by(|a, b| a.account.id.cmp(&b.account.id));
         let (accounts, next_page_token) =
-            listing.cut(seen.into_iter(), |entry| entry.account.id.as_str(), |entry| shown(entry));
+            listing.cut(seen.into_iter(), |entry| entry.account.id.as_str(), |entry| entry_to_api(entry));
         Ok(Response::new(api::ListAccountsResponse { accounts, next_page_token }))
     }
 
@@ -78,7 +78,7 @@ impl RegistryService {
             vouched(&caller, registry, merged(now, new, mask), mask).map(Command::UpdateAccount)
         };
         let registry = self.changes.make(&caller, update).await?;
-        Ok(Response::new(shown(account_of(&registry, &id)?)))
+        Ok(Response::new(entry_to_api(account_of(&registry, &id)?)))
     }
 
     pub(super) async fn delete_account(
@@ -127,6 +127,6 @@ fn vouched(caller: &Caller, registry: &Registry, account: Account, mask: Mask<'_
     Ok(Account { unconfirmed, ..account })
 }
 
-fn shown(entry: &AccountEntry) -> api::Account {
+fn entry_to_api(entry: &AccountEntry) -> api::Account {
     api::Account { unconfirmed_emails: entry.unconfirmed(entry.account.emails()), ..account_to_api(&entry.account) }
 }

@@ -12,8 +12,8 @@ use tonic::{Request, Response, Status};
 use super::{
     Answer, RegistryService,
     confirmations::unconfirmed,
+    lookup::{account_of, api_user_id, api_user_of, listed},
     mask::Mask,
-    parts::{account_of, api_user_id, api_user_of, listed},
 };
 use crate::caller::Caller;
 
@@ -36,7 +36,7 @@ impl RegistryService {
             Ok(Command::CreateApiUser(ApiUser { unconfirmed, ..user }))
         };
         let registry = self.changes.make(&caller, create).await?;
-        Ok(Response::new(shown(account_of(&registry, &account)?, api_user_of(&registry, &account, &id)?)))
+        Ok(Response::new(user_to_api(account_of(&registry, &account)?, api_user_of(&registry, &account, &id)?)))
     }
 
     pub(super) async fn get_api_user(
@@ -46,7 +46,7 @@ impl RegistryService {
     ) -> Answer<api::ApiUser> {
         let (request, registry) = (request.get_ref(), self.registry.snapshot());
         let (account, id) = caller.account_and(&request.account_id, api_user_id(&request.api_user_id))?;
-        Ok(Response::new(shown(account_of(&registry, &account)?, api_user_of(&registry, &account, &id)?)))
+        Ok(Response::new(user_to_api(account_of(&registry, &account)?, api_user_of(&registry, &account, &id)?)))
     }
 
     pub(super) async fn list_api_users(
@@ -58,7 +58,8 @@ impl RegistryService {
         let part = (request.page_size, request.page_token.as_str());
         let (entry, listing) = listed(&caller, &registry, &request.account_id, ("api_users", ()), part)?;
         let existing = entry.api_users().filter(|user| !user.deleted);
-        let (api_users, next_page_token) = listing.cut(existing, |user| user.id.as_str(), |user| shown(entry, user));
+        let (api_users, next_page_token) =
+            listing.cut(existing, |user| user.id.as_str(), |user| user_to_api(entry, user));
         Ok(Response::new(api::ListApiUsersResponse { api_users, next_page_token }))
     }
 
@@ -81,7 +82,7 @@ impl RegistryService {
             Ok(Command::UpdateApiUser(ApiUser { unconfirmed, ..merged }))
         };
         let registry = self.changes.make(&caller, update).await?;
-        Ok(Response::new(shown(account_of(&registry, &account)?, api_user_of(&registry, &account, &id)?)))
+        Ok(Response::new(user_to_api(account_of(&registry, &account)?, api_user_of(&registry, &account, &id)?)))
     }
 
     pub(super) async fn delete_api_user(
@@ -114,6 +115,6 @@ fn merged(
     api::registry::api_user(merged).map_err(|e| refusal(&e))
 }
 
-fn shown(entry: &AccountEntry, user: &ApiUser) -> api::ApiUser {
+fn user_to_api(entry: &AccountEntry, user: &ApiUser) -> api::ApiUser {
     api::ApiUser { unconfirmed_emails: entry.unconfirmed([&user.email]), ..api_user_to_api(user) }
 }

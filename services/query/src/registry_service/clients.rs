@@ -11,8 +11,8 @@ use tonic::{Request, Response, Status};
 
 use super::{
     Answer, RegistryService,
+    lookup::{client_id, client_of, listed},
     mask::Mask,
-    parts::{account_of, client_id, client_of, listed},
 };
 use crate::caller::Caller;
 

@@ -13,7 +13,7 @@ use tonic::{Request, Response};
 
 use super::{
     Answer, RegistryService,
-    parts::{account_of, destination_of},
+    lookup::{account_of, destination_of},
 };
 use crate::caller::Caller;
 

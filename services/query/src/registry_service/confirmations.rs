@@ -8,7 +8,7 @@ use domain::{
 };
 use tonic::{Request, Response, Status};
 
-use super::{Answer, RegistryService, parts::account_of};
+use super::{Answer, RegistryService, lookup::account_of};
 use crate::caller::Caller;
 
 impl RegistryService {

@@ -14,9 +14,9 @@ use url::Url;
 
 use super::{
     Answer, RegistryService,
+    lookup::{destination_id, destination_of, listed, missing},
     mask::Mask,
     origin::{self, Given},
-    parts::{destination_id, destination_of, listed, missing},
     transport::{Kept, Sealing},
     warnings,
 };
@@ -36,7 +36,7 @@ type Read = fn(api::Destination, DestinationId) -> Result<Destination, Refusal>;
 impl RegistryService {
     /// A destination, and how many deliveries are held for it if a rule switched it off. The count comes from the read
     /// model; if the database fails, the destination is shown without it.
-    async fn shown(&self, destination: &Destination) -> api::Destination {
+    async fn with_held(&self, destination: &Destination) -> api::Destination {
         let mut shown = destination_to_api(destination);
         if let Some(deactivated) = &mut shown.deactivated {
             let held = self.store.held_at(&destination.id).await;
@@ -77,7 +77,7 @@ impl RegistryService {
         let (account, id) = caller.account_and(&request.account_id, destination_id(&request.destination_id))?;
         let destination = destination_of(&registry, &account, &id)?;
         owned(&caller, destination)?;
-        Ok(Response::new(self.shown(destination).await))
+        Ok(Response::new(self.with_held(destination).await))
     }
 
     pub(super) async fn list_destinations(
@@ -137,7 +137,7 @@ impl RegistryService {
         let registry = self.changes.make(&caller, update).await?;
         let updated = destination_of(&registry, &account, &id)?;
         let warnings = warnings::about(&registry, updated);
-        Ok(Response::new(api::Destination { warnings, ..self.shown(updated).await }))
+        Ok(Response::new(api::Destination { warnings, ..self.with_held(updated).await }))
     }
 
     pub(super) async fn enable_destination(
@@ -154,7 +154,7 @@ impl RegistryService {
             Ok(command)
         };
         let registry = self.changes.make(&caller, owned).await?;
-        Ok(Response::new(self.shown(destination_of(&registry, &account, &id)?).await))
+        Ok(Response::new(self.with_held(destination_of(&registry, &account, &id)?).await))
     }
 
     pub(super) async fn disable_destination(
@@ -170,7 +170,7 @@ impl RegistryService {
             Ok(command)
         };
         let registry = self.changes.make(&caller, owned).await?;
-        Ok(Response::new(self.shown(destination_of(&registry, &account, &id)?).await))
+        Ok(Response::new(self.with_held(destination_of(&registry, &account, &id)?).await))
     }
 
     pub(super) async fn delete_destination(
@@ -199,7 +199,7 @@ impl RegistryService {
             Ok(Command::UpdateDestination(Destination { token, ..now }))
         };
         let registry = self.changes.make(&caller, assign).await?;
-        Ok(Response::new(self.shown(destination_of(&registry, &account, &id)?).await))
+        Ok(Response::new(self.with_held(destination_of(&registry, &account, &id)?).await))
     }
 
     /// Converts a destination of the API, and notes what is wrong: its secrets are sealed, its certificates parsed.

@@ -13,8 +13,8 @@ use tonic::{Request, Response, Status};
 use super::{
     Answer, RegistryService,
     confirmations::unconfirmed,
+    lookup::{account_of, interface_id, interface_of, listed},
     mask::Mask,
-    parts::{account_of, interface_id, interface_of, listed},
 };
 use crate::caller::Caller;
 
@@ -39,7 +39,7 @@ impl RegistryService {
         };
         let registry = self.changes.make(&caller, create).await?;
         let interface = interface_of(&registry, &account, &id)?;
-        Ok(Response::new(shown(account_of(&registry, &account)?, interface)))
+        Ok(Response::new(to_api(account_of(&registry, &account)?, interface)))
     }
 
     pub(super) async fn get_interface(
@@ -50,7 +50,7 @@ impl RegistryService {
         let (request, registry) = (request.get_ref(), self.registry.snapshot());
         let (account, id) = caller.account_and(&request.account_id, interface_id(&request.interface_id))?;
         let interface = interface_of(&registry, &account, &id)?;
-        Ok(Response::new(shown(account_of(&registry, &account)?, interface)))
+        Ok(Response::new(to_api(account_of(&registry, &account)?, interface)))
     }
 
     pub(super) async fn list_interfaces(
@@ -63,7 +63,7 @@ impl RegistryService {
         let (entry, listing) = listed(&caller, &registry, &request.account_id, ("interfaces", ()), part)?;
         let existing = entry.interfaces().filter(|interface| !interface.deleted);
         let (interfaces, next_page_token) =
-            listing.cut(existing, |interface| interface.id.as_str(), |interface| shown(entry, interface));
+            listing.cut(existing, |interface| interface.id.as_str(), |interface| to_api(entry, interface));
         Ok(Response::new(api::ListInterfacesResponse { interfaces, next_page_token }))
     }
 
@@ -88,7 +88,7 @@ impl RegistryService {
             Ok(Command::UpdateInterface(Interface { unconfirmed, ..merged }))
         };
         let registry = self.changes.make(&caller, update).await?;
-        let mut shown = shown(account_of(&registry, &account)?, interface_of(&registry, &account, &id)?);
+        let mut shown = to_api(account_of(&registry, &account)?, interface_of(&registry, &account, &id)?);
         shown.warnings.extend(widens.then(|| EARLIER.to_owned()));
         Ok(Response::new(shown))
     }
@@ -129,7 +129,7 @@ fn merged(now: &Interface, new: Interface, mask: Mask<'_>) -> Interface {
     }
 }
 
-fn shown(entry: &AccountEntry, interface: &Interface) -> api::Interface {
+fn to_api(entry: &AccountEntry, interface: &Interface) -> api::Interface {
     let unconfirmed_emails = entry.unconfirmed(&interface.lead_notification_emails);
     let warnings = warnings(&interface.searchable);
     api::Interface { unconfirmed_emails, warnings, ..interface_to_api(interface) }

@@ -4,7 +4,7 @@ use api::{registry::opt_out_to_api, request::required};
 use domain::{OptOutId, registry::Command};
 use tonic::{Request, Response};
 
-use super::{Answer, RegistryService, parts::listed};
+use super::{Answer, RegistryService, lookup::listed};
 use crate::caller::Caller;
 
 impl RegistryService {

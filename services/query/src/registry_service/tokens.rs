@@ -18,8 +18,8 @@ use tonic::{Request, Response, Status};
 
 use super::{
     Answer, RegistryService,
+    lookup::{listed, token_id, token_of},
     mask::Mask,
-    parts::{account_of, listed, token_id, token_of},
 };
 use crate::{caller::Caller, errors::no_randomness};
 

@@ -1,29 +1,25 @@
-//! Conversions between the read model and the API: filters, deliveries and attempts.
+//! Conversions of deliveries, their attempts, and the filters that find them.
 
 use std::collections::HashMap;
 
-use api::{
-    duration_to_api,
-    request::{Violations, WrongField, optional, time},
-    timestamp_to_api,
-};
 use domain::{
     AccountId, ClientId, Delivery, DeliveryStatus, DestinationId, EventId, InterfaceId, LeadId, Registry,
     advice::suggested_action,
-    delivery::{Exchange, FailureReason, HeaderLine, HttpVersion, LastAttempt, SpanRef, Times},
+    delivery::{DeliveryFilter, Exchange, FailureReason, HeaderLine, HttpVersion, LastAttempt, SpanRef, Times},
     registry::{DeactivationCause, EventTypePattern},
 };
-use jiff::Timestamp;
-use read_model::{
-    page::Place,
-    tables::{
-        attempts::{AttemptRow, DestinationEvent},
-        deliveries::pages::DeliveryFilter,
-    },
+
+use crate::{
+    duration_to_api,
+    request::{Violations, WrongField, line, optional, time},
+    timestamp_to_api,
 };
 
-/// Converts a filter of the API into one of the read model, and notes what is wrong with it.
-pub(crate) fn filter(fields: &mut Violations, given: &api::DeliveryFilter) -> Option<DeliveryFilter> {
+/// The largest length of the reason of a retry, in characters: it stands in one line of a log.
+const MAX_REASON: usize = 200;
+
+/// Reads a filter, and notes what is wrong with it.
+pub fn filter(fields: &mut Violations, given: &crate::DeliveryFilter) -> Option<DeliveryFilter> {
     let account = fields.note(optional("filter.account_id", &given.account_id, AccountId::parse));
     let interface = fields.note(optional("filter.interface_id", &given.interface_id, InterfaceId::parse));
     let destination = fields.note(optional("filter.destination_id", &given.destination_id, DestinationId::parse));
@@ -53,12 +49,11 @@ pub(crate) fn filter(fields: &mut Violations, given: &api::DeliveryFilter) -> Op
     })
 }
 
-/// Converts a filter of the read model into one of the API.
-pub(crate) fn shown_filter(filter: &DeliveryFilter) -> api::DeliveryFilter {
+pub fn filter_to_api(filter: &DeliveryFilter) -> crate::DeliveryFilter {
     fn text(value: Option<&impl ToString>) -> String {
         value.map(ToString::to_string).unwrap_or_default()
     }
-    api::DeliveryFilter {
+    crate::DeliveryFilter {
         account_id: text(filter.account.as_ref()),
         interface_id: text(filter.interface.as_ref()),
         destination_id: text(filter.destination.as_ref()),
@@ -66,7 +61,7 @@ pub(crate) fn shown_filter(filter: &DeliveryFilter) -> api::DeliveryFilter {
         event_id: text(filter.event_id.as_ref()),
         client_id: text(filter.client.as_ref()),
         event_type: filter.event_type.as_ref().map_or("", EventTypePattern::as_str).to_owned(),
-        statuses: filter.statuses.iter().map(|status| shown_status(*status).into()).collect(),
+        statuses: filter.statuses.iter().map(|status| status_to_api(*status).into()).collect(),
         failure_reason: filter.failure.map_or("", FailureReason::as_str).to_owned(),
         http_status_code: filter.http_status.unwrap_or_default().into(),
         requested_from: filter.requested_from.map(timestamp_to_api),
@@ -81,7 +76,7 @@ fn reasons() -> String {
 }
 
 /// A status to filter by; `None` for 0.
-pub(crate) fn http_status(field: &'static str, given: u32) -> Result<Option<u16>, WrongField> {
+pub fn http_status(field: &'static str, given: u32) -> Result<Option<u16>, WrongField> {
     match u16::try_from(given) {
         Ok(0) => Ok(None),
         Ok(status @ 100..=999) => Ok(Some(status)),
@@ -90,10 +85,10 @@ pub(crate) fn http_status(field: &'static str, given: u32) -> Result<Option<u16>
 }
 
 /// The statuses to filter by, each once.
-pub(crate) fn statuses(field: &'static str, given: &[i32]) -> Result<Vec<DeliveryStatus>, WrongField> {
+pub fn statuses(field: &'static str, given: &[i32]) -> Result<Vec<DeliveryStatus>, WrongField> {
     let mut statuses = vec![];
     for number in given {
-        let known = DeliveryStatus::ALL.into_iter().find(|known| i32::from(shown_status(*known)) == *number);
+        let known = DeliveryStatus::ALL.into_iter().find(|known| i32::from(status_to_api(*known)) == *number);
         let known = known.ok_or_else(|| WrongField::new(field, format!("{number} is not a status")))?;
         if !statuses.contains(&known) {
             statuses.push(known);
@@ -103,23 +98,26 @@ pub(crate) fn statuses(field: &'static str, given: &[i32]) -> Result<Vec<Deliver
     Ok(statuses)
 }
 
-pub(crate) fn place(delivery: &Delivery) -> Place {
-    let at = delivery.requested_at.unwrap_or(Timestamp::UNIX_EPOCH).as_microsecond();
-    Place { at, id: delivery.reference.delivery.to_string() }
+/// Checks the reason that a caller gives for a retry, which may be empty.
+///
+/// # Errors
+/// If it is too long, or has several lines.
+pub fn retry_reason(text: &str) -> Result<String, WrongField> {
+    line("reason", text, MAX_REASON).map(|()| text.to_owned())
 }
 
-const fn shown_status(status: DeliveryStatus) -> api::DeliveryStatus {
+const fn status_to_api(status: DeliveryStatus) -> crate::DeliveryStatus {
     match status {
-        DeliveryStatus::Pending => api::DeliveryStatus::Pending,
-        DeliveryStatus::Processing => api::DeliveryStatus::Processing,
-        DeliveryStatus::Retrying => api::DeliveryStatus::Retrying,
-        DeliveryStatus::Held => api::DeliveryStatus::Held,
-        DeliveryStatus::Succeeded => api::DeliveryStatus::Succeeded,
-        DeliveryStatus::Failed => api::DeliveryStatus::Failed,
+        DeliveryStatus::Pending => crate::DeliveryStatus::Pending,
+        DeliveryStatus::Processing => crate::DeliveryStatus::Processing,
+        DeliveryStatus::Retrying => crate::DeliveryStatus::Retrying,
+        DeliveryStatus::Held => crate::DeliveryStatus::Held,
+        DeliveryStatus::Succeeded => crate::DeliveryStatus::Succeeded,
+        DeliveryStatus::Failed => crate::DeliveryStatus::Failed,
     }
 }
 
-pub(crate) fn shown(delivery: &Delivery, registry: &Registry) -> api::Delivery {
+pub fn delivery_to_api(delivery: &Delivery, registry: &Registry) -> crate::Delivery {
     let reference = &delivery.reference;
     let destination = registry.destination_ever(&reference.destination);
     let status = delivery.status.at_destination(registry.switch(&reference.destination));
@@ -129,7 +127,7 @@ pub(crate) fn shown(delivery: &Delivery, registry: &Registry) -> api::Delivery {
     let (answer, kind) = outcome.map_or((0, None), |outcome| (outcome.status_code(), outcome.error_kind()));
     let unsuccessful = outcome.is_some_and(|outcome| !outcome.is_success());
     let request = delivery.last.as_ref().map(|last| last.request.clone());
-    api::Delivery {
+    crate::Delivery {
         delivery_id: reference.delivery.to_string(),
         account_id: reference.account.to_string(),
         interface_id: reference.interface.to_string(),
@@ -139,7 +137,7 @@ pub(crate) fn shown(delivery: &Delivery, registry: &Registry) -> api::Delivery {
         event_id: reference.event_id.to_string(),
         event_type: reference.event_type.to_string(),
         lead_id: reference.lead.to_string(),
-        status: shown_status(status).into(),
+        status: status_to_api(status).into(),
         attempts: delivery.attempts,
         retries: delivery.round,
         requested_at: delivery.requested_at.map(timestamp_to_api),
@@ -153,8 +151,8 @@ pub(crate) fn shown(delivery: &Delivery, registry: &Registry) -> api::Delivery {
         request_method: request.as_ref().map(|line| line.method.clone()).unwrap_or_default(),
         request_url: request.map(|line| line.url).unwrap_or_default(),
         deactivation_cause: delivery.last.as_ref().map(cause).unwrap_or_default(),
-        error_code: kind.map_or(api::ErrorKind::Unspecified, Into::into).into(),
-        failure_code: delivery.failure.map_or(api::FailureReason::Unspecified, Into::into).into(),
+        error_code: kind.map_or(crate::ErrorKind::Unspecified, Into::into).into(),
+        failure_code: delivery.failure.map_or(crate::FailureReason::Unspecified, Into::into).into(),
     }
 }
 
@@ -162,14 +160,19 @@ fn cause(attempt: &LastAttempt) -> String {
     attempt.deactivated.map_or("", DeactivationCause::as_str).to_owned()
 }
 
-pub(super) fn shown_attempt(row: &AttemptRow) -> api::Attempt {
-    let AttemptRow { attempt, round, exchange, trace } = row;
+/// An attempt of a round, with what it sent and got if that is known.
+pub fn attempt_to_api(
+    attempt: &LastAttempt,
+    round: u32,
+    exchange: Option<&Exchange>,
+    trace: Option<&SpanRef>,
+) -> crate::Attempt {
     let outcome = &attempt.outcome;
     let (status, kind) = (outcome.status_code(), outcome.error_kind());
-    api::Attempt {
+    crate::Attempt {
         attempt_id: attempt.attempt_id.to_string(),
         number: attempt.attempt,
-        round: *round,
+        round,
         started_at: Some(timestamp_to_api(attempt.started_at)),
         duration: Some(duration_to_api(attempt.duration)),
         request_method: attempt.request.method.clone(),
@@ -179,20 +182,20 @@ pub(super) fn shown_attempt(row: &AttemptRow) -> api::Attempt {
         error_kind: kind.map(|kind| kind.as_str().to_owned()).unwrap_or_default(),
         suggested_action: suggested_action(status, kind).to_owned(),
         deactivation_cause: cause(attempt),
-        exchange: exchange.as_ref().map(|exchange| shown_exchange(exchange, outcome.webhook_response())),
-        trace_id: trace.as_ref().map(SpanRef::trace_id).unwrap_or_default(),
-        error_code: kind.map_or(api::ErrorKind::Unspecified, Into::into).into(),
+        exchange: exchange.map(|exchange| exchange_to_api(exchange, outcome.webhook_response())),
+        trace_id: trace.map(SpanRef::trace_id).unwrap_or_default(),
+        error_code: kind.map_or(crate::ErrorKind::Unspecified, Into::into).into(),
     }
 }
 
-fn shown_exchange(exchange: &Exchange, excerpt: &str) -> api::Exchange {
+fn exchange_to_api(exchange: &Exchange, excerpt: &str) -> crate::Exchange {
     let Times { dns, connect, tls, first_byte } = exchange.times;
     let answered = first_byte.is_some();
-    api::Exchange {
-        request_headers: lines(&exchange.request_headers),
+    crate::Exchange {
+        request_headers: headers_to_api(&exchange.request_headers),
         request_body_bytes: exchange.request_size,
         request_body_sha256: exchange.request_hash.iter().map(|byte| format!("{byte:02x}")).collect(),
-        response_headers: lines(&exchange.response_headers),
+        response_headers: headers_to_api(&exchange.response_headers),
         response_body: match exchange.response_body.as_str() {
             "" if answered => excerpt.to_owned(),
             body => body.to_owned(),
@@ -207,26 +210,7 @@ fn shown_exchange(exchange: &Exchange, excerpt: &str) -> api::Exchange {
     }
 }
 
-pub(super) fn lines(lines: &[HeaderLine]) -> Vec<api::ExchangeHeader> {
-    let line = |line: &HeaderLine| api::ExchangeHeader { name: line.name.clone(), value: line.value.clone() };
+pub fn headers_to_api(lines: &[HeaderLine]) -> Vec<crate::ExchangeHeader> {
+    let line = |line: &HeaderLine| crate::ExchangeHeader { name: line.name.clone(), value: line.value.clone() };
     lines.iter().map(line).collect()
-}
-
-pub(super) fn shown_event(event: DestinationEvent) -> api::DestinationEvent {
-    let attempt = &event.attempt.attempt;
-    let level = if attempt.outcome.is_success() {
-        api::EventLevel::Success
-    } else if attempt.deactivated.is_some() {
-        api::EventLevel::Error
-    } else {
-        api::EventLevel::Debug
-    };
-    api::DestinationEvent {
-        level: level.into(),
-        delivery_id: event.delivery,
-        event_id: event.event_id,
-        event_type: event.event_type,
-        lead_id: event.lead,
-        attempt: Some(shown_attempt(&event.attempt)),
-    }
 }

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use api::{RoutingAnswer, RoutingExplanation, RoutingOutcome, RoutingRule, timestamp_to_api};
+use api::{
+    RoutingAnswer, RoutingExplanation, RoutingOutcome, RoutingRule, deliveries::delivery_to_api, timestamp_to_api,
+};
 use bytes::Bytes;
 use domain::{
     AccountId, Delivery, DeliveryStatus, DestinationId, LeadEvent, Registry,
@@ -10,7 +12,6 @@ use domain::{
 };
 
 use super::{Became, is_routed};
-use crate::delivery_service;
 
 /// The reason of a rule that needs an erased payload.
 const PAYLOAD_GONE: &str = "not asked, because the payload is erased";
@@ -25,10 +26,10 @@ pub(super) fn explanation(
     let event = of.stored.as_ref().map_or_else(|| Cow::Owned(outlined(account, of)), Cow::Borrowed);
     let payload_gone = of.stored.is_none();
     let of_routing: Vec<_> =
-        explain(then, now, &event, id).into_iter().map(|answer| shown_answer(answer, payload_gone)).collect();
+        explain(then, now, &event, id).into_iter().map(|answer| answer_to_api(answer, payload_gone)).collect();
     let refused = of_routing.iter().find(|answer| answer.outcome() == RoutingOutcome::No);
     let (routed, why_not) = (refused.is_none(), refused.map(|answer| answer.reason.clone()));
-    let delivery = of.delivery.as_ref().map(|delivery| delivery_service::shown(delivery, now));
+    let delivery = of.delivery.as_ref().map(|delivery| delivery_to_api(delivery, now));
     let summary = summary(why_not, delivery.as_ref(), of);
     let circumstances = [enabled(now, id), order(now, &event, id, of), anonymised(of)];
     RoutingExplanation {
@@ -62,7 +63,7 @@ fn outlined(account: &AccountId, of: &Became) -> LeadEvent {
     }
 }
 
-fn shown_answer(answer: Answer<'_>, payload_gone: bool) -> RoutingAnswer {
+fn answer_to_api(answer: Answer<'_>, payload_gone: bool) -> RoutingAnswer {
     let rule = match answer.rule {
         Rule::Existence => RoutingRule::Existence,
         Rule::Name => RoutingRule::Name,

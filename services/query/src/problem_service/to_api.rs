@@ -4,7 +4,7 @@ use api::timestamp_to_api;
 use domain::{Registry, problem::ProblemState};
 use read_model::tables::problems::ProblemRow;
 
-pub(super) fn problem(row: &ProblemRow, registry: &Registry) -> api::Problem {
+pub(super) fn problem_to_api(row: &ProblemRow, registry: &Registry) -> api::Problem {
     let destination = registry.destination_ever(&row.destination);
     let state = match row.problem.state(row.last_success_at, row.acknowledged_at) {
         ProblemState::Open => api::ProblemState::Open,
