@@ -32,10 +32,11 @@ use tonic::{Request, Response, Status, codec::CompressionEncoding};
 use self::anonymise::Asked;
 use crate::{
     caller::Caller,
-    csv::{self, Cell},
+    errors::impossible,
     failed, for_clients, listing, not_found,
     payload_views::PayloadViews,
     search::wanted,
+    spreadsheet::{BYTE_ORDER_MARK, Cell, Lines},
 };
 
 /// The number of leads that an export reads at once.
@@ -129,11 +130,10 @@ impl api::lead_service_server::LeadService for LeadService {
         let mut fields = Violations::default();
         let filter = self.filter(&mut fields, &caller, &asked);
         let filter = fields.end(|| filter)?;
-        let mut title = String::new();
-        if r.byte_order_mark {
-            title.push(csv::BYTE_ORDER_MARK);
-        }
-        csv::line(&mut title, EXPORTED.map(Cell::Text));
+        let mut title = if r.byte_order_mark { BYTE_ORDER_MARK.to_string().into_bytes() } else { vec![] };
+        let mut names = Lines::new();
+        names.add(EXPORTED.map(Cell::Text)).map_err(impossible)?;
+        title.extend_from_slice(names.bytes());
         let export = Export {
             ids_as_text: r.ids_as_text,
             store: self.store.clone(),
@@ -221,40 +221,38 @@ impl Export {
         let mut found = self.store.leads(&self.filter, &page).await.map_err(failed)?;
         let next = page.cut(&mut found, place);
         self.next_page = Some(next).filter(|token| !token.is_empty());
-        let mut piece = String::new();
+        let mut piece = Lines::new();
         for lead in found {
-            add_line(&mut piece, &for_clients::lead(&self.caller, lead), self.ids_as_text);
-            if piece.len() >= PIECE {
-                self.ready.push_back(std::mem::take(&mut piece).into());
+            add_line(&mut piece, &for_clients::lead(&self.caller, lead), self.ids_as_text).map_err(impossible)?;
+            if piece.bytes().len() >= PIECE {
+                self.ready.push_back(Bytes::copy_from_slice(piece.bytes()));
+                piece = Lines::new();
             }
         }
-        if !piece.is_empty() {
-            self.ready.push_back(piece.into());
+        if !piece.bytes().is_empty() {
+            self.ready.push_back(Bytes::copy_from_slice(piece.bytes()));
         }
         Ok(())
     }
 }
 
-fn add_line(piece: &mut String, lead: &Lead, ids_as_text: bool) {
+fn add_line(piece: &mut Lines, lead: &Lead, ids_as_text: bool) -> Result<(), csv::Error> {
     let id = if ids_as_text { Cell::TextId } else { Cell::Text };
-    csv::line(
-        piece,
-        [
-            id(&lead.account),
-            id(&lead.interface),
-            id(&lead.client),
-            id(&lead.lead),
-            Cell::Text(&lead.created_at.to_string()),
-            Cell::Text(&lead.updated_at.to_string()),
-            Cell::Text(&lead.events.to_string()),
-            Cell::Text(&lead.deliveries.to_string()),
-            Cell::Text(&lead.failed_deliveries.to_string()),
-            Cell::Text(if lead.failed_deliveries > 0 { "true" } else { "false" }),
-            Cell::Text(&lead.http_status_code.to_string()),
-            Cell::Text(&lead.webhook_response),
-            Cell::Text(&lead.anonymised_at.map(|at| at.to_string()).unwrap_or_default()),
-        ],
-    );
+    piece.add([
+        id(&lead.account),
+        id(&lead.interface),
+        id(&lead.client),
+        id(&lead.lead),
+        Cell::Text(&lead.created_at.to_string()),
+        Cell::Text(&lead.updated_at.to_string()),
+        Cell::Text(&lead.events.to_string()),
+        Cell::Text(&lead.deliveries.to_string()),
+        Cell::Text(&lead.failed_deliveries.to_string()),
+        Cell::Text(if lead.failed_deliveries > 0 { "true" } else { "false" }),
+        Cell::Text(&lead.http_status_code.to_string()),
+        Cell::Text(&lead.webhook_response),
+        Cell::Text(&lead.anonymised_at.map(|at| at.to_string()).unwrap_or_default()),
+    ])
 }
 
 fn place(lead: &Lead) -> Place {

@@ -15,7 +15,6 @@ mod access_service;
 mod audit_fields;
 mod audit_service;
 mod caller;
-mod csv;
 mod delivery_service;
 mod errors;
 mod figures;
@@ -34,6 +33,7 @@ mod registry_change;
 mod registry_service;
 mod routing_service;
 mod search;
+mod spreadsheet;
 mod status_service;
 
 use access::{Authenticator, Sessions};

@@ -1,4 +1,4 @@
-//! Comma-separated values (RFC 4180): special characters are quoted, lines end with CRLF.
+//! Comma-separated values (RFC 4180), without formulas.
 //!
 //! The answers of receivers are not trusted, and a spreadsheet takes a cell that begins with `=` for a formula. The
 //! separator of a spreadsheet depends on its country, and a file that is split at another separator has other cells:
@@ -19,39 +19,45 @@ pub(crate) enum Cell<'a> {
     TextId(&'a str),
 }
 
-/// Adds a line of these cells.
-pub(crate) fn line<'a>(text: &mut String, cells: impl IntoIterator<Item = Cell<'a>>) {
-    for (index, cell) in cells.into_iter().enumerate() {
-        if index > 0 {
-            text.push(',');
-        }
-        match cell {
-            Cell::Text(cell) => add(text, cell, false),
-            Cell::TextId(id) => add(text, id, looks_like_a_value(id)),
-        }
-    }
-    text.push_str("\r\n");
-}
-
-fn add(text: &mut String, cell: &str, as_text: bool) {
-    let is_quoted = cell.contains(['"', ',', '\r', '\n']);
-    if is_quoted {
-        text.push('"');
-    }
-    if as_text || cell.starts_with(['\t', '\r', '\n']) || begins_formula(cell) {
-        text.push('\'');
-    }
-    for (at, c) in cell.char_indices() {
-        match c {
-            '"' => text.push_str("\"\""),
-            c => text.push(c),
-        }
-        if SEPARATORS.contains(&c) && begins_formula(&cell[at + c.len_utf8()..]) {
+impl Cell<'_> {
+    /// The text of the cell, which no spreadsheet takes for anything else.
+    fn protected(self) -> String {
+        let (cell, as_text) = match self {
+            Self::Text(cell) => (cell, false),
+            Self::TextId(id) => (id, looks_like_a_value(id)),
+        };
+        let mut text = String::with_capacity(cell.len());
+        if as_text || cell.starts_with(['\t', '\r', '\n']) || begins_formula(cell) {
             text.push('\'');
         }
+        for (at, c) in cell.char_indices() {
+            text.push(c);
+            if SEPARATORS.contains(&c) && begins_formula(&cell[at + c.len_utf8()..]) {
+                text.push('\'');
+            }
+        }
+        text
     }
-    if is_quoted {
-        text.push('"');
+}
+
+/// Lines of a table.
+#[derive(Debug)]
+pub(crate) struct Lines(csv::Writer<Vec<u8>>);
+
+impl Lines {
+    pub(crate) fn new() -> Self {
+        Self(csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(vec![]))
+    }
+
+    /// Adds a line of these cells. Each line has the same number of them.
+    pub(crate) fn add<'a>(&mut self, cells: impl IntoIterator<Item = Cell<'a>>) -> Result<(), csv::Error> {
+        self.0.write_record(cells.into_iter().map(|cell| cell.protected().into_bytes()))?;
+        Ok(self.0.flush()?)
+    }
+
+    /// The bytes of the lines so far.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.0.get_ref()
     }
 }
 
@@ -104,9 +110,14 @@ mod tests {
 
     use super::*;
 
+    fn text<'a>(cells: impl IntoIterator<Item = Cell<'a>>) -> String {
+        let mut lines = Lines::new();
+        lines.add(cells).unwrap();
+        String::from_utf8(lines.bytes().to_vec()).unwrap()
+    }
+
     fn written(cell: Cell<'_>) -> String {
-        let mut text = String::new();
-        line(&mut text, [Cell::Text("a"), cell]);
+        let text = text([Cell::Text("a"), cell]);
         text.strip_prefix("a,").unwrap().strip_suffix("\r\n").unwrap().to_owned()
     }
 
@@ -197,8 +208,7 @@ mod tests {
         fn no_reader_finds_a_formula_in_any_cell(
             cells in prop::collection::vec("[=+@;,|\t\r\n\"' a1＝＠-]{0,12}", 1..5),
         ) {
-            let mut text = String::new();
-            line(&mut text, cells.iter().map(|cell| Cell::Text(cell)));
+            let text = text(cells.iter().map(|cell| Cell::Text(cell)));
             for separator in [',', ';', '\t', '|'] {
                 for cell in split_at(&text, separator) {
                     let shown = cell.trim_start_matches([' ', '"']);
