@@ -29,7 +29,7 @@ use read_model::{
 use runtime::{Drain, trace::TraceContext};
 use tonic::{Request, Response, Status, codec::CompressionEncoding};
 
-use self::anonymise::Asked;
+use self::anonymise::Requested;
 use crate::{
     caller::Caller,
     errors::impossible,
@@ -152,8 +152,8 @@ impl api::lead_service_server::LeadService for LeadService {
     ) -> Result<Response<api::AnonymizeLeadsResponse>, Status> {
         let trace = TraceContext::of_request(request.metadata().as_ref());
         let (caller, request) = (Caller::of(&request)?, request.get_ref());
-        let (account, asked) = caller.account_and(&request.account_id, Asked::of(request))?;
-        let done = self.anonymise(&account, asked, &caller, trace.as_ref()).await?;
+        let (account, requested) = caller.account_and(&request.account_id, Requested::of(request))?;
+        let done = self.anonymise(&account, requested, &caller, trace.as_ref()).await?;
         let leads = done.leads.into_iter().map(lead_to_api).collect();
         Ok(Response::new(api::AnonymizeLeadsResponse { leads, more: done.more }))
     }

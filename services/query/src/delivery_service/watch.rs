@@ -86,9 +86,9 @@ struct Watch {
 }
 
 impl DeliveryService {
-    pub(super) async fn watch(&self, asked: Asked) -> Result<Changes, Status> {
-        let counted = self.watchers.begin(asked.caller.principal())?;
-        let sent_until = match asked.resume_after {
+    pub(super) async fn watch(&self, request: WatchRequest) -> Result<Changes, Status> {
+        let counted = self.watchers.begin(request.caller.principal())?;
+        let sent_until = match request.resume_after {
             Some(sent_until) => {
                 if sent_until.saturating_add(1)
                     < self.journal.stream(StreamName::Deliveries).first_sequence().await.map_err(unread)?

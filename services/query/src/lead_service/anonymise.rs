@@ -23,14 +23,14 @@ const MAX_LEADS: usize = 100;
 const MAX_EVENTS: u32 = 500;
 
 /// The leads that a request names.
-pub(super) enum Asked {
+pub(super) enum Requested {
     /// These leads, each once.
     Leads(BTreeSet<LeadId>),
     /// The leads of an interface with events that were received longer ago than this.
     OlderThan(InterfaceId, Duration),
 }
 
-impl Asked {
+impl Requested {
     pub(super) fn of(request: &api::AnonymizeLeadsRequest) -> Result<Self, Status> {
         let Some(age) = &request.older_than else {
             if !request.interface_id.is_empty() {
@@ -69,7 +69,7 @@ impl LeadService {
     pub(super) async fn anonymise(
         &self,
         account: &AccountId,
-        asked: Asked,
+        requested: Requested,
         caller: &Caller,
         trace: Option<&TraceContext>,
     ) -> Result<Done, Status> {
