@@ -60,6 +60,20 @@ test("deliveries of a disabled destination are held, then skipped or sent", asyn
   await page.getByRole("link", { name: "Its deliveries" }).click();
   await page.getByRole("link", { name: /^Failed/ }).click();
   await expect(page.getByText(/skipped when its destination was enabled/)).toBeVisible();
+
+  await page.getByRole("link", { name: "Open the destination" }).click();
+  await page.getByRole("button", { name: "Disable …" }).click();
+  await page.getByRole("button", { name: "Disable", exact: true }).click();
+  await expect(page.getByText("It is disabled.")).toBeVisible();
+  await world.publish("grace");
+  await world.have(1, "held");
+  await page.getByRole("button", { name: "Enable …" }).click();
+  await expect(page.getByLabel(/Send held/)).toBeChecked();
+  await page.getByRole("button", { name: "Enable", exact: true }).click();
+  await expect(page.getByText("It is enabled and gets the events that it wants.")).toBeVisible();
+  const [sent] = await world.have(1, "succeeded");
+  expect(sent?.leadId).toBe("grace");
+  expect(receiver.requests.map(({ body }) => body)).toEqual(['{"name":"grace"}']);
 });
 
 test("settings are changed, and the changes say who did it", async ({ world, receiver, inside: page, leadline }) => {
