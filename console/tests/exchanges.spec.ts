@@ -1,5 +1,5 @@
-import { expect, test } from "./support/test";
 import { curl } from "../src/curl";
+import { expect, logIn, test } from "./support/test";
 
 test("an attempt shows its request and answer, and its body on request", async ({
   page,
@@ -26,7 +26,30 @@ test("an attempt shows its request and answer, and its body on request", async (
   await expect(page.getByRole("region", { name: "Answer to attempt 1" })).toHaveText("no such form");
   await page.getByRole("button", { name: "Show the body" }).click();
   await expect(page.getByRole("region", { name: "Request body of attempt 1" })).toHaveText('{"name":"Ada"}');
-  await expect(page.getByRole("region", { name: "Command for attempt 1" })).toContainText("curl -X POST");
+  const command = page.getByRole("region", { name: "Command for attempt 1" });
+  await expect(command).toContainText("curl -X POST");
+  await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+  await page.getByRole("button", { name: "Copy as curl" }).click();
+  await expect(page.getByText("The command is copied.")).toBeVisible();
+  expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(await command.textContent());
+});
+
+test("without the payload scope an attempt shows its request and answer, but no body", async ({
+  page,
+  world,
+  receiver,
+  leadline,
+}) => {
+  receiver.status = 500;
+  await world.destination("CRM", receiver.url);
+  await world.publish("ada", { name: "Ada" });
+  const [delivery] = await world.have(1, "failed");
+  await logIn(page, leadline, (await world.key("read")).secret, `/console/deliveries/${delivery?.deliveryId}`);
+  await page.getByText("Request and answer of attempt 1").click();
+  await expect(page.getByText(`POST ${receiver.url}`)).toBeVisible();
+  await expect(page.getByRole("region", { name: "Request headers of attempt 1" })).toContainText("webhook-id:");
+  await expect(page.getByRole("region", { name: "Answer headers of attempt 1" })).toBeVisible();
+  await expect(page.getByRole("button", { name: /body|curl|Payload/ })).toHaveCount(0);
 });
 
 test("the request of a test is shown before it is sent", async ({ world, receiver, inside: page, leadline }) => {

@@ -8,10 +8,12 @@ import {
   DeliveryService,
   type Exchange,
   type ExchangeHeader,
+  type RenderedRequest,
 } from "../../gen/leadline/v1/delivery_pb";
 import { lasting, short, millis, span } from "../../time";
 import { useAction } from "../../ui/action";
 import { Button, Code, Facts, Notice } from "../../ui/basics";
+import { say } from "../../ui/toast";
 import { curl } from "../../curl";
 
 export function Details({ attempt, deliveryId }: { attempt: Attempt; deliveryId: string }) {
@@ -65,27 +67,54 @@ function Headers({ of, title }: { of: readonly ExchangeHeader[]; title: string }
   );
 }
 
-/** The body is rendered again, and each view is in the audit log, so it is shown on request only. */
+/** The body is rendered again, and each view is in the audit log, so it is shown or copied on request only. */
 function Body({ attempt, deliveryId }: { attempt: Attempt; deliveryId: string }) {
   const { attemptId, number } = attempt;
   const [of, setOf] = useState<AttemptRequest | undefined>();
   const { busy, wrong, act } = useAction("", "Not shown.");
-  const show = async (): Promise<void> => setOf(await deliveries.getAttemptRequest({ deliveryId, attemptId }));
-  if (of?.request === undefined) {
-    return (
+  const show = async (): Promise<AttemptRequest> => {
+    const shown = of ?? (await deliveries.getAttemptRequest({ deliveryId, attemptId }));
+    setOf(shown);
+    return shown;
+  };
+  const copy = async (): Promise<void> => {
+    const { request } = await show();
+    if (request !== undefined) await toClipboard(curl(request));
+  };
+  return (
+    <>
       <p class="row">
-        <Button busy={busy} onClick={() => void act(show)}>
-          Show the body
+        {of === undefined ? (
+          <Button busy={busy} onClick={() => void act(show)}>
+            Show the body
+          </Button>
+        ) : null}
+        <Button busy={busy} onClick={() => void act(copy)} title="Without secrets">
+          Copy as curl
         </Button>
-        <span class="hint">Each view is an entry of the audit log.</span>
+        {of === undefined ? <span class="hint">Each view is an entry of the audit log.</span> : null}
         {wrong === "" ? null : (
           <span class="wrong" role="alert">
             {wrong}
           </span>
         )}
       </p>
-    );
+      {of?.request === undefined ? null : <Request of={of} request={of.request} number={number} />}
+    </>
+  );
+}
+
+/** Browsers have a clipboard for pages over https and of this machine. */
+async function toClipboard(text: string): Promise<void> {
+  try {
+    await navigator.clipboard.writeText(text);
+    say("The command is copied. It has no secrets.");
+  } catch {
+    say("The browser does not let this page copy. The command is below.", "bad");
   }
+}
+
+function Request({ of, request, number }: { of: AttemptRequest; request: RenderedRequest; number: number }) {
   const changed = millis(of.settingsChangedAt);
   return (
     <>
@@ -97,11 +126,11 @@ function Body({ attempt, deliveryId }: { attempt: Attempt; deliveryId: string })
         <p class="hint">The settings were changed after the attempt: {short(changed)}.</p>
       )}
       <Code
-        text={of.request.bodyText || `${of.request.body.length.toLocaleString()} bytes that are not text`}
+        text={request.bodyText || `${request.body.length.toLocaleString()} bytes that are not text`}
         label={`Request body of attempt ${number}`}
       />
       <h4>As a command, without secrets</h4>
-      <Code text={curl(of.request)} label={`Command for attempt ${number}`} />
+      <Code text={curl(request)} label={`Command for attempt ${number}`} />
     </>
   );
 }
