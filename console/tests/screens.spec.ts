@@ -53,6 +53,10 @@ async function prepared({
   receiver.status = 200;
   await world.publish("hedy");
   const [succeeded] = await world.have(1, "succeeded");
+  await leadline.call("RegistryService/UpdateDestination", {
+    destination: { accountId: world.account, destinationId: crm, timeout: "10s" },
+    updateMask: "timeout",
+  });
   const scopes = ["SCOPE_ADMIN", "SCOPE_PAYLOAD"];
   const { secret } = await leadline.call<{ secret: string }>("AccessService/CreateKey", { name: "support", scopes });
   await page.goto(`${leadline.http}/console/`);
@@ -78,6 +82,9 @@ test("axe finds nothing on the screens of deliveries and leads", async ({ page, 
   await picture(page, "retry");
   await open("deliveries?lead=nobody", "No delivery matches");
   await open(`deliveries/${failed}`, "maintenance until");
+  await page.getByText("Settings at attempt 1 and now").click();
+  await page.getByText("Settings that differ").first().waitFor({ state: "attached" });
+  await check(page, "settings then and now");
   await picture(page, "delivery");
   await open(`deliveries/${succeeded}?do=resend`, "Why?");
   await open("leads", "hedy");

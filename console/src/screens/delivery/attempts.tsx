@@ -1,4 +1,5 @@
 // The time line of a delivery: each attempt, and the time between them.
+import type { Loaded } from "../../api/load";
 import { loggedIn } from "../../api/session";
 import type { Attempt, Delivery } from "../../gen/leadline/v1/delivery_pb";
 import { useStore } from "../../store";
@@ -6,14 +7,22 @@ import { lasting, millis, span } from "../../time";
 import { traceLink } from "../../trace";
 import { Answer, Code, Time } from "../../ui/basics";
 import { Details } from "./exchange";
+import { type Changes, Settings, useChanges } from "./settings";
 
 export function Attempts({ attempts, delivery }: { attempts: readonly Attempt[]; delivery: Delivery }) {
+  const changes = useChanges(delivery, attempts);
   if (attempts.length === 0) return <p class="state">There is no attempt yet.</p>;
   const nextAt = millis(delivery.nextAttemptAt);
   return (
     <ol class="timeline">
       {attempts.map((attempt, index) => (
-        <One key={attempt.attemptId} attempt={attempt} before={attempts[index - 1]} deliveryId={delivery.deliveryId} />
+        <One
+          key={attempt.attemptId}
+          attempt={attempt}
+          before={attempts[index - 1]}
+          deliveryId={delivery.deliveryId}
+          changes={changes}
+        />
       ))}
       {nextAt === undefined ? null : (
         <li class="next">
@@ -28,9 +37,10 @@ interface Props {
   attempt: Attempt;
   before: Attempt | undefined;
   deliveryId: string;
+  changes: Loaded<Changes> | undefined;
 }
 
-function One({ attempt, before, deliveryId }: Props) {
+function One({ attempt, before, deliveryId, changes }: Props) {
   const { number, round, httpStatusCode, errorKind, webhookResponse } = attempt;
   const body = attempt.exchange?.responseBody || webhookResponse;
   const took = lasting(attempt.duration);
@@ -57,6 +67,7 @@ function One({ attempt, before, deliveryId }: Props) {
       </p>
       {body === "" ? null : <Code text={body} label={`Answer to attempt ${number}`} />}
       <Details attempt={attempt} deliveryId={deliveryId} />
+      <Settings of={changes} attempt={attempt} />
     </li>
   );
 }

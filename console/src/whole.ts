@@ -1,0 +1,18 @@
+// Reads a list to its end.
+import type { Page } from "./pages";
+
+/** The items of all pages, at most `max` pages; `hasMore` if the list is longer. */
+export async function whole<T>(
+  max: number,
+  load: (pageToken: string) => Promise<Page<T>>,
+): Promise<{ items: T[]; hasMore: boolean }> {
+  const items: T[] = [];
+  let pageToken = "";
+  for (let page = 0; page < max; page += 1) {
+    const read = await load(pageToken);
+    items.push(...read.items);
+    pageToken = read.next;
+    if (pageToken === "") return { items, hasMore: false };
+  }
+  return { items, hasMore: true };
+}
