@@ -31,6 +31,39 @@ test("a lead shows its log, its deliveries and why a destination got nothing", a
   await expect(page.getByRole("link", { name: "resentwebhook" })).toBeVisible();
 });
 
+test("each event of a lead shows its delivery at each destination, or why there is none", async ({
+  world,
+  receiver,
+  inside: page,
+  leadline,
+}) => {
+  await world.destination("CRM", receiver.url);
+  const mail = await world.destination("Mail", receiver.url, { eventTypes: ["email.*"] });
+  const created = await world.publish("ada");
+  await world.have(1, "succeeded");
+  receiver.status = 500;
+  const opened = await world.publish("ada", {}, { type: "email.open" });
+  await world.have(2, "failed");
+  await page.goto(`${leadline.http}/console/leads/ada`);
+  const table = page.getByRole("table", { name: "Each event of the lead" });
+  await expect(table.getByRole("columnheader")).toHaveText(["Event", "CRM", "Mail"]);
+  const of = (event: string) => table.getByRole("row").filter({ hasText: event }).getByRole("cell");
+  await expect(of(opened)).toHaveText(["Failed", "Failed"]);
+  await expect(of(created)).toHaveText(["Succeeded", "Why not?"]);
+
+  await table.getByRole("button", { name: `Why not? Event ${created}, destination Mail` }).click();
+  await expect(page).toHaveURL(new RegExp(`why=${mail}&about=${created}`));
+  await expect(page.getByRole("dialog").getByText(/Event type: no/)).toBeVisible();
+  await page.keyboard.press("Escape");
+  await expect(page.getByRole("dialog")).toHaveCount(0);
+
+  receiver.status = 200;
+  await page.getByRole("button", { name: "Retry the delivery of ada to Mail" }).click();
+  await expect(of(opened)).toHaveText(["Failed", "Succeeded"]);
+  await of(created).getByRole("link", { name: "Succeeded" }).click();
+  await expect(page.getByText("CRM accepted this delivery on the first attempt")).toBeVisible();
+});
+
 test("leads are exported as a file for spreadsheets", async ({ world, receiver, inside: page }) => {
   await world.destination("CRM", receiver.url);
   await world.publish("ada");

@@ -31,6 +31,7 @@ async function picture(page: Page, name: string): Promise<void> {
 
 interface Seen {
   readonly crm: string;
+  readonly newsletter: string;
   readonly failed: string;
   readonly succeeded: string;
   open(path: string, ready: string): Promise<void>;
@@ -46,7 +47,7 @@ async function prepared({
   receiver.status = 503;
   receiver.body = "maintenance until 14:00";
   const crm = await world.destination("CRM", receiver.url);
-  await world.destination("Newsletter", receiver.url, { eventTypes: ["email.*"], enabled: false });
+  const newsletter = await world.destination("Newsletter", receiver.url, { eventTypes: ["email.*"], enabled: false });
   for (const lead of ["ada", "grace", "joan", "katherine"]) await world.publish(lead);
   await world.publish("ada", { opened: true }, { type: "email.open" });
   const [failed] = await world.have(5, "failed");
@@ -68,12 +69,12 @@ async function prepared({
     await page.getByText(ready).first().waitFor({ timeout: 20_000 });
     await check(page, path);
   };
-  return { crm, failed: failed?.deliveryId ?? "", succeeded: succeeded?.deliveryId ?? "", open };
+  return { crm, newsletter, failed: failed?.deliveryId ?? "", succeeded: succeeded?.deliveryId ?? "", open };
 }
 
 test("axe finds nothing on the screens of deliveries and leads", async ({ page, world, receiver, leadline }) => {
   test.setTimeout(240_000);
-  const { crm, failed, succeeded, open } = await prepared({ page, world, receiver, leadline });
+  const { crm, newsletter, failed, succeeded, open } = await prepared({ page, world, receiver, leadline });
   await open("", "answers 503");
   await picture(page, "problems");
   await open("deliveries", "hedy");
@@ -92,6 +93,7 @@ test("axe finds nothing on the screens of deliveries and leads", async ({ page, 
   await page.getByRole("button", { name: "Show payload" }).click();
   await page.getByRole("region", { name: "Payload" }).waitFor();
   await check(page, "payload");
+  await open(`leads/ada?why=${newsletter}&about=${world.account}-1`, "Existed then");
   await open(`leads/ada?why=${crm}`, "Existed then");
   await picture(page, "lead");
   await open("nowhere", "no such screen");

@@ -21,7 +21,8 @@ import { JobSheet, RetrySheet } from "./deliveries/retry-sheet";
 import { DeliveryTable } from "./deliveries/table";
 import { EventDialog, maySeePayloads, ShowPayload } from "./event";
 import { Failures } from "./leads";
-import { WhyNot } from "./lead/why-not";
+import { Matrix } from "./lead/matrix";
+import { WhyNot, WhyNotDialog } from "./lead/why-not";
 import { useRetryOne } from "./retry";
 
 export function LeadScreen({ id }: { id: string }) {
@@ -68,14 +69,17 @@ function Known({ lead, loaded }: { lead: Lead; loaded: Loaded<Lead> }) {
       <About lead={lead} />
       <h2>Deliveries</h2>
       {list.rows.length === 0 ? (
-        <Nothing text="No destination got an event of this lead. “Why, or why not?” explains it." />
+        <Nothing text="No destination got an event of this lead. The table below explains it." />
       ) : (
         <DeliveryTable rows={list.rows} filter={filter} selected={new Set()} retry={retryOne} />
       )}
       {list.waiting > 0 ? <Button onClick={list.showNew}>{list.waiting} new, show</Button> : null}
+      <h2>Events at destinations</h2>
+      <Matrix lead={lead} rows={list.rows} />
       <WhyNot lead={lead} />
       <Log lead={lead} />
       <EventDialog />
+      <WhyNotDialog lead={lead} />
       {query.has("retry") ? <RetrySheet what={{ filter }} close={close} /> : null}
       {job === null ? null : <JobSheet id={job} close={close} />}
       {anonymising ? <Anonymise lead={lead} reload={loaded.reload} close={() => setAnonymising(false)} /> : null}

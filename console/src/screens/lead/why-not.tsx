@@ -1,5 +1,5 @@
-// Why a destination got the events of a lead, or did not.
-import { useFreshThings } from "../../account";
+// Why a destination got the events of a lead, or did not: all of them, or one in a dialog.
+import { useFreshThings, useThings } from "../../account";
 import { may } from "../../api/access";
 import { routing } from "../../api/clients";
 import { useLoad } from "../../api/load";
@@ -14,12 +14,16 @@ import {
 import { change, to, usePlace } from "../../router";
 import { millis } from "../../time";
 import { Status, Time } from "../../ui/basics";
+import { Dialog } from "../../ui/dialog";
 import { Nothing, Shown } from "../../ui/states";
+
+/** Which event, or the newest ones of which lead. */
+type About = { readonly eventId: string } | { readonly leadId: string };
 
 export function WhyNot({ lead }: { lead: Lead }) {
   const { destinations } = useFreshThings();
   const { query } = usePlace();
-  const destinationId = query.get("why") ?? "";
+  const destinationId = query.has("about") ? "" : (query.get("why") ?? "");
   if (!may(RoutingService.method.explainRouting)) return null;
   return (
     <section aria-labelledby="why">
@@ -31,7 +35,7 @@ export function WhyNot({ lead }: { lead: Lead }) {
           Ask about the destination{" "}
           <select
             value={destinationId}
-            onChange={(event) => change({ why: event.currentTarget.value }, { replace: true })}
+            onChange={(event) => change({ why: event.currentTarget.value, about: undefined }, { replace: true })}
           >
             <option value="">choose one</option>
             {destinations.map(({ destinationId: id, name }) => (
@@ -42,16 +46,37 @@ export function WhyNot({ lead }: { lead: Lead }) {
           </select>
         </label>
       )}
-      {destinationId === "" ? null : <Explained lead={lead} destinationId={destinationId} />}
+      {destinationId === "" ? null : (
+        <Explained lead={lead} about={{ leadId: lead.leadId }} destinationId={destinationId} />
+      )}
     </section>
   );
 }
 
-function Explained({ lead, destinationId }: { lead: Lead; destinationId: string }) {
-  const { accountId, leadId } = lead;
-  const loaded = useLoad(`why ${accountId} ${leadId} ${destinationId} ${lead.events}`, (signal) =>
-    routing.explainRouting({ accountId, leadId, destinationId }, { signal }),
+/** The dialog that the address names: one event at one destination. */
+export function WhyNotDialog({ lead }: { lead: Lead }) {
+  const { nameOf } = useThings();
+  const { query } = usePlace();
+  const [destinationId, eventId] = [query.get("why"), query.get("about")];
+  if (destinationId === null || eventId === null || !may(RoutingService.method.explainRouting)) return null;
+  const close = (): void => change({ why: undefined, about: undefined }, { replace: true });
+  return (
+    <Dialog title={`Why, or why not, to ${nameOf(destinationId)}?`} close={close} wide>
+      <Explained lead={lead} about={{ eventId }} destinationId={destinationId} />
+    </Dialog>
   );
+}
+
+interface ExplainedProps {
+  lead: Lead;
+  about: About;
+  destinationId: string;
+}
+
+function Explained({ lead, about, destinationId }: ExplainedProps) {
+  const { accountId } = lead;
+  const key = JSON.stringify(["why", accountId, about, destinationId, lead.events]);
+  const loaded = useLoad(key, (signal) => routing.explainRouting({ accountId, destinationId, ...about }, { signal }));
   return (
     <Shown of={loaded} what="the explanation">
       {({ explanations, more }) => (
