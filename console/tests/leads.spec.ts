@@ -1,4 +1,5 @@
-import { expect, test } from "./support/test";
+import type { Json } from "./support/leadline";
+import { expect, logIn, test } from "./support/test";
 
 test("a lead shows its log, its deliveries and why a destination got nothing", async ({
   world,
@@ -62,6 +63,52 @@ test("each event of a lead shows its delivery at each destination, or why there 
   await expect(of(opened)).toHaveText(["Failed", "Succeeded"]);
   await of(created).getByRole("link", { name: "Succeeded" }).click();
   await expect(page.getByText("CRM accepted this delivery on the first attempt")).toBeVisible();
+});
+
+test("a lead is exported as a file, with payloads only if the key permits them", async ({
+  page,
+  world,
+  receiver,
+  leadline,
+}) => {
+  await world.destination("CRM", receiver.url);
+  const eventId = await world.publish("ada", { name: "Ada" });
+  await world.have(1, "succeeded");
+  const exported = async () => {
+    const downloading = page.waitForEvent("download");
+    await page.getByRole("button", { name: "Export as JSON" }).click();
+    const download = await downloading;
+    expect(download.suggestedFilename()).toBe("lead-ada.json");
+    let text = "";
+    for await (const part of await download.createReadStream()) text += String(part);
+    await expect(page.getByRole("dialog")).toHaveCount(0);
+    return JSON.parse(text) as Json;
+  };
+  const viewed = async () => {
+    const request = { accountId: world.account, entityKind: "event" };
+    const { entries = [] } = await leadline.call<{ entries?: Json[] }>("AuditService/ListAuditLog", request);
+    return entries.map(({ entityId, action }) => [entityId, action]);
+  };
+  await logIn(page, leadline, (await world.key("read")).secret, "/console/leads/ada");
+  await page.getByRole("button", { name: "Export …" }).click();
+  await expect(page.getByText("Payloads are not in it: this key does not permit them.")).toBeVisible();
+  const without = await exported();
+  expect(without).toMatchObject({
+    lead: { leadId: "ada", deliveries: 1 },
+    log: [{ entry: "received", eventId }, { entry: "webhook" }],
+    events: [{ eventId }],
+    deliveries: [{ eventId, status: "DELIVERY_STATUS_SUCCEEDED", destinationName: "CRM" }],
+  });
+  expect(JSON.stringify(without)).not.toContain("payload");
+  expect(await viewed()).toEqual([]);
+
+  await page.getByRole("button", { name: "Log out" }).click();
+  await page.getByLabel("API key").fill((await world.key("read", "payload")).secret);
+  await page.getByRole("button", { name: "Log in" }).click();
+  await page.getByRole("button", { name: "Export …" }).click();
+  await page.getByLabel("With the payloads").check();
+  expect(await exported()).toMatchObject({ events: [{ eventId, payloadJson: '{"name":"Ada"}' }] });
+  await expect.poll(viewed).toEqual([[eventId, "viewed"]]);
 });
 
 test("leads are exported as a file for spreadsheets", async ({ world, receiver, inside: page }) => {

@@ -21,6 +21,7 @@ import { JobSheet, RetrySheet } from "./deliveries/retry-sheet";
 import { DeliveryTable } from "./deliveries/table";
 import { EventDialog, maySeePayloads, ShowPayload } from "./event";
 import { Failures } from "./leads";
+import { Export } from "./lead/export";
 import { Matrix } from "./lead/matrix";
 import { WhyNot, WhyNotDialog } from "./lead/why-not";
 import { useRetryOne } from "./retry";
@@ -60,6 +61,7 @@ function Known({ lead, loaded }: { lead: Lead; loaded: Loaded<Lead> }) {
             Retry failed deliveries …
           </Button>
         ) : null}
+        <Button onClick={() => change({ do: "export" })}>Export …</Button>
         {may(LeadService.method.anonymizeLeads) && !lead.anonymised ? (
           <Button kind="danger" onClick={() => setAnonymising(true)}>
             Anonymise …
@@ -80,6 +82,9 @@ function Known({ lead, loaded }: { lead: Lead; loaded: Loaded<Lead> }) {
       <Log lead={lead} />
       <EventDialog />
       <WhyNotDialog lead={lead} />
+      {query.get("do") === "export" ? (
+        <Export lead={lead} close={() => change({ do: undefined }, { replace: true })} />
+      ) : null}
       {query.has("retry") ? <RetrySheet what={{ filter }} close={close} /> : null}
       {job === null ? null : <JobSheet id={job} close={close} />}
       {anonymising ? <Anonymise lead={lead} reload={loaded.reload} close={() => setAnonymising(false)} /> : null}

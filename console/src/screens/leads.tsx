@@ -3,6 +3,7 @@ import { useRef, useState } from "preact/hooks";
 import { useAccount, useFreshThings } from "../account";
 import { may } from "../api/access";
 import { leads } from "../api/clients";
+import { save } from "../file";
 import { type Where, whereOf } from "../filters";
 import { type Lead, LeadService } from "../gen/leadline/v1/lead_pb";
 import { useKeys } from "../keys";
@@ -186,19 +187,15 @@ function Export() {
   const accountId = useAccount();
   const { query, search } = usePlace();
   const { busy, wrong, act } = useAction("", "Not exported.");
-  const save = async (): Promise<void> => {
+  const read = async (): Promise<void> => {
     const pieces: Uint8Array<ArrayBuffer>[] = [];
     const request = { accountId, ...filterOf(query, search), byteOrderMark: true, idsAsText: true };
     for await (const { csv } of leads.exportLeads(request, { timeoutMs: 0 })) pieces.push(new Uint8Array(csv));
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob(pieces, { type: "text/csv" }));
-    link.download = `leads-${accountId}.csv`;
-    link.click();
-    URL.revokeObjectURL(link.href);
+    save(`leads-${accountId}.csv`, "text/csv", pieces);
   };
   return (
     <>
-      <Button busy={busy} onClick={() => void act(save)} title="For spreadsheets: ids stay text">
+      <Button busy={busy} onClick={() => void act(read)} title="For spreadsheets: ids stay text">
         Export as CSV
       </Button>
       {wrong === "" ? null : (
