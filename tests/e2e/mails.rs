@@ -69,6 +69,9 @@ async fn mail_has_a_status_link_and_a_retry_command() {
     let (text, html) = bodies(&mail);
     let url = text.lines().find_map(|line| line.strip_prefix("See the current state: ")).unwrap();
     assert!(html.contains(url), "{html}");
+    let destination = world.delivery("e1").await.delivery.unwrap().destination_id;
+    let console = format!("{PUBLIC}/console/?account={ACCOUNT}&destination={destination}");
+    assert!(text.contains(&format!("Open in the console: {console}")), "{text}");
     let link = format!("{}{}", world.http, url.strip_prefix(PUBLIC).unwrap());
     let page = async || {
         let answer = web().get(&link).send().await.unwrap();
@@ -78,7 +81,7 @@ async fn mail_has_a_status_link_and_a_retry_command() {
     let shown = page().await;
     let id = world.delivery("e1").await.delivery.unwrap().delivery_id;
     let command = format!("leadline retry {id} --account {ACCOUNT}");
-    for part in ["Acme Cloud", "CRM", "enabled", &command] {
+    for part in ["Acme Cloud", "CRM", "enabled", &command, &console.replace('&', "&amp;")] {
         assert!(shown.contains(part), "{part:?} is missing in {shown}");
     }
     world.run(&["destinations", "disable", "CRM"]).await.well();

@@ -1,6 +1,6 @@
 // The first screen: problems, with their cause, what to do, and who acknowledged them.
 import { useEffect, useState } from "preact/hooks";
-import { useAccount } from "../account";
+import { useAccount, useThings } from "../account";
 import { may } from "../api/access";
 import { problems as api } from "../api/clients";
 import { useLoad } from "../api/load";
@@ -11,8 +11,9 @@ import { type DestinationHealth, HealthState, type Problem, ProblemService } fro
 import { type Pages, usePages } from "../pages";
 import { change, to, usePlace } from "../router";
 import { millis, span } from "../time";
-import { Button, Time } from "../ui/basics";
+import { Button, Chip, Time } from "../ui/basics";
 import { List } from "../ui/list";
+import { NothingMatches } from "../ui/states";
 import { say } from "../ui/toast";
 import { ERROR_KINDS, ofDeliveries, PROBLEM_STATES, REASONS } from "../words";
 import { JobSheet, RetrySheet } from "./deliveries/retry-sheet";
@@ -23,8 +24,10 @@ export function ProblemsScreen() {
   const accountId = useAccount();
   const { query } = usePlace();
   const includeClosed = query.has("closed");
-  const pages = usePages<Problem>(`problems ${accountId} ${includeClosed}`, async (pageToken, signal) => {
-    const page = await api.listProblems({ accountId, includeClosed, pageToken }, { signal });
+  const destinationId = query.get("destination") ?? "";
+  const key = `problems ${accountId} ${destinationId} ${includeClosed}`;
+  const pages = usePages<Problem>(key, async (pageToken, signal) => {
+    const page = await api.listProblems({ accountId, destinationId, includeClosed, pageToken }, { signal });
     return { items: page.problems, next: page.nextPageToken };
   });
   useLooksAgain(pages.first.reload);
@@ -40,7 +43,8 @@ export function ProblemsScreen() {
         />{" "}
         Show problems that are closed
       </label>
-      <Problems pages={pages} />
+      <OneDestination id={destinationId} />
+      <Problems pages={pages} isFiltered={destinationId !== ""} />
       <Sheets />
     </>
   );
@@ -53,14 +57,33 @@ export function useLooksAgain(reload: () => void): void {
   }, []);
 }
 
-function Problems({ pages }: { pages: Pages<Problem> }) {
+const allDestinations = (): void => change({ destination: undefined });
+
+/** The filter of a link in a mail. */
+function OneDestination({ id }: { id: string }) {
+  const { nameOf } = useThings();
+  if (id === "") return null;
+  return (
+    <ul class="chips" aria-label="Filters that are set">
+      <Chip shown={`Destination: ${nameOf(id)}`} remove={allDestinations} />
+    </ul>
+  );
+}
+
+function Problems({ pages, isFiltered }: { pages: Pages<Problem>; isFiltered: boolean }) {
   return (
     <List
       pages={pages}
       what="problems"
       caption="Problems, the latest failure first"
       id={({ destinationId, cause }) => `${destinationId} ${cause}`}
-      nothing={<p class="state">There is no problem: every delivery has succeeded or has not ended.</p>}
+      nothing={
+        isFiltered ? (
+          <NothingMatches what="problem" clear={allDestinations} />
+        ) : (
+          <p class="state">There is no problem: every delivery has succeeded or has not ended.</p>
+        )
+      }
       columns={[
         { title: "Destination", cell: (one) => <Destination of={one} /> },
         { title: "Cause", cell: ({ cause }) => causeInWords(cause) },

@@ -1,6 +1,6 @@
 // Starts the program, with its own broker and database in a temporary folder.
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -75,6 +75,13 @@ export class Leadline {
     return new Leadline(found.http, key, database, child, folder);
   }
 
+  /** The texts of the mails in the outbox. */
+  async mails(): Promise<string[]> {
+    const outbox = join(this.folder, "data", "outbox");
+    const files = (await readdir(outbox)).filter((name) => name.endsWith(".eml"));
+    return Promise.all(files.map(async (name) => plain(await readFile(join(outbox, name), "latin1"))));
+  }
+
   async stop(): Promise<void> {
     const ended = new Promise((done) => this.process.once("exit", done));
     if (this.process.exitCode === null) {
@@ -95,6 +102,18 @@ export class Leadline {
     if (!answer.ok) throw new Error(`${method}: ${answer.status} ${text}`);
     return JSON.parse(text) as T;
   }
+}
+
+/** The text part of a mail with two parts (RFC 2045). */
+function plain(mail: string): string {
+  const [, boundary = ""] = /boundary="?([^";\r\n]+)/.exec(mail) ?? [];
+  const part = mail.split(`--${boundary}`).find((one) => /^content-type: text\/plain/im.test(one)) ?? "";
+  const body = part.slice(part.indexOf("\r\n\r\n") + 4);
+  const [, encoding = ""] = /^content-transfer-encoding: (\S+)/im.exec(part) ?? [];
+  if (encoding === "base64") return Buffer.from(body, "base64").toString();
+  if (encoding !== "quoted-printable") return body;
+  const byte = (_: string, hex: string): string => String.fromCharCode(parseInt(hex, 16));
+  return body.replace(/=\r\n/g, "").replace(/=([0-9A-F]{2})/g, byte);
 }
 
 /** A broker that a test may kill. */

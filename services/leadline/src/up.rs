@@ -98,6 +98,10 @@ impl Up {
             self.read_side.query.read_model.database_url = Some(format!("sqlite:{file}?mode=rwc"));
         }
         self.notifier.outbox.get_or_insert_with(|| data_dir.path().join("outbox"));
+        // This process serves the console, too.
+        if let (Some(public_url), None) = (&self.notifier.public_url, &self.notifier.console_url) {
+            self.notifier.console_url = Some(format!("{}/console", public_url.trim_end_matches('/')));
+        }
         Ok(())
     }
 

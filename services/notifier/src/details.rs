@@ -18,6 +18,7 @@ use domain::{AccountId, DeliveryId, DestinationId, InterfaceId, LeadId};
 
 use crate::{
     body::{Block, Page},
+    console::Console,
     link_pages::{LinkPages, PublicUrl},
     templates,
 };
@@ -76,11 +77,13 @@ impl Details {
 
 struct Shower {
     details: Details,
+    /// `None` if its URL is not known.
+    console: Option<Console>,
     pages: LinkPages,
 }
 
-pub(crate) fn routes(details: Details, pages: LinkPages) -> Router {
-    Router::new().route("/details/{link}", get(show)).with_state(Arc::new(Shower { details, pages }))
+pub(crate) fn routes(details: Details, console: Option<Console>, pages: LinkPages) -> Router {
+    Router::new().route("/details/{link}", get(show)).with_state(Arc::new(Shower { details, console, pages }))
 }
 
 async fn show(State(this): State<Arc<Shower>>, Path(link): Path<String>) -> Response {
@@ -88,6 +91,10 @@ async fn show(State(this): State<Arc<Shower>>, Path(link): Path<String>) -> Resp
     let page = match &target {
         Target::Destination(id, delivery) => this.destination(&account, id, *delivery).await,
         Target::Lead(interface, lead) => templates::lead_details(&account, interface, lead.as_ref()),
+    };
+    let page = match &this.console {
+        Some(console) => templates::with_console(page, console.url(&account, &target)),
+        None => page,
     };
     this.pages.answer(StatusCode::OK, &account, &page.title, page.blocks)
 }

@@ -13,6 +13,7 @@ use lettre::{
 
 use crate::{
     body::Page,
+    console::Console,
     details::{Details, Target},
     templates::{self, Footer},
     transport::TransportError,
@@ -25,6 +26,7 @@ pub(crate) struct Sender {
     from: Mailbox,
     unsubscribing: Option<Unsubscribing>,
     details: Option<Details>,
+    console: Option<Console>,
 }
 
 /// The content of a notice and its recipients.
@@ -39,7 +41,7 @@ pub(crate) struct Email {
     pub(crate) is_digest: bool,
     /// The part of the subject after the fixed words; may be empty.
     pub(crate) about: String,
-    /// The target of its details link; `None` if the page has a link of its own.
+    /// The target of its links; `None` if the page has a link of its own.
     pub(crate) target: Option<Target>,
     pub(crate) page: Page,
 }
@@ -62,11 +64,12 @@ impl Sender {
         address: &str,
         unsubscribing: Option<Unsubscribing>,
         details: Option<Details>,
+        console: Option<Console>,
     ) -> anyhow::Result<Self> {
         let wrong = || format!("--mail-from: {address:?} is not a mail address");
         let from: Mailbox = address.parse().with_context(wrong)?;
         let email = envelope(from.email.as_ref()).map_err(anyhow::Error::msg).with_context(wrong)?;
-        Ok(Self { from: Mailbox::new(from.name, email), unsubscribing, details })
+        Ok(Self { from: Mailbox::new(from.name, email), unsubscribing, details, console })
     }
 
     /// The domain of the sender: it greets the mail server and ends each Message-ID.
@@ -101,7 +104,11 @@ impl Sender {
         let target = self.details.as_ref().zip(email.target.as_ref());
         let details_url = target.map(|(details, target)| details.url(&email.account, target));
         let footer = Footer { kind: email.kind, details_url, unsubscribe_url, left_out };
-        let page = templates::with_footer(email.page.clone(), footer);
+        let page = match self.console.as_ref().zip(email.target.as_ref()) {
+            Some((console, target)) => templates::with_console(email.page.clone(), console.url(&email.account, target)),
+            None => email.page.clone(),
+        };
+        let page = templates::with_footer(page, footer);
         let body = MultiPart::alternative_plain_html(page.text(), page.html(&email.brand));
         let mut mail = builder.multipart(body).map_err(|e| refused(&e))?;
         for (name, value) in headers {
@@ -218,7 +225,7 @@ mod tests {
         let public_url = public_url.map(|url| PublicUrl::parse(url).unwrap());
         let unsubscribing = public_url.clone().map(|url| Unsubscribing::new(url, &key));
         let details = public_url.map(|url| Details::new(url, &key));
-        Sender::new("Leads <leads@example.com>", unsubscribing, details).unwrap()
+        Sender::new("Leads <leads@example.com>", unsubscribing, details, None).unwrap()
     }
 
     fn header(mail: &[u8], name: &str) -> Option<String> {
@@ -279,9 +286,27 @@ mod tests {
     }
 
     #[test]
+    fn a_mail_leads_to_the_console_also_without_a_public_url() {
+        let mut email = email(&AttemptOutcome::Response { status: 500, excerpt: String::new(), retry_after: None });
+        let console = Console::parse("https://console.example/console").unwrap();
+        let sender = Sender::new("leads@example.com", None, None, Some(console)).unwrap();
+        let bodies = |email: &Email| {
+            let mail = sender.mail(email, "ops@acme.example", 0).unwrap().message.formatted();
+            let parts = mailparse::parse_mail(&mail).unwrap().subparts;
+            parts.iter().map(|part| part.get_body().unwrap()).collect::<Vec<_>>()
+        };
+        let [text, html] = &bodies(&email)[..] else { panic!("text and HTML") };
+        let url = "https://console.example/console/?account=acme&destination=dst_1";
+        assert!(text.contains(&format!("Open in the console: {url}")) && !text.contains("/details/"), "{text}");
+        assert!(html.contains(&url.replace('&', "&amp;")), "{html}");
+        email.target = None;
+        assert!(bodies(&email).iter().all(|body| !body.contains("console")));
+    }
+
+    #[test]
     fn message_ids_have_the_domain_of_the_sender_and_a_mail_says_what_was_left_out() {
         let email = email(&AttemptOutcome::Response { status: 500, excerpt: String::new(), retry_after: None });
-        let sender = Sender::new("Leads <leads@bücher.example>", None, None).unwrap();
+        let sender = Sender::new("Leads <leads@bücher.example>", None, None, None).unwrap();
         let mail = sender.mail(&email, "try..this@bücher.example", 7).unwrap();
         assert_eq!(mail.to.to_string(), "\"try..this\"@xn--bcher-kva.example");
         let mail = mail.message.formatted();

@@ -27,10 +27,11 @@ macro_rules! templates {
 }
 
 /// The templates by their file names.
-const TEMPLATES: [(&str, &str); 14] = templates![
+const TEMPLATES: [(&str, &str); 15] = templates![
     "body.html.jinja",
     "body.txt.jinja",
     "confirmation.jinja",
+    "console.jinja",
     "deactivation.jinja",
     "destination_details.jinja",
     "failure.jinja",

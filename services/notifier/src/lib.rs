@@ -9,7 +9,8 @@
 //! * Sending: [`transport`] sends a mail by [`smtp`] or writes it into the [`outbox`]. [`refusal`] classifies the
 //!   replies of the mail server, [`pauses`] decides when the next try begins, [`quota`] limits the mails of an hour.
 //! * Links: [`unsubscribe`] takes opt-outs, [`confirming`] asks the owners of addresses, [`details`] shows the present
-//!   state of the destination or lead that a mail is about; [`link_pages`] is what they share.
+//!   state of the destination or lead that a mail is about; [`link_pages`] is what they share. [`console`] leads into the
+//!   console.
 //!
 //! Guarantee: a recipient gets a notice at most once, however often the broker redelivers its fact. There is one
 //! exception: if the process dies after the mail server took the mail and before the fact is stored, that mail goes out
@@ -18,6 +19,7 @@
 mod body;
 mod builder;
 mod confirming;
+mod console;
 mod dedup;
 mod details;
 mod email;
@@ -55,6 +57,7 @@ use runtime::{NeededBy, Platform, Service};
 
 use crate::{
     confirming::Asking,
+    console::Console,
     details::Details,
     link_pages::{LinkPages, PublicUrl},
     quota::Limits,
@@ -99,11 +102,15 @@ pub struct Options {
     /// unsubscribe, and to confirm an address
     #[arg(long, env = "LEADLINE_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
+    /// Public https URL of the console, such as https://leads.example/console; mails and the pages behind their links
+    /// then lead to it [default: none; up: /console of the public URL]
+    #[arg(long, env = "LEADLINE_CONSOLE_URL", value_name = "URL")]
+    pub console_url: Option<String>,
 }
 
 /// # Errors
-/// If the registry cannot be read from the broker, if the mail server's URL, the sender or the public URL is invalid,
-/// or if the outbox cannot be created.
+/// If the registry cannot be read from the broker, if the mail server's URL, the sender, the public URL or the console's
+/// URL is invalid, or if the outbox cannot be created.
 pub async fn start(
     options: &Options,
     key: Option<MasterKey>,
@@ -113,6 +120,7 @@ pub async fn start(
     let one_line = !options.brand.is_empty() && !options.brand.chars().any(char::is_control);
     anyhow::ensure!(one_line, "--brand: {:?} is not one line of text", options.brand);
     let public_url = options.public_url.as_deref().map(PublicUrl::parse).transpose()?;
+    let console = options.console_url.as_deref().map(Console::parse).transpose()?;
     let links = match (&public_url, &key) {
         (Some(url), Some(key)) => Some((Unsubscribing::new(url.clone(), key), Details::new(url.clone(), key))),
         (Some(_), None) => anyhow::bail!("--public-url needs --master-key, which signs the links in mails; set both"),
@@ -134,13 +142,13 @@ pub async fn start(
     let mut service = Service::new("notifier");
     if let (Some(unsubscribing), Some(details)) = (unsubscribing.clone(), details.clone()) {
         let routes = unsubscribe::routes(unsubscribing, pages.clone());
-        let mut routes = routes.merge(details::routes(details, pages.clone()));
+        let mut routes = routes.merge(details::routes(details, console.clone(), pages.clone()));
         if let Some(asking) = asking.clone() {
             routes = routes.merge(confirming::routes(asking, pages));
         }
         service = service.with_http(routes);
     }
-    let sender = email::Sender::new(&options.mail_from, unsubscribing, details)?;
+    let sender = email::Sender::new(&options.mail_from, unsubscribing, details, console)?;
     let (outbox, latch_of_mail) = (
         options.outbox.as_deref().unwrap_or(Path::new("outbox")),
         platform.readiness.latch_for("mail", NeededBy::Only(&["notifier"])),

@@ -15,6 +15,7 @@ use domain::{
 use jiff::Timestamp;
 use journal::{Journal, JournalError, RegistryView};
 use runtime::ErrorChain as _;
+use url::Url;
 
 use crate::body::{Block, Page};
 
@@ -38,11 +39,7 @@ pub(crate) struct PublicUrl(String);
 
 impl PublicUrl {
     pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
-        let url = url::Url::parse(text).ok().filter(|url| ["https", "http"].contains(&url.scheme()));
-        let url = url.with_context(|| format!("--public-url: {text:?} is not a URL such as https://leads.example"))?;
-        let has_only_path = url.query().is_none() && url.fragment().is_none();
-        anyhow::ensure!(has_only_path, "--public-url: {text:?} has a query or a fragment; remove it");
-        Ok(Self(url.as_str().trim_end_matches('/').to_owned()))
+        Ok(Self(web_url("--public-url", text)?.as_str().trim_end_matches('/').to_owned()))
     }
 
     pub(crate) fn at(&self, page: &str, link: &str) -> String {
@@ -52,6 +49,15 @@ impl PublicUrl {
     pub(crate) fn is_https(&self) -> bool {
         self.0.starts_with("https:")
     }
+}
+
+/// The URL in a setting, which has a path at most.
+pub(crate) fn web_url(setting: &str, text: &str) -> anyhow::Result<Url> {
+    let url = Url::parse(text).ok().filter(|url| ["https", "http"].contains(&url.scheme()));
+    let url = url.with_context(|| format!("{setting}: {text:?} is not a URL such as https://leads.example"))?;
+    let has_only_path = url.query().is_none() && url.fragment().is_none();
+    anyhow::ensure!(has_only_path, "{setting}: {text:?} has a query or a fragment; remove it");
+    Ok(url)
 }
 
 /// Answers the people who open a link.

@@ -237,7 +237,12 @@ pub(crate) fn lead_details(account: &AccountId, interface: &InterfaceId, lead: O
     mail("lead_details.jinja", context! { account => account.as_str(), interface => interface.as_str(), lead })
 }
 
-/// The links of a mail, and how many mails a quota left out before it.
+/// Adds the link into the console.
+pub(crate) fn with_console(page: Page, url: String) -> Page {
+    engine::compose(page, "console.jinja", context! { url })
+}
+
+/// The links of a mail, and what a quota left out before it.
 #[derive(Debug)]
 pub(crate) struct Footer {
     pub(crate) kind: NoticeKind,
