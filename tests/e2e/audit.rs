@@ -50,7 +50,7 @@ async fn audit_entries_name_caller_and_old_and_new_values() {
         ..some_destination()
     };
     let update_mask = Some(prost_types::FieldMask { paths: ["name", "url", "event_types"].map(Into::into).into() });
-    let update = api::UpdateDestinationRequest { destination: Some(destination), update_mask };
+    let update = api::UpdateDestinationRequest { destination: Some(destination), update_mask, ..Default::default() };
     registry.update_destination(by("ada", update)).await.unwrap();
     world.disable(&destination_id).await;
     world.enable(&destination_id, true).await;
@@ -107,6 +107,7 @@ async fn audit_log_shows_changed_secrets_without_their_values() {
             ..bearer("second-secret-of-two")
         }),
         update_mask: Some(prost_types::FieldMask { paths: vec!["auth".into()] }),
+        ..Default::default()
     };
     world.registry().update_destination(update).await.unwrap();
     let request = api::CreateTokenRequest { account_id: ACCOUNT.into(), ..api::CreateTokenRequest::default() };

@@ -142,7 +142,11 @@ async fn destination_can_move_between_levels() {
             client_id: client.into(),
             ..some_destination()
         };
-        let request = api::UpdateDestinationRequest { destination: Some(destination), update_mask: mask(paths) };
+        let request = api::UpdateDestinationRequest {
+            destination: Some(destination),
+            update_mask: mask(paths),
+            ..Default::default()
+        };
         let updated = world.registry().update_destination(request).await.map(tonic::Response::into_inner);
         updated.map(|now| (now.interface_id, now.client_id))
     };

@@ -182,6 +182,7 @@ async fn body_settings_change_separately_but_must_be_consistent() {
         let request = api::UpdateDestinationRequest {
             destination: Some(named),
             update_mask: Some(prost_types::FieldMask { paths }),
+            ..Default::default()
         };
         world.registry().update_destination(request).await.map(tonic::Response::into_inner)
     };

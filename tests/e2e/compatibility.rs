@@ -126,8 +126,11 @@ async fn invalid_compatibility_signatures_are_refused() {
         let paths = fields.iter().map(|field| (*field).to_owned()).collect();
         let named =
             api::Destination { account_id: ACCOUNT.into(), destination_id: destination_id.clone(), ..destination };
-        let request =
-            api::UpdateDestinationRequest { destination: Some(named), update_mask: Some(FieldMask { paths }) };
+        let request = api::UpdateDestinationRequest {
+            destination: Some(named),
+            update_mask: Some(FieldMask { paths }),
+            ..Default::default()
+        };
         world.registry().update_destination(request).await.map(tonic::Response::into_inner)
     };
     let with = |signature: CompatibilitySignature| api::Destination {

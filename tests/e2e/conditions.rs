@@ -74,7 +74,8 @@ async fn conditions_apply_to_order_recoveries_and_updates() {
             ..api::Destination::default()
         };
         let update_mask = Some(prost_types::FieldMask { paths: vec!["condition".into()] });
-        let request = api::UpdateDestinationRequest { destination: Some(destination), update_mask };
+        let request =
+            api::UpdateDestinationRequest { destination: Some(destination), update_mask, ..Default::default() };
         world.registry().update_destination(request).await.map(tonic::Response::into_inner)
     };
     let changed = update(r#"{"payload.country": "FR"}"#).await.unwrap();

@@ -140,7 +140,10 @@ async fn destination_can_have_a_proxy_with_its_own_errors() {
     let update = async |proxy: Option<api::DestinationProxy>| {
         let destination = Some(api::Destination { proxy, ..shown.clone() });
         let update_mask = Some(prost_types::FieldMask { paths: vec!["proxy".into()] });
-        world.registry().update_destination(api::UpdateDestinationRequest { destination, update_mask }).await
+        world
+            .registry()
+            .update_destination(api::UpdateDestinationRequest { destination, update_mask, ..Default::default() })
+            .await
     };
     // The proxy as shown can be sent back.
     update(Some(own)).await.unwrap();
@@ -240,7 +243,8 @@ async fn changed_proxy_needs_the_credentials_again() {
         };
         let update_mask =
             Some(prost_types::FieldMask { paths: fields.iter().map(|field| (*field).to_owned()).collect() });
-        let request = api::UpdateDestinationRequest { destination: Some(destination), update_mask };
+        let request =
+            api::UpdateDestinationRequest { destination: Some(destination), update_mask, ..Default::default() };
         world.registry().update_destination(request).await
     };
     let refused = update(None, &["proxy"]).await.unwrap_err();

@@ -23,7 +23,7 @@ async fn create(world: &World, destination: api::Destination) -> Result<api::Des
 async fn update(world: &World, destination: api::Destination, fields: &[&str]) -> Result<api::Destination, Status> {
     let paths = fields.iter().map(|field| (*field).to_owned()).collect();
     let update_mask = (!fields.is_empty()).then_some(FieldMask { paths });
-    let request = api::UpdateDestinationRequest { destination: Some(destination), update_mask };
+    let request = api::UpdateDestinationRequest { destination: Some(destination), update_mask, ..Default::default() };
     world.registry().update_destination(request).await.map(tonic::Response::into_inner)
 }
 

@@ -187,7 +187,8 @@ async fn changed_token_url_needs_the_client_secret_again() {
     for fields in [&[][..], &["name", "auth"]] {
         let paths = fields.iter().map(|field: &&str| (*field).to_owned()).collect();
         let update_mask = (!fields.is_empty()).then_some(prost_types::FieldMask { paths });
-        let request = api::UpdateDestinationRequest { destination: Some(made.clone()), update_mask };
+        let request =
+            api::UpdateDestinationRequest { destination: Some(made.clone()), update_mask, ..Default::default() };
         world.registry().update_destination(request).await.unwrap();
     }
     world.publish("e1").await;
@@ -197,7 +198,8 @@ async fn changed_token_url_needs_the_client_secret_again() {
         api::OAuth2ClientCredentials { client_secret: String::new(), ..client("https://elsewhere.example/") };
     let destination = api::Destination { account_id: ACCOUNT.into(), ..with(receiver.url(), elsewhere) };
     let destination = api::Destination { destination_id: made.destination_id, ..destination };
-    let request = api::UpdateDestinationRequest { destination: Some(destination), update_mask: None };
+    let request =
+        api::UpdateDestinationRequest { destination: Some(destination), update_mask: None, ..Default::default() };
     let refused = world.registry().update_destination(request).await.unwrap_err();
     assert!(refused.message().starts_with("auth.oauth2.client_secret: is empty"), "{refused}");
 }

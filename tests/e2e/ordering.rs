@@ -98,7 +98,8 @@ async fn ordering_can_be_switched_on_and_off() {
         let destination =
             api::Destination { account_id: ACCOUNT.into(), destination_id: id.clone(), ordered, ..some_destination() };
         let update_mask = Some(prost_types::FieldMask { paths: vec!["ordered".into()] });
-        let request = api::UpdateDestinationRequest { destination: Some(destination), update_mask };
+        let request =
+            api::UpdateDestinationRequest { destination: Some(destination), update_mask, ..Default::default() };
         let updated = world.registry().update_destination(request).await.unwrap().into_inner();
         assert_eq!((updated.ordered, updated.url), (ordered, receiver.url()));
         publish(&world, &(number..number + 20).map(|n| event("a", n)).collect::<Vec<_>>()).await;

@@ -137,7 +137,8 @@ async fn request_of_an_attempt_is_rendered_again_with_differences() {
             ..templated(&receiver)
         };
         let update_mask = Some(prost_types::FieldMask { paths: vec!["body".into()] });
-        let update = api::UpdateDestinationRequest { destination: Some(destination), update_mask };
+        let update =
+            api::UpdateDestinationRequest { destination: Some(destination), update_mask, ..Default::default() };
         world.registry().update_destination(update).await.unwrap();
         let changed = testkit::wait::until("the change", crate::world::SOON, async || {
             let changed = get(&again.attempt_id).await.unwrap();

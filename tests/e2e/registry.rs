@@ -3,6 +3,7 @@
 use api::DeliveryStatus;
 use testkit::{Receiver, wait};
 use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
 
 use crate::world::{ACCOUNT, INTERFACE, OWNER, SOON, World, is_readable_in, some_destination};
 
@@ -22,7 +23,7 @@ async fn configuration_can_be_read_changed_and_deleted() {
 
     let change = api::Destination { url: "https://crm.example/v2".into(), name: "ignored".into(), ..made.clone() };
     let update_mask = Some(prost_types::FieldMask { paths: vec!["url".into()] });
-    let request = api::UpdateDestinationRequest { destination: Some(change), update_mask };
+    let request = api::UpdateDestinationRequest { destination: Some(change), update_mask, ..Default::default() };
     let changed = registry.update_destination(request).await.unwrap().into_inner();
     assert_eq!(changed, api::Destination { url: "https://crm.example/v2".into(), ..made });
     assert_eq!(registry.get_destination(get.clone()).await.unwrap().into_inner(), changed);
@@ -156,7 +157,11 @@ async fn creation_repeated_with_its_request_id_creates_nothing_more() {
     let world = World::start().await;
     let create = |request_id: &str| {
         let destination = api::Destination { url: "https://crm.example/".into(), ..some_destination() };
-        let request = api::CreateDestinationRequest { destination: Some(destination), request_id: request_id.into() };
+        let request = api::CreateDestinationRequest {
+            destination: Some(destination),
+            request_id: request_id.into(),
+            ..Default::default()
+        };
         let mut registry = world.registry();
         async move { registry.create_destination(request).await.map(|answer| answer.into_inner().destination_id) }
     };
@@ -171,6 +176,64 @@ async fn creation_repeated_with_its_request_id_creates_nothing_more() {
     assert_eq!(create("call:1").await.unwrap_err().code(), Code::AlreadyExists, "ids of destinations are never reused");
     let wrong = create("two words").await.unwrap_err();
     assert!(wrong.code() == Code::InvalidArgument && wrong.message().starts_with("request_id: "), "{wrong}");
+}
+
+#[tokio::test]
+async fn validated_destination_is_checked_and_not_stored() {
+    let world = World::start().await;
+    let good = || api::Destination { url: "https://crm.example/".into(), ..some_destination() };
+    let form = api::Destination { name: "Form".into(), interface_id: INTERFACE.into(), ..good() };
+    let form = world.destination_with(form).await;
+    let validate = async |destination: api::Destination| {
+        let destination = Some(destination);
+        let request = api::CreateDestinationRequest { destination, validate_only: true, ..Default::default() };
+        world.registry().create_destination(request).await.map(tonic::Response::into_inner)
+    };
+    let would = validate(good()).await.unwrap();
+    assert_eq!((would.url.as_str(), would.concurrency), ("https://crm.example/", 32));
+    let [warning] = would.warnings.as_slice() else { panic!("{:?}", would.warnings) };
+    assert!(warning.starts_with(&format!("This destination overrides Form ({form}) of interface")), "{warning}");
+
+    // Every wrong field is named at once, and whatever else would be refused.
+    let wrong = api::Destination { url: "https://10.1.2.3/".into(), content_type: "nonsense".into(), ..good() };
+    let refused = validate(wrong).await.unwrap_err();
+    let mut fields = refused.get_details_bad_request().unwrap().field_violations;
+    fields.sort_by(|a, b| a.field.cmp(&b.field));
+    assert_eq!(fields.iter().map(|wrong| wrong.field.as_str()).collect::<Vec<_>>(), ["content_type", "url"]);
+    let template = "https://crm.example/{{ lead.id".into();
+    let refused = validate(api::Destination { url: template, ..good() }).await.unwrap_err();
+    assert!(refused.message().starts_with("template: URL template, line 1"), "{refused}");
+    let absent = api::Destination { interface_id: "nothing".into(), ..good() };
+    assert_eq!(validate(absent).await.unwrap_err().code(), Code::NotFound);
+
+    let update = async |name: &str, validate_only: bool| {
+        let destination = api::Destination { destination_id: form.clone(), name: name.into(), ..good() };
+        let update_mask = Some(prost_types::FieldMask { paths: ["name", "interface_id"].map(Into::into).into() });
+        let request = api::UpdateDestinationRequest { destination: Some(destination), update_mask, validate_only };
+        world.registry().update_destination(request).await.map(tonic::Response::into_inner)
+    };
+    let would = update("Everything", true).await.unwrap();
+    assert_eq!((would.name.as_str(), would.interface_id.as_str()), ("Everything", ""));
+    assert_eq!(update("two\nlines", true).await.unwrap_err().code(), Code::InvalidArgument);
+    let list = api::ListDestinationsRequest { account_id: ACCOUNT.into(), ..api::ListDestinationsRequest::default() };
+    let [stored] = &world.registry().list_destinations(list).await.unwrap().into_inner().destinations[..] else {
+        panic!("a validated destination was stored")
+    };
+    assert_eq!((stored.name.as_str(), stored.interface_id.as_str()), ("Form", INTERFACE));
+    // The audit log has the facts in their order, so a fact of a validation would be before that of this change.
+    update("All", false).await.unwrap();
+    let log = api::ListAuditLogRequest {
+        entity_kind: "destination".into(),
+        account_id: ACCOUNT.into(),
+        ..Default::default()
+    };
+    let actions = wait::until("the change in the audit log", SOON, async || {
+        let entries = world.audit().list_audit_log(log.clone()).await.unwrap().into_inner().entries;
+        (entries.first()?.action == "updated")
+            .then(|| entries.iter().map(|entry| entry.action.clone()).collect::<Vec<_>>())
+    })
+    .await;
+    assert_eq!(actions, ["updated", "created"]);
 }
 
 #[tokio::test]
@@ -253,7 +316,7 @@ async fn enabling_reactivates_a_destination_and_updating_does_not() {
     let fewer = api::Destination { enabled: Some(true), event_types: vec!["lead.*".into()], ..deactivated.clone() };
     let paths = ["enabled", "event_types"].map(Into::into).into();
     let update_mask = Some(prost_types::FieldMask { paths });
-    let request = api::UpdateDestinationRequest { destination: Some(fewer), update_mask };
+    let request = api::UpdateDestinationRequest { destination: Some(fewer), update_mask, ..Default::default() };
     let updated = world.registry().update_destination(request).await.unwrap().into_inner();
     assert_eq!((updated.deactivated, updated.event_types), (deactivated.deactivated, vec!["lead.*".to_owned()]));
     world.disable(&destination_id).await;

@@ -39,7 +39,7 @@ async fn requests_follow_the_settings_of_the_destination() {
     let shown = world.registry().get_destination(get).await.unwrap().into_inner();
     let auth = shown.auth.clone().unwrap();
     assert_eq!((auth.kind, auth.shown_kind.as_str(), auth.shown_header.as_str()), (None, "bearer", "authorization"));
-    let update = api::UpdateDestinationRequest { destination: Some(shown), update_mask: None };
+    let update = api::UpdateDestinationRequest { destination: Some(shown), update_mask: None, ..Default::default() };
     world.registry().update_destination(update).await.unwrap();
     world.publish("e2").await;
     world.delivery_is("e2", DeliveryStatus::Succeeded).await;

@@ -101,6 +101,7 @@ async fn update(world: &World, destination: api::Destination, fields: &[&str]) -
     let request = api::UpdateDestinationRequest {
         destination: Some(api::Destination { account_id: ACCOUNT.into(), ..destination }),
         update_mask: (!fields.is_empty()).then_some(FieldMask { paths }),
+        ..Default::default()
     };
     world.registry().update_destination(request).await.map(tonic::Response::into_inner)
 }

@@ -75,7 +75,8 @@ async fn webhook_id_is_a_setting_that_other_updates_keep() {
     let update = async |destination: api::Destination, paths: &[&str]| {
         let paths = paths.iter().map(|&path| path.to_owned()).collect();
         let update_mask = Some(prost_types::FieldMask { paths });
-        let request = api::UpdateDestinationRequest { destination: Some(destination), update_mask };
+        let request =
+            api::UpdateDestinationRequest { destination: Some(destination), update_mask, ..Default::default() };
         world.registry().update_destination(request).await.unwrap().into_inner()
     };
     let updated = update(unknowing, &[]).await;

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use api::status::{aborted, refusal, unavailable};
 use domain::{
     Registry, RegistryFact,
-    registry::{Command, Limits, UrlRules},
+    registry::{Command, Decision, Limits, UrlRules},
 };
 use jiff::Timestamp;
 use journal::{Journal, JournalError, RegistryView};
@@ -59,21 +59,34 @@ impl Changes {
         caller: &Caller,
         command: Command,
     ) -> Result<Arc<Registry>, Status> {
-        let decision = snapshot.decide(command, self.rules).map_err(|e| refusal(&e))?;
-        if let (Some(account), _, _) = decision.change.entity() {
+        let (fact, expected_version) = self.decided(snapshot, caller, command)?;
+        let sequence = self.journal.registry().append(&fact, expected_version).await.map_err(|e| not_stored(&e))?;
+        let known = self.registry.at_least(sequence, KNOWN_TIMEOUT).await;
+        // The change is stored. A caller that gets an error would make it again.
+        Ok(known.unwrap_or_else(|| with(snapshot, sequence, &fact)))
+    }
+
+    /// Decides and checks like [`Self::make`], and appends nothing. Returns the registry as it would be; as it is if
+    /// there is no command.
+    pub(crate) async fn validate(
+        &self,
+        caller: &Caller,
+        command: impl FnOnce(&Registry) -> Result<Option<Command>, Status>,
+    ) -> Result<Arc<Registry>, Status> {
+        let snapshot = self.latest().await?;
+        let Some(command) = command(&snapshot)? else { return Ok(snapshot) };
+        let (fact, _) = self.decided(&snapshot, caller, command)?;
+        Ok(with(&snapshot, snapshot.sequence() + 1, &fact))
+    }
+
+    /// The fact that a command leads to, and the version of the registry that its append has to expect.
+    fn decided(&self, snapshot: &Registry, caller: &Caller, command: Command) -> Result<(RegistryFact, u64), Status> {
+        let Decision { change, expected_version } = snapshot.decide(command, self.rules).map_err(|e| refusal(&e))?;
+        if let (Some(account), _, _) = change.entity() {
             caller.may_touch(account)?;
         }
-        self.limits.check(snapshot, &decision.change).map_err(|e| refusal(&e))?;
-        let fact = RegistryFact { at: Timestamp::now(), by: caller.by(), change: decision.change };
-        let sequence =
-            self.journal.registry().append(&fact, decision.expected_version).await.map_err(|e| not_stored(&e))?;
-        let known = self.registry.at_least(sequence, KNOWN_TIMEOUT).await;
-        Ok(known.unwrap_or_else(|| {
-            // The change is stored. A caller that gets an error would make it again.
-            let mut ahead = Registry::clone(snapshot);
-            ahead.apply(sequence, &fact);
-            Arc::new(ahead)
-        }))
+        self.limits.check(snapshot, &change).map_err(|e| refusal(&e))?;
+        Ok((RegistryFact { at: Timestamp::now(), by: caller.by(), change }, expected_version))
     }
 
     /// Creates an entity whose id is computed from the call, unless it exists. `find` looks it up.
@@ -106,6 +119,13 @@ impl Changes {
             unavailable(format!("nothing was changed: the latest configuration is not known: {why}; try again"))
         })
     }
+}
+
+/// A copy of the registry with one more fact.
+fn with(snapshot: &Registry, sequence: u64, fact: &RegistryFact) -> Arc<Registry> {
+    let mut ahead = Registry::clone(snapshot);
+    ahead.apply(sequence, fact);
+    Arc::new(ahead)
 }
 
 fn not_stored(error: &JournalError) -> Status {

@@ -223,7 +223,8 @@ impl Create {
             destination.account_id = session.account(&self.account).await?;
         }
         let request_id = self.request_id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
-        let request = api::CreateDestinationRequest { destination: Some(destination), request_id };
+        let request =
+            api::CreateDestinationRequest { destination: Some(destination), request_id, ..Default::default() };
         let made = session.registry().create_destination(within(request)).await?.into_inner();
         warn(&made);
         show(&session, &made)
@@ -238,7 +239,8 @@ impl Update {
         let account_id = session.account(&self.account).await?;
         let found = session.destination(&account_id, &self.destination).await?;
         let destination = api::Destination { account_id, destination_id: found.destination_id, ..destination };
-        let request = api::UpdateDestinationRequest { destination: Some(destination), update_mask };
+        let request =
+            api::UpdateDestinationRequest { destination: Some(destination), update_mask, ..Default::default() };
         let updated = session.registry().update_destination(within(request)).await?.into_inner();
         warn(&updated);
         show(&session, &updated)

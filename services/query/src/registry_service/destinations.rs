@@ -4,8 +4,8 @@ use api::{
     status::{invalid, refusal},
 };
 use domain::{
-    AccountId, DestinationId, Registry, TokenId,
-    registry::{Body, Command, Destination, EntityKind, Form, Refusal, RequestShape, Scope, Transport},
+    DestinationId, Registry,
+    registry::{Body, Command, Destination, EntityKind, Form, Mistakes, Refusal, RequestShape, Scope, Transport},
 };
 use jiff::Timestamp;
 use runtime::ErrorChain as _;
@@ -64,7 +64,13 @@ impl RegistryService {
         let destination = fields.end(|| destination)?;
         check_templates(&destination)?;
         let find = |registry: &Registry| Ok(warnings::added(registry, destination_of(registry, &account, &id)?));
-        let made = self.changes.make_once(&caller, Command::CreateDestination(destination), find).await?;
+        let command = Command::CreateDestination(destination);
+        if request.validate_only {
+            // A creation that was made before makes nothing.
+            let new = |registry: &Registry| Ok(find(registry).is_err().then_some(command));
+            return find(&*self.changes.validate(&caller, new).await?).map(Response::new);
+        }
+        let made = self.changes.make_once(&caller, command, find).await?;
         Ok(Response::new(made.found))
     }
 
@@ -134,7 +140,11 @@ impl RegistryService {
             }
             Ok(Command::UpdateDestination(changed))
         };
-        let registry = self.changes.make(&caller, update).await?;
+        let registry = if request.validate_only {
+            self.changes.validate(&caller, |registry| update(registry).map(Some)).await?
+        } else {
+            self.changes.make(&caller, update).await?
+        };
         let updated = destination_of(&registry, &account, &id)?;
         let warnings = warnings::about(&registry, updated);
         Ok(Response::new(api::Destination { warnings, ..self.with_held(updated).await }))
@@ -202,25 +212,22 @@ impl RegistryService {
         Ok(Response::new(self.with_held(destination_of(&registry, &account, &id)?).await))
     }
 
-    /// Converts a destination of the API, and notes what is wrong: its secrets are sealed, its certificates parsed.
-    fn read(
-        &self,
-        fields: &mut Violations,
-        given: &api::Destination,
-        (account, id): (&AccountId, &DestinationId),
-        read: Read,
-    ) -> Option<Destination> {
-        let destination = fields.note(read(given.clone(), id.clone()).map_err(|e| refusal(&e)));
-        let sealing = Sealing { key: &self.key, guard: &self.guard, account, id };
-        let credentials = fields.note(sealing.credentials(given.auth.clone().unwrap_or_default()));
-        let transport = sealing.transport(fields, given);
+    /// Converts a destination of the API: its secrets are sealed, its certificates and templates parsed.
+    fn destination(&self, given: api::Destination, id: DestinationId, read: Read) -> Result<Destination, Status> {
+        let mut mistakes = Mistakes::default();
         if let Ok(url) = Url::parse(&given.url) {
-            fields.note(self.guard.check_literal(&url).map_err(|e| invalid("url", e)));
+            let checked = self.guard.check_literal(&url);
+            mistakes.note(checked.map_err(|e| Refusal::Invalid { field: "url", problem: e.to_string() }));
         }
-        let mut destination = destination?;
-        destination.request.credentials = credentials?;
-        destination.transport = transport?.into();
-        Some(destination)
+        let read = mistakes.note(read(given.clone(), id));
+        let Some(mut destination) = read else { return Err(refusal(&mistakes.refusal())) };
+        mistakes.end().map_err(|e| refusal(&e))?;
+        let sealing = Sealing { key: &self.key, guard: &self.guard, destination: &destination };
+        let (credentials, transport) =
+            (sealing.credentials(given.auth.clone().unwrap_or_default())?, sealing.transport(&given)?);
+        destination.request.credentials = credentials;
+        destination.transport = transport.into();
+        Ok(destination)
     }
 }
 
