@@ -11,7 +11,7 @@ export interface Page<T> {
 }
 
 export interface Pages<T> {
-  readonly first: Loaded<Page<T>>;
+  readonly first: Loaded<unknown>;
   readonly items: readonly T[];
   readonly hasMore: boolean;
   more(): Promise<void>;

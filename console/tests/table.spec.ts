@@ -1,7 +1,19 @@
 // The rows of a living list, without a browser.
 import { expect, test } from "@playwright/test";
 import fc from "fast-check";
-import { append, empty, MAX_KNOWN, merge, type Row, rows, show, type Table, waiting } from "../src/live/table";
+import {
+  append,
+  empty,
+  hasHole,
+  MAX_KNOWN,
+  merge,
+  restart,
+  type Row,
+  rows,
+  show,
+  type Table,
+  waiting,
+} from "../src/live/table";
 
 interface TestRow extends Row {
   readonly status: string;
@@ -76,6 +88,18 @@ test("rows older than the last listed row come with their page", () => {
   const last = append(table, [row("b", 2), row("a", 1)], false);
   expect(last.shown).toEqual(["d", "c", "b", "a"]);
   expect(show(last, failed).shown).toEqual(["e", "d", "c", "b", "a"]);
+});
+
+test("a list begins anew if more rows came than a page has", () => {
+  const row = (id: string, requested: number): TestRow => ({ id, requested, version: [0], rank: 0, status: "failed" });
+  const table = append(empty<TestRow>(), [row("b", 2), row("a", 1)], true);
+  expect(hasHole(table, [row("c", 3), row("b", 2)], true)).toBe(false);
+  const page = [row("f", 6), row("e", 5)];
+  expect([hasHole(table, page, true), hasHole(table, page, false)]).toEqual([true, false]);
+  // Between them and what was shown there may be others, which come with the next page.
+  const anew = show(restart(table, page, true), failed);
+  expect(anew.shown).toEqual(["f", "e"]);
+  expect(append(anew, [row("d", 4), row("b", 2)], true).shown).toEqual(["f", "e", "d", "b"]);
 });
 
 test("a table remembers a bounded number of deliveries", () => {

@@ -62,6 +62,17 @@ export function waiting<R extends Row>(table: Table<R>, matches: (row: R) => boo
   return [...table.known.values()].filter((row) => !shown.has(row.id) && isListed(table, row) && matches(row));
 }
 
+/** Whether no row of the first page is shown, so that rows between it and the shown ones may be missing. */
+export function hasHole<R extends Row>(table: Table<R>, firstPage: readonly R[], hasMore: boolean): boolean {
+  const shown = new Set(table.shown);
+  return hasMore && !firstPage.some(({ id }) => shown.has(id));
+}
+
+/** Begins the list anew with its first page. */
+export function restart<R extends Row>(table: Table<R>, page: readonly R[], hasMore: boolean): Table<R> {
+  return append({ ...table, shown: [] }, page, hasMore);
+}
+
 /** Shows all rows that match, the newest first, and removes those that no longer match. */
 export function show<R extends Row>(table: Table<R>, matches: (row: R) => boolean): Table<R> {
   const rows = [...table.known.values()].filter((row) => isListed(table, row) && matches(row)).sort(inOrder);
@@ -76,7 +87,7 @@ const isListed = <R extends Row>({ floor }: Table<R>, row: R): boolean =>
   floor === undefined || inOrder(row, floor) <= 0;
 
 /** The newest first, as the server lists them. */
-function inOrder(a: Row, b: Row): number {
+export function inOrder(a: Row, b: Row): number {
   if (a.requested !== b.requested) return b.requested - a.requested;
   return a.id === b.id ? 0 : a.id < b.id ? 1 : -1;
 }

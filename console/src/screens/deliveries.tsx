@@ -9,6 +9,7 @@ import { useKeys } from "../keys";
 import type { Watching } from "../live/watch";
 import { change, usePlace } from "../router";
 import { Button } from "../ui/basics";
+import { New } from "../ui/list";
 import { Failed, Loading, Nothing, NothingMatches } from "../ui/states";
 import { ofDeliveries } from "../words";
 import { DeliveryTable, focusedRow } from "./deliveries/table";
@@ -110,13 +111,7 @@ function Actions({ list, selected, retrySelected, clear }: ActionsProps) {
       {mayRetryMany && hasRows ? (
         <Button onClick={() => change({ retry: "matching" })}>Retry all that match …</Button>
       ) : null}
-      <div class="actions-end" aria-live="polite">
-        {list.waiting > 0 ? (
-          <Button kind="primary" onClick={list.showNew}>
-            {list.waiting.toLocaleString()} new, show
-          </Button>
-        ) : null}
-      </div>
+      <New list={list} />
     </div>
   );
 }

@@ -11,11 +11,11 @@ import { type Destination, RegistryService } from "../gen/leadline/v1/registry_p
 import { sentence } from "../api/trouble";
 import { useStore } from "../store";
 import { warned } from "../warnings";
-import { useWatch } from "../live/watch";
+import { type LivePages, useLivePages, useReadAgain } from "../live/list";
 import { change, to, usePlace } from "../router";
 import { lasting, millis, span } from "../time";
 import { Answer, Button, Notice, Time } from "../ui/basics";
-import { Rows } from "../ui/list";
+import { List, New } from "../ui/list";
 import { Nothing, Shown } from "../ui/states";
 import { Live } from "./deliveries";
 import { JobSheet } from "./deliveries/retry-sheet";
@@ -39,20 +39,24 @@ export function DestinationScreen({ id }: { id: string }) {
 
 function Known({ destination, loaded }: { destination: Destination; loaded: Loaded<Destination> }) {
   const { accountId, destinationId, deactivated } = destination;
-  const events = useLoad(`events ${destinationId}`, (signal) =>
-    deliveries.listDestinationEvents({ accountId, destinationId }, { signal }),
-  );
-  const reload = (): void => {
-    events.reload();
-    loaded.reload();
-  };
-  const watching = useWatch({ accountId, destinationId }, { changed: reload, gap: reload });
+  const attempts = useLivePages<DestinationEvent>({
+    key: `events ${destinationId}`,
+    watched: { accountId, destinationId },
+    load: async (pageToken, signal) => {
+      const page = await deliveries.listDestinationEvents({ accountId, destinationId, pageToken }, { signal });
+      return { items: page.events, next: page.nextPageToken };
+    },
+    id: ({ attempt, deliveryId }) => attempt?.attemptId ?? deliveryId,
+    at: ({ attempt }) => millis(attempt?.startedAt) ?? 0,
+    // A failure may have deactivated the destination.
+    heard: useReadAgain(loaded),
+  });
   return (
     <>
       <div class="title">
         <h1>{destination.name || destinationId}</h1>
         <DestinationState of={destination} />
-        <Live watching={watching} />
+        <Live watching={attempts.watching} />
       </div>
       <p class="matter" aria-live="polite">
         {stateSentence(destination)}
@@ -68,14 +72,15 @@ function Known({ destination, loaded }: { destination: Destination; loaded: Load
       )}
       <Actions destination={destination} />
       {may(ProblemService.method.getDestinationHealth) ? <Health of={destination} /> : null}
-      <h2>Latest attempts</h2>
-      <Shown of={events} what="attempts">
-        {({ events: all }) => <Events events={all} />}
-      </Shown>
+      <div class="actions">
+        <h2>Latest attempts</h2>
+        <New list={attempts} />
+      </div>
+      <Attempts list={attempts} />
       <h2>Settings</h2>
       <Settings of={destination} />
       <Changes of={destination} />
-      <Open destination={destination} reload={reload} />
+      <Open destination={destination} reload={loaded.reload} />
     </>
   );
 }
@@ -155,12 +160,13 @@ function Open({ destination, reload }: { destination: Destination; reload: () =>
   }
 }
 
-function Events({ events }: { events: readonly DestinationEvent[] }) {
-  if (events.length === 0) return <Nothing text="There is no attempt yet." />;
+function Attempts({ list }: { list: LivePages<DestinationEvent> }) {
   return (
-    <Rows
-      items={events}
+    <List
+      pages={list}
+      what="attempts"
       caption="The latest attempts, the newest first"
+      nothing={<Nothing text="There is no attempt yet." />}
       id={({ attempt, deliveryId }) => attempt?.attemptId ?? deliveryId}
       columns={[
         {

@@ -14,7 +14,7 @@ import { change, to, usePlace } from "../router";
 import { millis } from "../time";
 import { Ask } from "../ui/action";
 import { Answer, Button, Facts, Time } from "../ui/basics";
-import { List } from "../ui/list";
+import { List, New } from "../ui/list";
 import { Nothing, Shown } from "../ui/states";
 import { Live } from "./deliveries";
 import { JobSheet, RetrySheet } from "./deliveries/retry-sheet";
@@ -75,9 +75,7 @@ function Known({ lead, loaded }: { lead: Lead; loaded: Loaded<Lead> }) {
       ) : (
         <DeliveryTable rows={list.rows} filter={filter} selected={new Set()} retry={retryOne} />
       )}
-      {list.waiting > 0 ? <Button onClick={list.showNew}>{list.waiting} new, show</Button> : null}
-      <h2>Events at destinations</h2>
-      <Matrix lead={lead} rows={list.rows} />
+      <New list={list} />
       <WhyNot lead={lead} />
       <Log lead={lead} />
       <EventDialog />

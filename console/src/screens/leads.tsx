@@ -7,14 +7,16 @@ import { save } from "../file";
 import { type Where, whereOf } from "../filters";
 import { type Lead, LeadService } from "../gen/leadline/v1/lead_pb";
 import { useKeys } from "../keys";
-import { usePages } from "../pages";
+import { type LivePages, useLivePages } from "../live/list";
 import { change, go, to, usePlace } from "../router";
 import { millis, stamp } from "../time";
 import { label, useSearchable } from "../search";
 import { Answer, Button, Chip, Time } from "../ui/basics";
 import { useAction } from "../ui/action";
-import { List } from "../ui/list";
+import { List, New } from "../ui/list";
 import { Nothing, NothingMatches } from "../ui/states";
+import { Live } from "./deliveries";
+import { useLooksAgain } from "./problems";
 
 const FIRST = `leadline publish --interface contact-form --lead ada --payload '{"name": "Ada"}'`;
 const FILTERS = ["interface", "client", "failed", "from", "before"] as const;
@@ -24,25 +26,35 @@ export function LeadsScreen() {
   const { query, search } = usePlace();
   const filter = filterOf(query, search);
   const isFiltered = FILTERS.some((name) => query.has(name)) || Object.keys(filter.where).length > 0;
-  const pages = usePages<Lead>(`leads ${accountId} ${query} ${search}`, async (pageToken, signal) => {
-    const page = await leads.listLeads({ accountId, ...filter, pageToken }, { signal });
-    return { items: page.leads, next: page.nextPageToken };
+  const list = useLivePages<Lead>({
+    key: `leads ${accountId} ${query} ${search}`,
+    watched: { accountId },
+    load: async (pageToken, signal) => {
+      const page = await leads.listLeads({ accountId, ...filter, pageToken }, { signal });
+      return { items: page.leads, next: page.nextPageToken };
+    },
+    id,
+    at: ({ createdAt }) => millis(createdAt) ?? 0,
   });
+  // No watch reports a lead that no destination wants.
+  useLooksAgain(list.first.reload);
   useKeys({ "/": () => document.getElementById("lead-id")?.focus() });
   const clear = (): void => change(Object.fromEntries(FILTERS.map((name) => [name, undefined])), { search: {} });
   return (
     <>
       <div class="title">
         <h1>Leads</h1>
+        <Live watching={list.watching} />
         {may(LeadService.method.exportLeads) ? <Export /> : null}
       </div>
       <Find />
-      <Filters />
+      <Filters list={list} />
       <List
-        pages={pages}
+        pages={list}
         what="leads"
         caption="Leads, the newest first"
-        id={({ leadId }) => leadId}
+        id={id}
+        stays={list.stays}
         nothing={
           isFiltered ? (
             <NothingMatches what="lead" clear={clear} />
@@ -72,6 +84,8 @@ export function LeadsScreen() {
     </>
   );
 }
+
+const id = ({ leadId }: Lead): string => leadId;
 
 export function Failures({ lead }: { lead: Lead }) {
   if (lead.anonymised) return <span class="status">Anonymised</span>;
@@ -144,7 +158,7 @@ function Find() {
   );
 }
 
-function Filters() {
+function Filters({ list }: { list: LivePages<Lead> }) {
   const { query } = usePlace();
   const { interfaces, clients } = useFreshThings();
   const choice = (name: string, label: string, options: readonly (readonly [string, string])[]) => (
@@ -178,6 +192,7 @@ function Filters() {
             "Client",
             clients.map(({ clientId, name }) => [clientId, name || clientId]),
           )}
+      <New list={list} />
     </section>
   );
 }

@@ -7,15 +7,21 @@ import { useLoad } from "../api/load";
 import { sentence, trouble } from "../api/trouble";
 import type { Filter } from "../filters";
 import { JobService } from "../gen/leadline/v1/job_pb";
-import { type DestinationHealth, HealthState, type Problem, ProblemService } from "../gen/leadline/v1/problem_pb";
-import { type Pages, usePages } from "../pages";
+import {
+  type DestinationHealth,
+  HealthState,
+  type Problem,
+  ProblemService,
+  ProblemState,
+} from "../gen/leadline/v1/problem_pb";
+import { type LivePages, useLivePages } from "../live/list";
 import { change, to, usePlace } from "../router";
 import { millis, span } from "../time";
-import { Button, Chip, Time } from "../ui/basics";
-import { List } from "../ui/list";
-import { NothingMatches } from "../ui/states";
+import { Button, Time } from "../ui/basics";
+import { List, New } from "../ui/list";
 import { say } from "../ui/toast";
 import { ERROR_KINDS, ofDeliveries, PROBLEM_STATES, REASONS } from "../words";
+import { Live } from "./deliveries";
 import { JobSheet, RetrySheet } from "./deliveries/retry-sheet";
 
 const INTERVAL_MS = 5_000;
@@ -24,27 +30,37 @@ export function ProblemsScreen() {
   const accountId = useAccount();
   const { query } = usePlace();
   const includeClosed = query.has("closed");
-  const destinationId = query.get("destination") ?? "";
-  const key = `problems ${accountId} ${destinationId} ${includeClosed}`;
-  const pages = usePages<Problem>(key, async (pageToken, signal) => {
-    const page = await api.listProblems({ accountId, destinationId, includeClosed, pageToken }, { signal });
-    return { items: page.problems, next: page.nextPageToken };
+  const list = useLivePages<Problem>({
+    key: `problems ${accountId} ${includeClosed}`,
+    watched: { accountId },
+    load: async (pageToken, signal) => {
+      const page = await api.listProblems({ accountId, includeClosed, pageToken }, { signal });
+      return { items: page.problems, next: page.nextPageToken };
+    },
+    id,
+    at: ({ lastAt }) => millis(lastAt) ?? 0,
   });
-  useLooksAgain(pages.first.reload);
+  // No watch reports who acknowledged a problem, and which destination was switched off.
+  useLooksAgain(list.first.reload);
   return (
     <>
-      <h1>Problems</h1>
+      <div class="title">
+        <h1>Problems</h1>
+        <Live watching={list.watching} />
+      </div>
       <Figures />
-      <label>
-        <input
-          type="checkbox"
-          checked={includeClosed}
-          onChange={() => change({ closed: includeClosed ? undefined : "yes" })}
-        />{" "}
-        Show problems that are closed
-      </label>
-      <OneDestination id={destinationId} />
-      <Problems pages={pages} isFiltered={destinationId !== ""} />
+      <div class="actions">
+        <label>
+          <input
+            type="checkbox"
+            checked={includeClosed}
+            onChange={() => change({ closed: includeClosed ? undefined : "yes" })}
+          />{" "}
+          Show problems that are closed
+        </label>
+        <New list={list} />
+      </div>
+      <Problems list={list} />
       <Sheets />
     </>
   );
@@ -57,33 +73,19 @@ export function useLooksAgain(reload: () => void): void {
   }, []);
 }
 
-const allDestinations = (): void => change({ destination: undefined });
+const id = ({ destinationId, cause }: Problem): string => `${destinationId}/${cause}`;
 
-/** The filter of a link in a mail. */
-function OneDestination({ id }: { id: string }) {
-  const { nameOf } = useThings();
-  if (id === "") return null;
-  return (
-    <ul class="chips" aria-label="Filters that are set">
-      <Chip shown={`Destination: ${nameOf(id)}`} remove={allDestinations} />
-    </ul>
-  );
-}
-
-function Problems({ pages, isFiltered }: { pages: Pages<Problem>; isFiltered: boolean }) {
+function Problems({ list }: { list: LivePages<Problem> }) {
+  // Without closed problems, one that is no longer listed has closed.
+  const isClosed = (one: Problem): boolean => one.closedAt !== undefined || list.stays.has(id(one));
   return (
     <List
-      pages={pages}
+      pages={list}
       what="problems"
       caption="Problems, the latest failure first"
-      id={({ destinationId, cause }) => `${destinationId} ${cause}`}
-      nothing={
-        isFiltered ? (
-          <NothingMatches what="problem" clear={allDestinations} />
-        ) : (
-          <p class="state">There is no problem: every delivery has succeeded or has not ended.</p>
-        )
-      }
+      id={id}
+      stays={list.stays}
+      nothing={<p class="state">There is no problem: every delivery has succeeded or has not ended.</p>}
       columns={[
         { title: "Destination", cell: (one) => <Destination of={one} /> },
         { title: "Cause", cell: ({ cause }) => causeInWords(cause) },
@@ -91,8 +93,12 @@ function Problems({ pages, isFiltered }: { pages: Pages<Problem>; isFiltered: bo
         { title: "Deliveries", number: true, cell: (one) => <Deliveries of={one} /> },
         { title: "Leads", number: true, cell: ({ leads }) => leads.toLocaleString() },
         { title: "Since", cell: ({ firstAt }) => <Time ms={millis(firstAt)} /> },
-        { title: "State", cell: (one) => <State of={one} /> },
-        { title: "Action", hidden: true, cell: (one) => <Actions of={one} reload={pages.first.reload} /> },
+        { title: "State", cell: (one) => <State of={one} isClosed={isClosed(one)} /> },
+        {
+          title: "Action",
+          hidden: true,
+          cell: (one) => (isClosed(one) ? null : <Actions of={one} reload={list.first.reload} />),
+        },
       ]}
     />
   );
@@ -128,8 +134,8 @@ function Deliveries({ of }: { of: Problem }) {
   );
 }
 
-function State({ of }: { of: Problem }) {
-  const { label, kind } = PROBLEM_STATES[of.state];
+function State({ of, isClosed }: { of: Problem; isClosed: boolean }) {
+  const { label, kind } = PROBLEM_STATES[isClosed ? ProblemState.CLOSED : of.state];
   return (
     <>
       <span class={`status ${kind}`}>{label}</span>
@@ -154,15 +160,14 @@ function Actions({ of, reload }: { of: Problem; reload: () => void }) {
     setBusy(false);
     reload();
   };
-  const isClosed = of.closedAt !== undefined;
   return (
     <div class="row">
-      {may(ProblemService.method.acknowledgeProblem) && of.acknowledgedBy === "" && !isClosed ? (
+      {may(ProblemService.method.acknowledgeProblem) && of.acknowledgedBy === "" ? (
         <Button busy={busy} onClick={() => void acknowledge()} label={`Acknowledge ${name}`}>
           Acknowledge
         </Button>
       ) : null}
-      {may(JobService.method.retryDeliveries) && !isClosed ? (
+      {may(JobService.method.retryDeliveries) ? (
         <Button onClick={() => change({ retry: `${destinationId} ${cause}` })} label={`Retry all of ${name}`}>
           Retry all …
         </Button>

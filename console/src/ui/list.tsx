@@ -1,6 +1,8 @@
 // A list with its states, its rows, and the button for its next page.
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
+import type { LiveTable } from "../live/list";
+import type { Row } from "../live/table";
 import type { Pages } from "../pages";
 import { Button } from "./basics";
 import { Failed, Loading } from "./states";
@@ -20,11 +22,13 @@ interface Props<T> {
   caption: string;
   columns: readonly (Column<T> | false)[];
   id(item: T): string;
+  /** The ids of rows that no longer belong to the list and keep their place. */
+  stays?: ReadonlySet<string>;
   /** What is shown if there are no rows. */
   nothing: ComponentChildren;
 }
 
-export function List<T>({ pages, what, caption, columns, id, nothing }: Props<T>) {
+export function List<T>({ pages, what, nothing, ...rows }: Props<T>) {
   const { first, items } = pages;
   if (items.length === 0) {
     if (first.value === undefined && first.trouble === undefined) return <Loading what={what} />;
@@ -33,15 +37,15 @@ export function List<T>({ pages, what, caption, columns, id, nothing }: Props<T>
   }
   return (
     <>
-      <Rows items={items} caption={caption} columns={columns} id={id} />
+      <Rows items={items} {...rows} />
       {pages.hasMore ? <More pages={pages} /> : null}
     </>
   );
 }
 
-type RowsProps<T> = Pick<Props<T>, "caption" | "columns" | "id"> & { items: readonly T[] };
+type RowsProps<T> = Pick<Props<T>, "caption" | "columns" | "id" | "stays"> & { items: readonly T[] };
 
-export function Rows<T>({ items, caption, columns, id }: RowsProps<T>) {
+export function Rows<T>({ items, caption, columns, id, stays }: RowsProps<T>) {
   const shown = columns.filter((column) => column !== false);
   return (
     <div class="scroll">
@@ -58,7 +62,7 @@ export function Rows<T>({ items, caption, columns, id }: RowsProps<T>) {
         </thead>
         <tbody>
           {items.map((item) => (
-            <tr key={id(item)} data-row={id(item)}>
+            <tr key={id(item)} data-row={id(item)} {...ofRow(stays?.has(id(item)) ?? false)}>
               {shown.map(({ title, number, cell }) => (
                 <td key={title} class={number ? "number" : undefined}>
                   {cell(item)}
@@ -68,6 +72,29 @@ export function Rows<T>({ items, caption, columns, id }: RowsProps<T>) {
           ))}
         </tbody>
       </table>
+    </div>
+  );
+}
+
+/** What a row looks like that no longer belongs to its list and keeps its place. */
+export const ofRow = (stays: boolean) => (stays ? { class: "stays", title: "No longer matches the filters" } : {});
+
+/** Shows what came and removes what no longer belongs to a list, on request: nothing moves under the mouse. */
+export function New({ list }: { list: Pick<LiveTable<Row>, "waiting" | "stays" | "showNew"> }) {
+  const { waiting, stays, showNew } = list;
+  const text =
+    waiting > 0
+      ? `${waiting.toLocaleString()} new, show`
+      : stays.size > 0
+        ? `${stays.size.toLocaleString()} no longer match, remove`
+        : "";
+  return (
+    <div class="actions-end" aria-live="polite">
+      {text === "" ? null : (
+        <Button kind="primary" onClick={showNew}>
+          {text}
+        </Button>
+      )}
     </div>
   );
 }

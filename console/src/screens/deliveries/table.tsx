@@ -6,6 +6,7 @@ import type { DeliveryRow } from "../../live/row";
 import { to } from "../../router";
 import { millis } from "../../time";
 import { Answer, Button, Status, Time } from "../../ui/basics";
+import { ofRow } from "../../ui/list";
 import { statusWord } from "../../words";
 import { mayRetry } from "../retry";
 
@@ -81,7 +82,7 @@ function Line({ row, stays, selected, toggle, retry }: LineProps) {
   const { delivery, id } = row;
   const about = `delivery of ${delivery.leadId} to ${delivery.destinationName || delivery.destinationId}`;
   return (
-    <tr data-row={id} class={stays ? "stays" : undefined} title={stays ? "No longer matches the filters" : undefined}>
+    <tr data-row={id} {...ofRow(stays)}>
       {selected === undefined ? null : (
         <td>
           <input type="checkbox" checked={selected} aria-label={`Select the ${about}`} onChange={() => toggle?.(id)} />
