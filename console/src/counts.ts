@@ -14,7 +14,26 @@ export async function countsOfToday(
   destinationId: string,
   signal?: AbortSignal,
 ): Promise<DeliveryCounts[]> {
-  const from = stamp(firstHour());
+  return (await countsSince(firstHour(), accountId, destinationId, signal)).counts;
+}
+
+/** How many deliveries of the account failed since midnight, in words. */
+export async function failedToday(accountId: string, signal?: AbortSignal): Promise<string> {
+  // Where clocks differ from UTC by half an hour, the bucket that contains midnight counts as a whole.
+  const midnight = Math.floor(new Date().setHours(0, 0, 0, 0) / HOUR_MS) * HOUR_MS;
+  const { counts, isWhole } = await countsSince(midnight, accountId, "", signal);
+  const failed = counts.reduce((sum, one) => sum + one.failed, 0n).toLocaleString();
+  return isWhole ? failed : `${failed} or more`;
+}
+
+/** The newest come first. There are more than `MAX_PAGES` pages unless it is the whole. */
+async function countsSince(
+  start: number,
+  accountId: string,
+  destinationId: string,
+  signal?: AbortSignal,
+): Promise<{ counts: DeliveryCounts[]; isWhole: boolean }> {
+  const from = stamp(start);
   const all: DeliveryCounts[] = [];
   let pageToken = "";
   for (let page = 0; page < MAX_PAGES; page += 1) {
@@ -24,7 +43,7 @@ export async function countsOfToday(
     pageToken = nextPageToken;
     if (pageToken === "") break;
   }
-  return all;
+  return { counts: all, isWhole: pageToken === "" };
 }
 
 const firstHour = (): number => (Math.floor(Date.now() / HOUR_MS) - HOURS + 1) * HOUR_MS;

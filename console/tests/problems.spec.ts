@@ -14,6 +14,7 @@ test("a problem is acknowledged, its deliveries are retried, and it closes", asy
   await expect(row).toContainText("answers 503");
   await expect(row).toContainText("The receiver failed on its side.");
   await expect(row.getByRole("link", { name: "3 deliveries" })).toBeVisible();
+  await expect(page.locator(".figures div").filter({ hasText: "failed today" }).locator("dd")).toHaveText("3");
   await page.getByRole("button", { name: "Acknowledge CRM: answers 503" }).click();
   await expect(row).toContainText("Acknowledged");
   await expect(row).toContainText(`key of ${world.account}`);

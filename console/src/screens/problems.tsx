@@ -5,6 +5,7 @@ import { may } from "../api/access";
 import { problems as api } from "../api/clients";
 import { useLoad } from "../api/load";
 import { sentence, trouble } from "../api/trouble";
+import { failedToday } from "../counts";
 import type { Filter } from "../filters";
 import { JobService } from "../gen/leadline/v1/job_pb";
 import {
@@ -190,10 +191,12 @@ function Sheets() {
 /** The health of the account, over all its destinations. */
 function Figures() {
   const accountId = useAccount();
-  const loaded = useLoad(`health ${accountId}`, (signal) => allHealth(accountId, signal));
+  const loaded = useLoad(`figures ${accountId}`, (signal) =>
+    Promise.all([allHealth(accountId, signal), failedToday(accountId, signal)]),
+  );
   useLooksAgain(loaded.reload);
-  const all = loaded.value;
-  if (all === undefined) return null;
+  if (loaded.value === undefined) return null;
+  const [all, failed] = loaded.value;
   const sum = (of: (one: DestinationHealth) => bigint): bigint => all.reduce((total, one) => total + of(one), 0n);
   const oldest = Math.min(...all.map(({ oldestWaitingAt }) => millis(oldestWaitingAt) ?? Infinity));
   const off = all.filter(({ state }) => state === HealthState.DISABLED || state === HealthState.DEACTIVATED);
@@ -201,7 +204,7 @@ function Figures() {
     ["failing destinations", String(all.filter(({ state }) => state === HealthState.FAILING).length)],
     ["destinations switched off", String(off.length)],
     ["succeeded in the last hour", sum(({ succeeded }) => succeeded).toLocaleString()],
-    ["failed in the last hour", sum(({ failed }) => failed).toLocaleString()],
+    ["failed today", failed],
     ["held", ofDeliveries(sum(({ held }) => held))],
     ["age of the oldest waiting", oldest === Infinity ? "–" : span(Math.max(0, Date.now() - oldest))],
   ];
