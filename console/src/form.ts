@@ -1,5 +1,6 @@
 // The form of a destination: its fields, their errors, and the request to the API.
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import { sentence, trouble, wrongFields } from "./api/trouble";
 import { policyOf } from "./destination";
 import type { Destination, DestinationSchema } from "./gen/leadline/v1/registry_pb";
 import { duration, lasting } from "./time";
@@ -213,9 +214,28 @@ const SERVER_NAMES: Record<string, keyof Fields> = {
   auth: "authSecret",
 };
 
-/** Splits a refusal of the server into the field that it begins with, and the rest of the text. */
-export function refusedField(message: string): { field?: keyof Fields; text: string } {
-  const [, name = "", text = ""] = /^(?:destination\.)?([a-z_0-9]+)[^:]*: (.*)$/s.exec(message) ?? [];
-  const field = SERVER_NAMES[name];
-  return field === undefined ? { text: message } : { field, text };
+/** What the server found wrong: beside which inputs it is shown, and what concerns none of them. */
+export interface Refused {
+  readonly wrong: Wrong;
+  readonly text: string;
+}
+
+export function refusedFields(error: unknown): Refused {
+  const wrong: Record<string, string> = {};
+  const rest: string[] = [];
+  const found = wrongFields(error);
+  for (const { field, problem } of found) {
+    const name = inputOf(field, problem);
+    if (name === undefined) rest.push(`${field}: ${problem}`);
+    else wrong[name] = [wrong[name] ?? [], sentence(problem)].flat().join(" ");
+  }
+  const text = found.length === 0 ? trouble(error).text : rest.join("; ");
+  return { wrong, text: text === "" ? "" : sentence(text) };
+}
+
+function inputOf(field: string, problem: string): keyof Fields | undefined {
+  const [name = ""] = field.replace(/^destination\./, "").split(/[.[]/);
+  // The templates of URL and body are one field of the API.
+  if (name === "template") return /^url/i.test(problem) ? "url" : "template";
+  return SERVER_NAMES[name];
 }

@@ -32,6 +32,50 @@ test("a destination is created and tested, and a lead arrives live", async ({ wo
   await expect(row).toBeVisible();
 });
 
+test("a new destination is checked while it is written, and says which others it overrides", async ({
+  world,
+  receiver,
+  inside: page,
+  leadline,
+}) => {
+  await world.destination("Form CRM", receiver.url, { interfaceId: "form" });
+  const stored = async (): Promise<number> => {
+    const request = { accountId: world.account };
+    const { destinations } = await leadline.call<{ destinations: unknown[] }>(
+      "RegistryService/ListDestinations",
+      request,
+    );
+    return destinations.length;
+  };
+  await page.goto(`${leadline.http}/console/destinations/new`);
+  await page.getByText("What is sent").click();
+  await page.getByLabel("Content type").fill("nonsense");
+  await page.getByLabel("Condition", { exact: true }).fill('{"payload.country": {"like": "D"}}');
+  await page.getByLabel("URL").fill("http://10.1.2.3/leads");
+  // Only the server knows that these are wrong, and says so before anything is saved.
+  await expect(page.locator("#field-url-wrong")).toContainText("10.1.2.3 is not a public address");
+  await expect(page.locator("#field-contentType-wrong")).toContainText("nonsense");
+  await expect(page.locator("#field-condition-wrong")).toContainText("like");
+  await page.getByLabel("Content type").fill("");
+  await page.getByLabel("Condition", { exact: true }).fill("");
+  await page.getByLabel("URL").fill(receiver.url);
+  const warning = page.getByText(/^This destination overrides Form CRM \(.*\) of interface form/);
+  await expect(warning).toBeVisible();
+  await expect(page.locator(".wrong")).toHaveCount(0);
+  await page.getByLabel("For the leads of").selectOption({ label: "the interface Form" });
+  await expect(warning).toHaveCount(0);
+  await page.getByLabel("For the leads of").selectOption({ label: "the whole account" });
+  await expect(warning).toBeVisible();
+  expect(await stored()).toBe(1);
+
+  await page.getByLabel("Name", { exact: true }).fill("All");
+  await page.getByRole("button", { name: "Create" }).click();
+  await page.getByRole("dialog", { name: "Send a test to All" }).waitFor();
+  expect(await stored()).toBe(2);
+  await page.getByRole("button", { name: "Send the test" }).click();
+  await expect(page.getByText("All accepted this delivery on the first attempt: it answered 200.")).toBeVisible();
+});
+
 test("deliveries of a disabled destination are held, then skipped or sent", async ({
   world,
   receiver,

@@ -1,13 +1,13 @@
 // Creating and changing a destination. Errors are shown at once, beside the field.
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { useAccount, useFreshThings } from "../../account";
 import { registry } from "../../api/clients";
 import { useLoad } from "../../api/load";
 import { sentence, trouble } from "../../api/trouble";
-import { type Fields, fieldsOf, refusedField, toApi, wrongWith, type Wrong } from "../../form";
+import { type Fields, fieldsOf, type Refused, refusedFields, toApi, wrongWith, type Wrong } from "../../form";
 import type { Destination } from "../../gen/leadline/v1/registry_pb";
 import { go, to } from "../../router";
-import { Button } from "../../ui/basics";
+import { Button, Notice } from "../../ui/basics";
 import { Shown } from "../../ui/states";
 import { say } from "../../ui/toast";
 import { warned } from "../../warnings";
@@ -43,20 +43,21 @@ function Edit({ destination }: { destination: Destination | undefined }) {
   const [before] = useState(() => fieldsOf(destination));
   const [fields, setFields] = useState(before);
   const [touched, setTouched] = useState<ReadonlySet<keyof Fields>>(new Set());
-  const [ofServer, setOfServer] = useState<{ field?: keyof Fields; text: string }>({ text: "" });
-  const { busy, save } = useSave(destination, fields, before, setOfServer);
+  const call = useCall(destination, before);
+  const { checked, setChecked } = useCheck(fields, before, call);
+  const { busy, save } = useSave(destination, fields, call, (refused) =>
+    setChecked({ of: fields, ...refused, warnings: [] }),
+  );
   const found = wrongWith(fields);
-  const shown = Object.fromEntries(
-    Object.entries(found).filter(([name]) => touched.has(name as keyof Fields)),
-  ) as Wrong;
-  const wrong: Wrong = ofServer.field === undefined ? shown : { [ofServer.field]: ofServer.text, ...shown };
+  const shown = Object.entries(found).filter(([name]) => touched.has(name as keyof Fields));
+  const ofServer = Object.entries(checked.wrong).filter(([name]) => {
+    const field = name as keyof Fields;
+    return fields[field] === checked.of[field];
+  });
   const form: Form = {
     fields,
-    wrong,
-    set: (change) => {
-      setFields({ ...fields, ...change });
-      setOfServer({ text: "" });
-    },
+    wrong: Object.fromEntries([...ofServer, ...shown]) as Wrong,
+    set: (change) => setFields({ ...fields, ...change }),
     touch: (name) => setTouched(new Set(touched).add(name)),
   };
   const submit = (event: Event): void => {
@@ -64,7 +65,7 @@ function Edit({ destination }: { destination: Destination | undefined }) {
     setTouched(new Set(Object.keys(fields) as (keyof Fields)[]));
     const first = Object.keys(found)[0];
     if (first === undefined) void save();
-    else document.getElementById(`field-${first}`)?.focus();
+    else reveal(first)?.focus();
   };
   const cancel = to(destination === undefined ? ["destinations"] : ["destinations", destination.destinationId]);
   return (
@@ -72,9 +73,16 @@ function Edit({ destination }: { destination: Destination | undefined }) {
       <Basics form={form} />
       <Body form={form} />
       <Advanced form={form} isNew={destination === undefined} />
-      {ofServer.text !== "" && ofServer.field === undefined ? (
+      <div role="status">
+        {checked.warnings.map((text) => (
+          <Notice key={text} kind="warn">
+            {sentence(text)}
+          </Notice>
+        ))}
+      </div>
+      {checked.text !== "" && checked.of === fields ? (
         <p class="wrong" role="alert">
-          {ofServer.text}
+          {checked.text}
         </p>
       ) : null}
       <p class="row">
@@ -87,45 +95,98 @@ function Edit({ destination }: { destination: Destination | undefined }) {
   );
 }
 
-function useSave(
-  destination: Destination | undefined,
-  fields: Fields,
-  before: Fields,
-  refused: (by: { field?: keyof Fields; text: string }) => void,
-) {
+/** Opens the section that an input is in. */
+function reveal(name: string): HTMLElement | null {
+  const input = document.getElementById(`field-${name}`);
+  input?.closest("details")?.setAttribute("open", "");
+  return input;
+}
+
+interface How {
+  /** The server checks the request and stores nothing. */
+  readonly validateOnly: boolean;
+  readonly signal?: AbortSignal;
+}
+
+type Call = (fields: Fields, how: How) => Promise<Destination>;
+
+/** The call that creates or changes the destination. */
+function useCall(destination: Destination | undefined, before: Fields): Call {
   const accountId = useAccount();
-  const things = useFreshThings();
-  const [busy, setBusy] = useState(false);
   // A repeated call creates no second destination.
   const [requestId] = useState(() => crypto.randomUUID());
+  return (fields, { validateOnly, signal }) => {
+    const { settings, mask: paths } = toApi(fields, before);
+    if (destination === undefined) {
+      return registry.createDestination(
+        { destination: { ...settings, accountId }, requestId, validateOnly },
+        { signal },
+      );
+    }
+    const { destinationId } = destination;
+    // An empty mask would stand for every field.
+    if (paths.length === 0) return registry.getDestination({ accountId, destinationId }, { signal });
+    return registry.updateDestination(
+      { destination: { ...settings, accountId, destinationId }, updateMask: { paths }, validateOnly },
+      { signal },
+    );
+  };
+}
+
+interface Checked extends Refused {
+  /** The fields that the server checked. */
+  readonly of: Fields;
+  readonly warnings: readonly string[];
+}
+
+/** After a pause in typing the server checks the fields, once nothing is wrong that can be found without it. */
+const CHECK_MS = 400;
+
+function useCheck(fields: Fields, before: Fields, call: Call) {
+  const [checked, setChecked] = useState<Checked>({ of: before, wrong: {}, text: "", warnings: [] });
+  useEffect(() => {
+    // A name may still come; the others are checked without it.
+    const isWrong = Object.keys(wrongWith(fields)).some((name) => name !== "name");
+    if (fields === before || isWrong) return;
+    const abort = new AbortController();
+    const check = async (): Promise<void> => {
+      try {
+        const { warnings } = await call(fields, { validateOnly: true, signal: abort.signal });
+        if (!abort.signal.aborted) setChecked({ of: fields, wrong: {}, text: "", warnings });
+      } catch (error) {
+        // Without an answer nothing is known; saving says why.
+        if (abort.signal.aborted || trouble(error).kind === "away") return;
+        setChecked({ of: fields, ...refusedFields(error), warnings: [] });
+      }
+    };
+    const timer = setTimeout(() => void check(), CHECK_MS);
+    return () => {
+      clearTimeout(timer);
+      abort.abort();
+    };
+  }, [fields]);
+  useEffect(() => Object.keys(checked.wrong).forEach(reveal), [checked]);
+  return { checked, setChecked };
+}
+
+function useSave(destination: Destination | undefined, fields: Fields, call: Call, refused: (by: Refused) => void) {
+  const things = useFreshThings();
+  const [busy, setBusy] = useState(false);
   const save = async (): Promise<void> => {
     setBusy(true);
-    const { settings, mask } = toApi(fields, before);
     try {
-      const saved =
-        destination === undefined
-          ? await registry.createDestination({ destination: { ...settings, accountId }, requestId })
-          : await update(destination, settings, mask);
+      const { destinationId, warnings: texts } = await call(fields, { validateOnly: false });
       things.reload();
-      const { destinationId, warnings: texts } = saved;
       warned.set(texts.length === 0 ? undefined : { destinationId, texts });
       say(destination === undefined ? "The destination is created. Send a test to it." : "Saved.");
-      go(
-        to(
-          ["destinations", saved.destinationId],
-          destination === undefined && texts.length === 0 ? { do: "test" } : {},
-        ),
-      );
+      go(to(["destinations", destinationId], destination === undefined ? { do: "test" } : {}));
     } catch (error) {
-      const { field, text } = refusedField(trouble(error).text);
-      refused({ field, text: sentence(text) });
+      const by = refusedFields(error);
+      refused(by);
       setBusy(false);
+      const first = Object.keys(by.wrong)[0];
+      if (first !== undefined) reveal(first)?.focus();
     }
   };
   return { busy, save };
-}
-
-function update({ accountId, destinationId }: Destination, settings: object, paths: string[]) {
-  if (paths.length === 0) return registry.getDestination({ accountId, destinationId });
-  return registry.updateDestination({ destination: { ...settings, accountId, destinationId }, updateMask: { paths } });
 }
