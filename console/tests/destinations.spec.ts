@@ -76,6 +76,26 @@ test("a new destination is checked while it is written, and says which others it
   await expect(page.getByText("All accepted this delivery on the first attempt: it answered 200.")).toBeVisible();
 });
 
+test("a list of destinations shows the last success and opens actions", async ({ world, receiver, inside: page }) => {
+  const id = await world.destination("CRM", receiver.url);
+  await world.publish("ada");
+  await world.have(1, "succeeded");
+  await page.getByRole("link", { name: "Destinations" }).click();
+  const row = page.locator(`[data-row="${id}"]`);
+  await expect(row.getByRole("time")).toBeVisible();
+  for (const action of ["Test CRM", "Recover CRM", "Disable CRM"])
+    await expect(row.getByRole("link", { name: action })).toBeVisible();
+  await row.getByRole("link", { name: "Disable CRM" }).click();
+  await expect(page).toHaveURL(/do=disable/);
+  await page.getByRole("button", { name: "Disable", exact: true }).click();
+  await expect(page.getByText("It is disabled.")).toBeVisible();
+  await page.getByRole("link", { name: "Destinations" }).click();
+  await expect(row.getByRole("link", { name: "Disable CRM" })).toHaveCount(0);
+  await row.getByRole("link", { name: "Enable CRM" }).click();
+  await page.getByRole("button", { name: "Enable", exact: true }).click();
+  await expect(page.getByText("It is enabled and gets the events that it wants.")).toBeVisible();
+});
+
 test("deliveries of a disabled destination are held, then skipped or sent", async ({
   world,
   receiver,

@@ -10,10 +10,12 @@ import { type DestinationHealth, ProblemService } from "../gen/leadline/v1/probl
 import { usePages } from "../pages";
 import { host } from "../palette";
 import { to } from "../router";
-import { lasting, span } from "../time";
+import { lasting, millis, span } from "../time";
+import { Time } from "../ui/basics";
 import { Bars } from "../ui/chart";
 import { List } from "../ui/list";
 import { Nothing } from "../ui/states";
+import { actionsOf } from "./destination/actions";
 import { allHealth, useLooksAgain } from "./problems";
 
 const FIRST = "leadline destinations create --name CRM --url https://crm.example/leads";
@@ -70,12 +72,31 @@ export function DestinationsScreen() {
             cell: ({ destinationId }) => healthOf(destinationId)?.waiting.toLocaleString(),
           },
           { title: "Held", number: true, cell: ({ destinationId }) => healthOf(destinationId)?.held.toLocaleString() },
+          {
+            title: "Last success",
+            cell: ({ destinationId }) => <Time ms={millis(healthOf(destinationId)?.lastSuccessAt)} never="" />,
+          },
           { title: "Host", cell: ({ url }) => host(url) },
           { title: "For", cell: scopeOf },
           { title: "Event types", cell: typesOf },
+          { title: "Actions", hidden: true, cell: (one) => <Actions of={one} /> },
         ]}
       />
     </>
+  );
+}
+
+/** Links to the dialogs of the destination. */
+function Actions({ of }: { of: Destination }) {
+  const name = of.name || of.destinationId;
+  return (
+    <span class="row">
+      {actionsOf(of).map(({ verb, action }) => (
+        <a key={action} aria-label={`${verb} ${name}`} href={to(["destinations", of.destinationId], { do: action })}>
+          {verb}
+        </a>
+      ))}
+    </span>
   );
 }
 

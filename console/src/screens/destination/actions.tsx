@@ -2,8 +2,10 @@
 import { useState } from "preact/hooks";
 import { deliveries, jobs, registry } from "../../api/clients";
 import { may } from "../../api/access";
+import { isOff } from "../../destination";
 import { DeliveryService } from "../../gen/leadline/v1/delivery_pb";
-import type { Destination } from "../../gen/leadline/v1/registry_pb";
+import { JobService } from "../../gen/leadline/v1/job_pb";
+import { type Destination, RegistryService } from "../../gen/leadline/v1/registry_pb";
 import { finished } from "../../jobs";
 import { change, go, to } from "../../router";
 import { local, stamp } from "../../time";
@@ -11,10 +13,22 @@ import { Ask, Stay, useAction } from "../../ui/action";
 import { Button, Code } from "../../ui/basics";
 import { count, ofDeliveries } from "../../words";
 
-interface Props {
+export interface Props {
   destination: Destination;
   changed: () => void;
   close: () => void;
+}
+
+/** The dialogs that open from a list: what the destination has now, and the key permits. */
+export function actionsOf(destination: Destination): { readonly action: string; readonly verb: string }[] {
+  const off = isOff(destination);
+  const { enableDestination, disableDestination } = RegistryService.method;
+  return [
+    { action: "enable", verb: "Enable", isOffered: off && may(enableDestination) },
+    { action: "test", verb: "Test", isOffered: !off && may(DeliveryService.method.sendTestDelivery) },
+    { action: "recover", verb: "Recover", isOffered: may(JobService.method.recoverDestination) },
+    { action: "disable", verb: "Disable", isOffered: !off && may(disableDestination) },
+  ].filter(({ isOffered }) => isOffered);
 }
 
 const named = ({ name, destinationId }: Destination): string => name || destinationId;
