@@ -96,6 +96,25 @@ test("a list of destinations shows the last success and opens actions", async ({
   await expect(page.getByText("It is enabled and gets the events that it wants.")).toBeVisible();
 });
 
+test("a destination gets a token, and a new secret for it", async ({ world, receiver, inside: page, leadline }) => {
+  const id = await world.destination("CRM", receiver.url);
+  await leadline.call("RegistryService/CreateToken", { accountId: world.account, name: "of the CRM" });
+  await page.goto(`${leadline.http}/console/destinations/${id}`);
+  await expect(page.getByRole("button", { name: "Assign a token …" })).toBeVisible();
+  await expect(page.getByRole("button", { name: "Rotate the secret …" })).toHaveCount(0);
+  await page.getByRole("button", { name: "Assign a token …" }).click();
+  await page.getByLabel("Token that signs its requests").selectOption({ label: "of the CRM" });
+  await page.getByRole("button", { name: "Assign", exact: true }).click();
+  await page.getByRole("button", { name: "Rotate the secret …" }).click();
+  await page.getByRole("button", { name: "Rotate", exact: true }).click();
+  await expect(page.getByRole("region", { name: "The secret" })).toHaveText(/^whsec_/);
+  await page.getByRole("button", { name: "I have it" }).click();
+  await world.publish("ada");
+  await world.have(1, "succeeded");
+  // The old secret and the new one sign.
+  expect(receiver.requests[0]?.headers["webhook-signature"]).toMatch(/^v1,\S+ v1,\S+$/);
+});
+
 test("deliveries of a disabled destination are held, then skipped or sent", async ({
   world,
   receiver,

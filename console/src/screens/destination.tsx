@@ -23,6 +23,7 @@ import { DeleteDestination, Disable, Enable, Recover, SendTest } from "./destina
 import { Changes } from "./destination/changes";
 import { Health } from "./destination/health";
 import { Settings } from "./destination/settings";
+import { AssignToken, RotateToken } from "./destination/token";
 import { DestinationState } from "./destinations";
 
 export function DestinationScreen({ id }: { id: string }) {
@@ -99,9 +100,10 @@ function Warnings({ of: { destinationId } }: { of: Destination }) {
 }
 
 function Actions({ destination }: { destination: Destination }) {
-  const { destinationId } = destination;
+  const { destinationId, tokenId } = destination;
   const open = (action: string): void => change({ do: action });
-  const { enableDestination, disableDestination, updateDestination, deleteDestination } = RegistryService.method;
+  const { enableDestination, disableDestination, updateDestination, deleteDestination, assignToken, rotateToken } =
+    RegistryService.method;
   const off = isOff(destination);
   return (
     <div class="actions">
@@ -122,6 +124,8 @@ function Actions({ destination }: { destination: Destination }) {
           Edit
         </a>
       ) : null}
+      {may(assignToken) ? <Button onClick={() => open("assign")}>Assign a token …</Button> : null}
+      {tokenId !== "" && may(rotateToken) ? <Button onClick={() => open("rotate")}>Rotate the secret …</Button> : null}
       {may(deleteDestination) ? (
         <Button kind="danger" onClick={() => open("delete")}>
           Delete …
@@ -153,6 +157,10 @@ function Open({ destination, reload }: { destination: Destination; reload: () =>
       return <SendTest {...props} />;
     case "recover":
       return <Recover {...props} />;
+    case "assign":
+      return <AssignToken {...props} />;
+    case "rotate":
+      return destination.tokenId === "" ? null : <RotateToken {...props} />;
     case "delete":
       return <DeleteDestination {...props} />;
     default:

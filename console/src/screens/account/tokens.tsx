@@ -245,7 +245,8 @@ function Rename({ token, changed, close }: DialogProps & { token: Token }) {
   );
 }
 
-function Rotate({ token, changed, close }: DialogProps & { token: Token }) {
+/** A new secret for a token, shown once. */
+export function Rotate({ token, changed, close }: DialogProps & { token: Token }) {
   const { accountId, tokenId, algorithm } = token;
   const [made, setMade] = useState<Made | undefined>();
   const save = async (values: Values): Promise<void> => {
