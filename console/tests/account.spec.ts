@@ -43,6 +43,10 @@ test("interfaces, clients and API users are created, changed and deleted", async
   await expect(page.locator("[data-row=ada]")).toContainText("operator");
   await page.getByRole("link", { name: "Audit log" }).click();
   await expect(page.getByText("api user ada")).toBeVisible();
+  await page.getByLabel("Changes of").selectOption("token");
+  await expect(page.getByText("No change matches these filters.")).toBeVisible();
+  await page.getByRole("button", { name: "Clear filters" }).click();
+  await expect(page.getByText("api user ada")).toBeVisible();
 });
 
 test("a token's secret is shown once, when it is made and when it is rotated", async ({

@@ -1,4 +1,5 @@
 // Entries of the audit log.
+import type { ComponentChildren } from "preact";
 import type { AuditEntry, FieldChange, ListAuditLogResponse } from "../gen/leadline/v1/audit_pb";
 import { type Pages, usePages } from "../pages";
 import { to } from "../router";
@@ -16,14 +17,21 @@ export function useAuditLog(key: string, call: Call): Pages<AuditEntry> {
   });
 }
 
-export function AuditList({ pages, withEntity }: { pages: Pages<AuditEntry>; withEntity: boolean }) {
+interface Props {
+  pages: Pages<AuditEntry>;
+  withEntity: boolean;
+  /** Shown if there are no entries. */
+  nothing?: ComponentChildren;
+}
+
+export function AuditList({ pages, withEntity, nothing }: Props) {
   return (
     <List
       pages={pages}
       what="the audit log"
       caption="Changes of the configuration, the newest first"
       id={({ sequence }) => String(sequence)}
-      nothing={<Nothing text="There is no change yet." />}
+      nothing={nothing ?? <Nothing text="There is no change yet." />}
       columns={[
         { title: "Time", cell: ({ at }) => <Time ms={millis(at)} /> },
         { title: "Who", cell: ({ by }) => by },

@@ -2,6 +2,7 @@
 import { useAccount } from "../account";
 import { audit } from "../api/clients";
 import { change, usePlace } from "../router";
+import { NothingMatches } from "../ui/states";
 import { AuditList, useAuditLog } from "./audit-list";
 
 const KINDS = ["account", "client", "interface", "api_user", "destination", "token", "opt_out", "key"];
@@ -29,7 +30,13 @@ export function AuditScreen() {
           </select>
         </label>
       </div>
-      <AuditList pages={pages} withEntity />
+      <AuditList
+        pages={pages}
+        withEntity
+        nothing={
+          entityKind === "" ? undefined : <NothingMatches what="change" clear={() => change({ kind: undefined })} />
+        }
+      />
     </>
   );
 }
