@@ -53,4 +53,7 @@ test("a failed delivery is found, opened and retried without a mouse", async ({ 
   await keyboard.press("g");
   await keyboard.press("l");
   await expect(page.getByRole("heading", { name: "Leads" })).toBeVisible();
+  await keyboard.press("g");
+  await keyboard.press("p");
+  await expect(page.getByRole("heading", { name: "Problems" })).toBeVisible();
 });
