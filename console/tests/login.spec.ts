@@ -72,6 +72,63 @@ test("a platform-wide key chooses the account, which is in the address", async (
   await expect(page.getByText("Everything works.")).toBeVisible();
 });
 
+test("a key is for a client or for forms, and its revocation is in the address", async ({
+  page,
+  world,
+  inside,
+  leadline,
+}) => {
+  await leadline.call("RegistryService/CreateClient", { client: { accountId: world.account, clientId: "north" } });
+  await inside.goto(`${leadline.http}/console/keys`);
+  await inside.getByRole("button", { name: "New key …" }).click();
+  await inside.getByLabel("Name").fill("of the north");
+  await inside.getByRole("dialog").getByRole("combobox").selectOption({ label: "the client north" });
+  await inside.getByRole("button", { name: "Create" }).click();
+  const secret = await inside.getByRole("region", { name: "The new key" }).textContent();
+  await inside.getByRole("button", { name: "I have it" }).click();
+  const row = inside.locator("[data-row]").filter({ hasText: "of the north" });
+  await expect(row.getByRole("cell", { name: "north", exact: true })).toBeVisible();
+
+  await inside.getByRole("button", { name: "New key …" }).click();
+  await inside.getByLabel("Name").fill("of the web page");
+  await inside.getByRole("checkbox", { name: /^form/ }).check();
+  // A key for forms has no other scope.
+  await expect(inside.getByRole("checkbox", { name: /^read/ })).not.toBeChecked();
+  await inside.getByRole("button", { name: "Create" }).click();
+  await inside.getByRole("button", { name: "I have it" }).click();
+  await expect(inside.locator("[data-row]").filter({ hasText: "of the web page" })).toContainText("form");
+
+  await row.getByRole("button", { name: "Revoke the key of the north" }).click();
+  await expect(inside).toHaveURL(/do=revoke/);
+  await inside.reload();
+  await inside.getByRole("button", { name: "Revoke", exact: true }).click();
+  await expect(row).toHaveCount(0);
+  await inside.getByRole("button", { name: "Log out" }).click();
+  await page.getByLabel("API key").fill(secret ?? "");
+  await page.getByRole("button", { name: "Log in" }).click();
+  await expect(page.getByRole("alert")).toBeVisible();
+});
+
+test("the status names failing destinations and the rates of the installation", async ({
+  page,
+  world,
+  receiver,
+  leadline,
+}) => {
+  receiver.status = 500;
+  await world.destination("CRM", receiver.url);
+  for (const lead of ["ada", "grace", "joan"]) await world.publish(lead);
+  await world.have(3, "failed");
+  await logIn(page, leadline, leadline.key, `/console/status?account=${world.account}`);
+  const failing = page.getByRole("table", { name: "Destinations with the latest failures" });
+  const row = failing.locator("[data-row]").filter({ hasText: world.account });
+  await expect(row).toContainText("CRM");
+  await expect(row.getByRole("cell").nth(3)).toHaveText("3");
+  const rates = page.locator(".facts div").filter({ hasText: "Deliveries that ended in the last hour" });
+  await expect(rates).toContainText(/[1-9]\d* failed/);
+  await expect(page.getByText("The oldest delivery that has not ended")).toBeVisible();
+});
+
 test("a portal link logs in once and shows only its client", async ({ page, world, receiver, leadline }) => {
   await leadline.call("RegistryService/CreateClient", { client: { accountId: world.account, clientId: "north" } });
   await world.destination("CRM", receiver.url, { clientId: "north" });
@@ -93,7 +150,7 @@ test("a portal link logs in once and shows only its client", async ({ page, worl
   await expect(page.getByText("Ada", { exact: true })).toBeVisible();
   expect(page.url()).not.toContain("token");
   await page.getByRole("link", { name: "Destinations" }).click();
-  await expect(page.getByRole("link", { name: "CRM" })).toBeVisible();
+  await expect(page.getByRole("link", { name: "CRM", exact: true })).toBeVisible();
   await expect(page.getByText("Archive")).toHaveCount(0);
   await page.getByRole("button", { name: "Log out" }).click();
   await page.goto(url);

@@ -1,6 +1,6 @@
 // The API keys of an account.
 import { useState } from "preact/hooks";
-import { useAccount } from "../account";
+import { useAccount, useFreshThings } from "../account";
 import { may } from "../api/access";
 import { access } from "../api/clients";
 import { AccessService, type Key, Scope } from "../gen/leadline/v1/access_pb";
@@ -12,6 +12,7 @@ import { Button, Time } from "../ui/basics";
 import { List } from "../ui/list";
 import { Secret } from "../ui/secret";
 import { Nothing } from "../ui/states";
+import { useDialog } from "./account/belongings";
 
 const MEANINGS: readonly (readonly [Scope, string])[] = [
   [Scope.PUBLISH, "publish lead events, and nothing else"],
@@ -19,6 +20,7 @@ const MEANINGS: readonly (readonly [Scope, string])[] = [
   [Scope.OPERATE, "retry, hold and release deliveries; includes read"],
   [Scope.ADMIN, "change the configuration and create keys; includes publish, read and operate"],
   [Scope.PAYLOAD, "see the payloads of leads; each view is in the audit log"],
+  [Scope.FORM, "submit HTML forms, and nothing else; the key is public, and has no other scope"],
 ];
 
 const nameOf = (scope: Scope): string => Scope[scope].toLowerCase();
@@ -31,14 +33,14 @@ export function KeysScreen() {
     const page = await access.listKeys({ accountId, includeEnded, pageToken }, { signal });
     return { items: page.keys, next: page.nextPageToken };
   });
-  const [revoking, setRevoking] = useState<Key | undefined>();
-  const close = (): void => change({ do: undefined }, { replace: true });
+  const { what, id, open, close } = useDialog();
+  const revoking = what === "revoke" ? pages.items.find(({ keyId }) => keyId === id) : undefined;
   return (
     <>
       <div class="title">
         <h1>API keys</h1>
         {may(AccessService.method.createKey) ? (
-          <Button kind="primary" onClick={() => change({ do: "create" })}>
+          <Button kind="primary" onClick={() => open("create")}>
             New key …
           </Button>
         ) : null}
@@ -65,20 +67,26 @@ export function KeysScreen() {
         columns={[
           { title: "Name", cell: ({ name }) => name },
           { title: "Key", cell: ({ keyId }) => <code>{keyId}</code> },
+          { title: "Client", cell: ({ clientId }) => clientId },
           { title: "May", cell: ({ scopes }) => scopes.map(nameOf).join(", ") },
           { title: "Created", cell: ({ createdAt }) => <Time ms={millis(createdAt)} /> },
           { title: "By", cell: ({ createdBy }) => createdBy },
           { title: "Expires", cell: ({ expiresAt }) => <Time ms={millis(expiresAt)} never="never" /> },
-          { title: "State", cell: (key) => <KeyState of={key} revoke={() => setRevoking(key)} /> },
+          { title: "State", cell: (key) => <KeyState of={key} revoke={() => open("revoke", key.keyId)} /> },
         ]}
       />
-      {query.get("do") === "create" ? <Create close={close} created={pages.first.reload} /> : null}
-      {revoking === undefined ? null : (
-        <Revoke of={revoking} revoked={pages.first.reload} close={() => setRevoking(undefined)} />
+      {what === "create" && may(AccessService.method.createKey) ? (
+        <Create close={close} created={pages.first.reload} />
+      ) : null}
+      {revoking === undefined || hasEnded(revoking) || !may(AccessService.method.revokeKey) ? null : (
+        <Revoke of={revoking} revoked={pages.first.reload} close={close} />
       )}
     </>
   );
 }
+
+const hasExpired = ({ expiresAt }: Key): boolean => (millis(expiresAt) ?? Infinity) < Date.now();
+const hasEnded = (key: Key): boolean => key.revokedAt !== undefined || hasExpired(key);
 
 function KeyState({ of, revoke }: { of: Key; revoke: () => void }) {
   if (of.revokedAt !== undefined)
@@ -87,7 +95,7 @@ function KeyState({ of, revoke }: { of: Key; revoke: () => void }) {
         revoked, <Time ms={millis(of.revokedAt)} />
       </>
     );
-  if ((millis(of.expiresAt) ?? Infinity) < Date.now()) return <>expired</>;
+  if (hasExpired(of)) return <>expired</>;
   return may(AccessService.method.revokeKey) ? (
     <Button onClick={revoke} label={`Revoke the key ${of.name}`}>
       Revoke …
@@ -125,10 +133,12 @@ function Create({ close, created }: { close: () => void; created: () => void }) 
   const [name, setName] = useState("");
   const [scopes, setScopes] = useState<ReadonlySet<Scope>>(new Set([Scope.READ]));
   const [expires, setExpires] = useState("");
+  const [clientId, setClientId] = useState("");
   const [secret, setSecret] = useState("");
+  const { clients } = useFreshThings();
   const act = async (): Promise<void> => {
     const expiresAt = expires === "" ? undefined : stamp(Date.parse(expires));
-    const made = await access.createKey({ accountId, name, scopes: [...scopes], expiresAt });
+    const made = await access.createKey({ accountId, name, scopes: [...scopes], expiresAt, clientId });
     created();
     setSecret(made.secret);
     throw new Stay();
@@ -139,8 +149,10 @@ function Create({ close, created }: { close: () => void; created: () => void }) 
     );
   }
   const toggle = (scope: Scope): void => {
-    const next = new Set(scopes);
-    if (!next.delete(scope)) next.add(scope);
+    const next = new Set(scope === Scope.FORM ? [] : scopes);
+    if (scope !== Scope.FORM) next.delete(Scope.FORM);
+    if (scopes.has(scope)) next.delete(scope);
+    else next.add(scope);
     setScopes(next);
   };
   return (
@@ -157,6 +169,19 @@ function Create({ close, created }: { close: () => void; created: () => void }) 
           </label>
         ))}
       </fieldset>
+      {clients.length === 0 ? null : (
+        <label>
+          For{" "}
+          <select value={clientId} onChange={(event) => setClientId(event.currentTarget.value)}>
+            <option value="">the whole account</option>
+            {clients.map(({ clientId: id, name: of }) => (
+              <option key={id} value={id}>
+                the client {of || id}
+              </option>
+            ))}
+          </select>
+        </label>
+      )}
       <label>
         Expires (empty: never){" "}
         <input type="datetime-local" value={expires} onInput={(event) => setExpires(event.currentTarget.value)} />

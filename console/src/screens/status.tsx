@@ -44,13 +44,18 @@ function Now({ of }: { of: GetStatusResponse }) {
             "Destinations",
             `${of.destinations}, ${of.destinationsDeactivated} deactivated, ${of.destinationsDisabled} disabled`,
           ],
+          ["Failing destinations", of.destinationsFailing.toLocaleString()],
+          ["Deliveries that ended in the last hour", ended(of.succeeded, of.failed)],
+          ["Attempts in the last hour", ended(of.attempts - of.failedAttempts, of.failedAttempts)],
+          ["The oldest delivery that has not ended", <Time ms={millis(of.oldestWaitingAt)} never="none" />],
           ["Parked deliveries", `${of.parked.toLocaleString()} at ${of.parkedDestinations} destinations`],
           ["Scheduled retries", of.timersPending.toLocaleString()],
           ["Ordered deliveries that have not ended", of.inOrder.toLocaleString()],
           ["Unreadable messages", of.poisoned.toLocaleString()],
-          ["Database", size(of.databaseBytes)],
+          ["Database", `${size(of.databaseBytes)}, ${size(of.databaseFreeBytes)} of it free`],
         ]}
       />
+      <Failing of={of} />
       <h2>Waiting work</h2>
       <Rows
         items={of.lags}
@@ -87,6 +92,38 @@ function Now({ of }: { of: GetStatusResponse }) {
         </>
       )}
       <Stored of={of} />
+    </>
+  );
+}
+
+const ended = (succeeded: bigint, failed: bigint): string =>
+  `${succeeded.toLocaleString()} succeeded, ${failed.toLocaleString()} failed`;
+
+function Failing({ of: { mostFailing } }: { of: GetStatusResponse }) {
+  if (mostFailing.length === 0) return null;
+  const title = "Destinations with the latest failures";
+  return (
+    <>
+      <h2>{title}</h2>
+      <Rows
+        items={mostFailing}
+        caption={title}
+        id={({ destinationId }) => destinationId}
+        columns={[
+          {
+            title: "Destination",
+            cell: (one) => (
+              <a class="row-link" href={to(["destinations", one.destinationId], { account: one.accountId })}>
+                {one.destinationName || one.destinationId}
+              </a>
+            ),
+          },
+          { title: "Account", cell: ({ accountId }) => accountId },
+          { title: "Health", cell: ({ summary }) => summary },
+          { title: "Failures in a row", number: true, cell: (one) => one.failuresInARow.toLocaleString() },
+          { title: "Last success", cell: (one) => <Time ms={millis(one.lastSuccessAt)} never="none" /> },
+        ]}
+      />
     </>
   );
 }
