@@ -137,6 +137,10 @@ test("an anonymised lead is shown as such and cannot be retried", async ({
   await world.have(1, "failed");
   await page.goto(`${leadline.http}/console/leads/ada`);
   await page.getByRole("button", { name: "Anonymise …" }).click();
+  await expect(page).toHaveURL(/do=anonymise/);
+  await page.goBack();
+  await expect(page.getByRole("dialog")).toHaveCount(0);
+  await page.goForward();
   await page.getByRole("button", { name: "Anonymise", exact: true }).click();
   await expect(page.getByText("Anonymised").first()).toBeVisible();
   await page.getByRole("button", { name: "Retry the delivery of ada to CRM" }).click();

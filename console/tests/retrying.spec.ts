@@ -78,6 +78,9 @@ test("selected deliveries are retried together", async ({ world, receiver, insid
   await page.getByLabel("Select the delivery of ada to CRM").check();
   await page.getByLabel("Select the delivery of joan to CRM").check();
   await page.getByRole("button", { name: "Retry 2 selected" }).click();
+  // The sheet is in the address, so it can be passed on.
+  await expect(page).toHaveURL(/retry=selected/);
+  await page.reload();
   await page.getByRole("button", { name: "Retry 2 deliveries" }).click();
   await expect(page.getByText("Completed.")).toBeVisible();
   await page.getByRole("button", { name: "Back to the list" }).click();

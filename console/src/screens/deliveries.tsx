@@ -25,9 +25,10 @@ export function DeliveriesScreen() {
   const filter = fromQuery(query, search);
   const list = useDeliveries(account, filter);
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
-  const [retryingSelected, setRetryingSelected] = useState(false);
   const toggle = (id: string): void => setSelected(toggled(selected, id));
-  const { retry, retryOne } = useRetry(list, selected, () => setRetryingSelected(true));
+  const { retry, retryOne } = useRetry(list, selected, () =>
+    change({ retry: "selected", delivery: selected.size > MAX_IN_ADDRESS ? [] : [...selected] }),
+  );
   useKeys({
     "/": () => document.getElementById("filter-value")?.focus(),
     x: () => {
@@ -36,16 +37,11 @@ export function DeliveriesScreen() {
     },
     r: retry,
   });
-  const what: What | undefined = query.has("retry")
-    ? { filter }
-    : retryingSelected
-      ? { ids: [...selected] }
-      : undefined;
+  const what = whatToRetry(query, filter, selected);
   const job = query.get("job");
   const close = (): void => {
-    setRetryingSelected(false);
     if (job !== null) setSelected(new Set());
-    change({ retry: undefined, job: undefined, of: undefined }, { replace: true });
+    change({ retry: undefined, delivery: undefined, job: undefined, of: undefined }, { replace: true });
   };
   return (
     <>
@@ -60,6 +56,18 @@ export function DeliveriesScreen() {
       {job === null ? null : <JobSheet id={job} close={close} />}
     </>
   );
+}
+
+/** Longer addresses are cut by proxies. A larger selection is not in the address. */
+const MAX_IN_ADDRESS = 100;
+
+/** What the sheet retries that the address opens; `undefined` if it opens none. */
+function whatToRetry(query: URLSearchParams, filter: Filter, selected: ReadonlySet<string>): What | undefined {
+  if (!query.has("retry")) return undefined;
+  if (query.get("retry") !== "selected") return { filter };
+  const named = query.getAll("delivery");
+  const ids = named.length > 0 ? named : [...selected];
+  return ids.length === 0 ? undefined : { ids };
 }
 
 function toggled(selected: ReadonlySet<string>, id: string): ReadonlySet<string> {

@@ -1,5 +1,4 @@
 // One lead: its deliveries, its log, and its payloads.
-import { useState } from "preact/hooks";
 import { useAccount } from "../account";
 import { may } from "../api/access";
 import { leads } from "../api/clients";
@@ -42,11 +41,12 @@ function Known({ lead, loaded }: { lead: Lead; loaded: Loaded<Lead> }) {
   const filter: Filter = { statuses: [], fields: { lead: leadId }, where: {} };
   const list = useDeliveries(accountId, filter, loaded.reload);
   const retryOne = useRetryOne(list.changed);
-  const [anonymising, setAnonymising] = useState(false);
   const mayRetryFailed = lead.failed && may(JobService.method.retryDeliveries);
+  const mayAnonymise = may(LeadService.method.anonymizeLeads) && !lead.anonymised;
   const retryFailed = (): void => change({ retry: "matching" });
   useKeys({ r: () => mayRetryFailed && retryFailed() });
-  const close = (): void => change({ retry: undefined, job: undefined, of: undefined }, { replace: true });
+  const close = (): void =>
+    change({ retry: undefined, job: undefined, of: undefined, do: undefined }, { replace: true });
   const job = query.get("job");
   return (
     <>
@@ -61,9 +61,8 @@ function Known({ lead, loaded }: { lead: Lead; loaded: Loaded<Lead> }) {
             Retry failed deliveries …
           </Button>
         ) : null}
-        <Button onClick={() => change({ do: "export" })}>Export …</Button>
-        {may(LeadService.method.anonymizeLeads) && !lead.anonymised ? (
-          <Button kind="danger" onClick={() => setAnonymising(true)}>
+        {mayAnonymise ? (
+          <Button kind="danger" onClick={() => change({ do: "anonymise" })}>
             Anonymise …
           </Button>
         ) : null}
@@ -85,7 +84,9 @@ function Known({ lead, loaded }: { lead: Lead; loaded: Loaded<Lead> }) {
       ) : null}
       {query.has("retry") ? <RetrySheet what={{ filter }} close={close} /> : null}
       {job === null ? null : <JobSheet id={job} close={close} />}
-      {anonymising ? <Anonymise lead={lead} reload={loaded.reload} close={() => setAnonymising(false)} /> : null}
+      {mayAnonymise && query.get("do") === "anonymise" ? (
+        <Anonymise lead={lead} reload={loaded.reload} close={close} />
+      ) : null}
     </>
   );
 }

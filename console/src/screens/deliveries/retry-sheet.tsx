@@ -62,7 +62,8 @@ function Counted({ what, id, close }: { what: What; id: string; close: () => voi
     setBusy(true);
     try {
       const made = await jobs.retryDeliveries({ ...request(what, account), pace, requestId: crypto.randomUUID() });
-      change({ retry: undefined, job: made.job?.jobId, of: String(would) }, { replace: true });
+      const job = { job: made.job?.jobId, of: String(would) };
+      change({ retry: undefined, delivery: undefined, ...job }, { replace: true });
     } catch (error) {
       say(`Not started. ${sentence(trouble(error).text)}`, "bad");
       setBusy(false);
