@@ -1,5 +1,6 @@
 import { expect, logIn, newWorld, test } from "./support/test";
-import { Broker, Leadline, lock } from "./support/leadline";
+import { check } from "./support/axe";
+import { Broker, freePort, Leadline, lock } from "./support/leadline";
 
 test("the console names a killed broker, and recovers when it is back", async ({ page, receiver }) => {
   test.setTimeout(120_000);
@@ -18,6 +19,7 @@ test("the console names a killed broker, and recovers when it is back", async ({
     await broker.kill();
     await expect(page.getByText("A part of Leadline does not work now.")).toBeVisible({ timeout: 30_000 });
     await expect(page.getByRole("listitem").filter({ hasText: "broker" })).toBeVisible();
+    await check(page, "a part does not work");
     await page.getByRole("button", { name: "Retry" }).click();
     await expect(page.getByText(/Not retried\./)).toBeVisible({ timeout: 30_000 });
 
@@ -29,6 +31,28 @@ test("the console names a killed broker, and recovers when it is back", async ({
   } finally {
     await leadline.stop();
     await broker.stop();
+  }
+});
+
+test("a list that cannot be read says so, and is read when Leadline is back", async ({ page }) => {
+  test.setTimeout(120_000);
+  const leadline = await Leadline.start("--http", `127.0.0.1:${await freePort()}`);
+  try {
+    const world = await newWorld(leadline, "acme");
+    await logIn(page, leadline, (await world.key("admin")).secret, "/console/deliveries");
+    await page.getByText("There is no delivery yet").waitFor();
+    await leadline.halt();
+    await page.getByRole("link", { name: "Leads" }).click();
+    const failed = page.getByRole("heading", { name: "Leadline cannot be reached" });
+    await expect(failed).toBeVisible();
+    await expect(page.getByText("This page may be out of date.")).toBeVisible();
+    await page.getByRole("button", { name: "Try again" }).click();
+    await expect(failed).toBeVisible();
+    await check(page, "a list that cannot be read");
+    await leadline.run();
+    await expect(page.getByText("There is no lead yet")).toBeVisible({ timeout: 30_000 });
+  } finally {
+    await leadline.stop();
   }
 });
 
@@ -46,6 +70,7 @@ test("lists that are behind say until when they show what happened", async ({ pa
       /Lists are behind\..*They show what happened until \d\d:\d\d:\d\d; \d+ facts? to come\./,
     );
     await expect(behind).toBeVisible({ timeout: 30_000 });
+    await check(page, "lists are behind");
     await release();
     await expect(behind).toHaveCount(0, { timeout: 30_000 });
     await world.have(1, "succeeded");

@@ -1,28 +1,15 @@
 // Checks every screen with axe, with light and dark colours, and takes pictures.
-import AxeBuilder from "@axe-core/playwright";
 import type { Page } from "@playwright/test";
 import { mkdirSync } from "node:fs";
-import { join, resolve } from "node:path";
-import type { Leadline } from "./support/leadline";
-import { expect, logIn, type OfTest, test } from "./support/test";
+import { readdir, readFile } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { check } from "./support/axe";
+import { freePort, Leadline, until } from "./support/leadline";
+import { logIn, newWorld, type OfTest, test } from "./support/test";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 /** With `LEADLINE_PICTURES=docs/console`, the pictures of docs/console.md are taken again. */
 const PICTURES = join(ROOT, process.env.LEADLINE_PICTURES ?? "target/console/pictures");
-
-const TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
-
-/** Runs all rules on the light screen. The dark one differs only in its colours. */
-async function check(page: Page, name: string): Promise<void> {
-  await page.emulateMedia({ colorScheme: "dark" });
-  const dark = await new AxeBuilder({ page }).withRules(["color-contrast", "link-in-text-block"]).analyze();
-  await page.emulateMedia({ colorScheme: "light" });
-  const light = await new AxeBuilder({ page }).withTags(TAGS).analyze();
-  for (const [theme, { violations }] of [["dark", dark] as const, ["light", light] as const]) {
-    const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
-    expect(found, `${name}, ${theme}`).toEqual([]);
-  }
-}
 
 async function picture(page: Page, name: string): Promise<void> {
   mkdirSync(PICTURES, { recursive: true });
@@ -98,6 +85,14 @@ test("axe finds nothing on the screens of deliveries and leads", async ({ page, 
   await open(`?destination=${crm}`, "answers 503");
   await open(`leads/ada?why=${crm}`, "Existed then");
   await picture(page, "lead");
+  await page.goto(`${leadline.http}/console/deliveries?account=${world.account}&retry=matching`);
+  await page.getByRole("button", { name: "Retry 5 deliveries" }).click();
+  await page.getByText("Completed.").waitFor();
+  await check(page, "progress");
+  await page.getByRole("link", { name: "Open the job" }).click();
+  await page.getByText("Requested by").waitFor();
+  await check(page, "a job");
+  await open("jobs", "Bulk retry");
   await open("nowhere", "no such screen");
   await page.keyboard.press("?");
   await check(page, "help");
@@ -108,17 +103,24 @@ test("axe finds nothing on the screens of deliveries and leads", async ({ page, 
 
 test("axe finds nothing on the screens of the configuration", async ({ page, world, receiver, leadline }) => {
   test.setTimeout(240_000);
-  const { crm, open } = await prepared({ page, world, receiver, leadline });
+  const { crm, newsletter, open } = await prepared({ page, world, receiver, leadline });
   await open("destinations", "Newsletter");
   await picture(page, "destinations");
   await open(`destinations/${crm}`, "Latest attempts");
   await picture(page, "destination");
-  for (const action of ["disable", "test", "recover", "delete"])
+  for (const action of ["disable", "test", "recover", "assign", "delete"])
     await open(`destinations/${crm}?do=${action}`, "Cancel");
+  await open(`destinations/${newsletter}?do=enable`, "Skip held deliveries");
   await open(`destinations/${crm}/edit`, "Retry policy");
   await open("destinations/new", "Retry policy");
+  await page.getByLabel("Content type").evaluate((input) => input.closest("details")?.setAttribute("open", ""));
+  await page.getByLabel("Content type").fill("nonsense");
+  await page.getByLabel("URL").fill("http://10.1.2.3/");
+  await page.locator("#field-contentType-wrong").waitFor();
+  await check(page, "a form with errors");
   await open("jobs", "There is no job yet");
   await open("audit", "created");
+  await open("audit?kind=token", "No change matches");
   await open("keys", "API keys");
   await open("keys?do=create", "Expires");
   await open("status", "Everything works");
@@ -142,4 +144,45 @@ test("axe finds nothing on the screens of an account", async ({ page, world, rec
   await page.getByRole("button", { name: "Rotate", exact: true }).click();
   await page.getByRole("region", { name: "The secret" }).waitFor();
   await check(page, "secret");
+});
+
+const OWNER = "owner@acme.example";
+
+/** The link by which the owner declines mails, from a mail about a failure. */
+async function optOutLink(leadline: Leadline): Promise<string> {
+  const outbox = join(dirname(leadline.database), "outbox");
+  return until("a mail with a link", 30_000, async () => {
+    for (const name of await readdir(outbox)) {
+      const mail = (await readFile(join(outbox, name), "utf8")).replace(/\r?\n[ \t]+/g, " ");
+      const link = /^List-Unsubscribe: *<([^>]+)>/im.exec(mail)?.[1];
+      if (name.includes(OWNER) && link !== undefined) return link;
+    }
+    return undefined;
+  });
+}
+
+test("axe finds nothing on the screen of opt-outs", async ({ page, receiver }) => {
+  test.setTimeout(120_000);
+  const address = `127.0.0.1:${await freePort()}`;
+  const leadline = await Leadline.start("--http", address, "--public-url", `http://${address}`);
+  try {
+    const world = await newWorld(leadline, "acme");
+    const account = { accountId: world.account, notificationEmails: [OWNER] };
+    await leadline.call("RegistryService/UpdateAccount", { account, updateMask: "notificationEmails" });
+    receiver.status = 500;
+    await world.destination("CRM", receiver.url);
+    await world.publish("ada");
+    const link = await optOutLink(leadline);
+    await fetch(link, { method: "POST", body: new URLSearchParams({ "List-Unsubscribe": "One-Click" }) });
+    await logIn(page, leadline, leadline.key, `/console/opt-outs?account=${world.account}`);
+    await page.getByText(OWNER).waitFor();
+    await check(page, "opt-outs");
+    await page.getByRole("button", { name: `Mail ${OWNER} again about failures` }).click();
+    await page.getByText("They opted out themselves.").waitFor();
+    await check(page, "the end of an opt-out");
+    await page.getByRole("button", { name: "Mail them again", exact: true }).click();
+    await page.getByText("There are no opt-outs.").waitFor();
+  } finally {
+    await leadline.stop();
+  }
 });

@@ -32,20 +32,29 @@ export async function freePort(): Promise<number> {
 }
 
 export class Leadline {
-  output = "";
+  http = "";
+  key = "";
+  /** The file of the read model. */
+  database = "";
+  private process!: ChildProcess;
 
   private constructor(
-    readonly http: string,
-    readonly key: string,
-    /** The file of the read model. */
-    readonly database: string,
-    private readonly process: ChildProcess,
     private readonly folder: string,
+    private readonly args: readonly string[],
   ) {}
 
   static async start(...args: string[]): Promise<Leadline> {
-    const folder = await mkdtemp(join(tmpdir(), "leadline-console-"));
-    const data = join(folder, "data");
+    const leadline = new Leadline(await mkdtemp(join(tmpdir(), "leadline-console-")), args);
+    await leadline.run();
+    return leadline;
+  }
+
+  /** Starts the program; again after `halt`. */
+  async run(): Promise<void> {
+    const { args } = this;
+    const data = join(this.folder, "data");
+    const file = join(data, "addresses.json");
+    await rm(file, { force: true });
     const http = args.includes("--http") ? [] : ["--http", "127.0.0.1:0"];
     const child = spawn(
       PROGRAM,
@@ -58,7 +67,7 @@ export class Leadline {
         "--allow-plain-http",
         "--allow-network",
         "127.0.0.0/8",
-      ].concat(http, args),
+      ].concat(http, ...args),
       { env: { ...process.env, LEADLINE_NATS_SERVER: NATS_SERVER }, stdio: ["ignore", "pipe", "pipe"] },
     );
     let output = "";
@@ -67,12 +76,13 @@ export class Leadline {
     child.stderr.on("data", append);
     const addresses = await until(`leadline up\n${output}`, START_MS, async () => {
       if (child.exitCode !== null) throw new Error(`leadline up ended:\n${output}`);
-      return readFile(join(data, "addresses.json"), "utf8").catch(() => undefined);
+      return readFile(file, "utf8").catch(() => undefined);
     });
     const found = JSON.parse(addresses) as { http: string; database: string };
-    const key = (await readFile(join(data, "admin.key"), "utf8")).trim();
-    const database = found.database.replace(/^sqlite:/, "").replace(/\?.*$/, "");
-    return new Leadline(found.http, key, database, child, folder);
+    this.http = found.http;
+    this.key = (await readFile(join(data, "admin.key"), "utf8")).trim();
+    this.database = found.database.replace(/^sqlite:/, "").replace(/\?.*$/, "");
+    this.process = child;
   }
 
   /** The texts of the mails in the outbox. */
@@ -83,12 +93,17 @@ export class Leadline {
   }
 
   async stop(): Promise<void> {
+    await this.halt();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+
+  /** Ends the program and keeps its data. */
+  async halt(): Promise<void> {
     const ended = new Promise((done) => this.process.once("exit", done));
     if (this.process.exitCode === null) {
       this.process.kill("SIGTERM");
       await ended;
     }
-    await rm(this.folder, { recursive: true, force: true });
   }
 
   /** Calls a method of the API with the key of the administrator, such as "JobService/GetJob". */
