@@ -71,6 +71,27 @@ fn rows_are_numbered_and_name_their_tests() {
     assert!(section >= 'J', "the table ends with section {section}");
 }
 
+/// The titles of tests of the console that a cell names.
+fn titles_in(cell: &str) -> Vec<&str> {
+    let named = cell.split_once("`console::console_tests_pass_in_a_browser` (");
+    named.and_then(|(_, rest)| rest.split_once(')')).map_or(vec![], |(titles, _)| titles.split("; ").collect())
+}
+
+#[test]
+fn every_named_title_is_that_of_a_console_test() {
+    let specs = fs::read_dir(root().join("console/tests")).unwrap().flatten().map(|entry| entry.path());
+    let specs = specs.filter(|path| path.to_str().is_some_and(|path| path.ends_with(".spec.ts")));
+    let tests: String = specs.map(|spec| fs::read_to_string(spec).unwrap()).collect();
+    let rows = rows();
+    let named: Vec<_> =
+        rows.iter().flat_map(|cells| titles_in(&cells[3]).into_iter().map(|title| (&cells[0], title))).collect();
+    let missing: Vec<_> = named.iter().filter(|(_, title)| !tests.contains(&format!("test(\"{title}\","))).collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+    let all = rows.iter().filter(|cells| cells[3].contains("console::console_tests_pass_in_a_browser")).count();
+    let with_titles = rows.iter().filter(|cells| !titles_in(&cells[3]).is_empty()).count();
+    assert_eq!(with_titles, all, "a row names the run of all console tests without a title");
+}
+
 #[test]
 fn every_named_test_exists() {
     let rows = rows();
