@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use api::{DeliveryStatus, JobStatus, job_service_client::JobServiceClient};
+use api::{DeliveryStatus, JobStatus, job::Plan, job_service_client::JobServiceClient};
 use testkit::{Answer, Receiver, wait};
 use tonic::{Code, Status};
 
@@ -172,6 +172,15 @@ async fn filtered_deliveries_are_counted_by_a_dry_run_and_retried() {
         );
         assert_eq!((one.count(), other.count()), (30, 30), "a dry run does nothing");
         assert!(world.log("e0").await.iter().all(|(entry, _)| entry != "resentwebhook"));
+
+        for (http_status_class, examined) in [(5, 60), (4, 0)] {
+            let filter = api::DeliveryFilter { http_status_class, ..api::DeliveryFilter::default() };
+            let dry = api::RetryDeliveriesRequest { filter: Some(filter), dry_run: true, ..retries() };
+            let job = world.retry_many(dry).await.unwrap();
+            assert_eq!(counts(&job).examined, examined);
+            let Some(Plan::Retry(plan)) = job.plan else { panic!("a retry: {job:?}") };
+            assert_eq!(plan.filter.unwrap().http_status_class, http_status_class);
+        }
 
         one.answer(Answer::Status(200));
         let real = api::RetryDeliveriesRequest { filter: Some(filter), pace: 100, ..retries() };

@@ -42,6 +42,7 @@ fn matches(filter: &DeliveryFilter, delivery: &api::Delivery) -> bool {
         && of_type
         && (filter.statuses.is_empty() || filter.statuses.contains(&delivery.status))
         && (filter.http_status_code == 0 || filter.http_status_code == delivery.http_status_code)
+        && (filter.http_status_class == 0 || filter.http_status_class == delivery.http_status_code / 100)
         && at(&filter.requested_from).is_none_or(|from| requested_at >= Some(from))
         && at(&filter.requested_before).is_none_or(|before| requested_at < Some(before))
 }
@@ -117,6 +118,14 @@ fn filters(destinations: &[String; 3], middle: Option<prost_types::Timestamp>) -
         DeliveryFilter { http_status_code: 503, statuses: vec![succeeded], ..account() },
         DeliveryFilter { http_status_code: 200, ..to(0) },
         DeliveryFilter { http_status_code: 999, ..none() },
+        DeliveryFilter { http_status_class: 5, ..none() },
+        DeliveryFilter { http_status_class: 5, ..account() },
+        DeliveryFilter { http_status_class: 5, statuses: vec![failed, held], ..to(1) },
+        DeliveryFilter { http_status_class: 5, http_status_code: 503, client_id: "north".into(), ..account() },
+        DeliveryFilter { http_status_class: 4, ..account() },
+        DeliveryFilter { http_status_class: 2, ..account() },
+        DeliveryFilter { http_status_class: 2, event_type: "email.*".into(), ..account() },
+        DeliveryFilter { http_status_class: 2, http_status_code: 503, ..none() },
         DeliveryFilter { failure_reason: "exhausted".into(), ..account() },
         DeliveryFilter { failure_reason: "exhausted".into(), statuses: vec![held], ..none() },
         DeliveryFilter { failure_reason: "too_old".into(), ..none() },
@@ -174,6 +183,7 @@ async fn invalid_filters_are_refused_with_the_field() {
         ("statuses", DeliveryFilter { statuses: vec![0], ..none() }),
         ("failure_reason", DeliveryFilter { failure_reason: "bad luck".into(), ..none() }),
         ("http_status_code", DeliveryFilter { http_status_code: 20, ..none() }),
+        ("http_status_class", DeliveryFilter { http_status_class: 6, ..none() }),
         ("client_id", DeliveryFilter { client_id: "a.b".into(), ..none() }),
     ];
     for (field, filter) in wrong {

@@ -57,6 +57,8 @@ async fn watch_shows_existing_deliveries_and_then_changes() {
         let mut failures = watch(&world, WatchDeliveriesRequest { statuses: failed, ..everything() }).await;
         let lead = WatchDeliveriesRequest { lead_id: "lead-bad".into(), ..WatchDeliveriesRequest::default() };
         let mut of_lead = watch(&world, lead).await;
+        let mut refusals = watch(&world, WatchDeliveriesRequest { http_status_class: 5, ..everything() }).await;
+        let mut exactly = watch(&world, WatchDeliveriesRequest { http_status_code: 500, ..everything() }).await;
 
         other.answer(Answer::Status(500));
         world.publish("good").await;
@@ -77,6 +79,12 @@ async fn watch_shows_existing_deliveries_and_then_changes() {
         let (event, status, _) = next(&mut failures).await;
         assert_eq!((event.as_str(), status), ("bad", DeliveryStatus::Failed));
         assert_eq!(next(&mut of_lead).await.0, "bad");
+        for answered in [&mut refusals, &mut exactly] {
+            for expected in ["good", "bad"] {
+                let (event, status, _) = next(answered).await;
+                assert_eq!((event.as_str(), status), (expected, DeliveryStatus::Failed));
+            }
+        }
         loop {
             let (event, status, _) = next(&mut of_one).await;
             assert_ne!(

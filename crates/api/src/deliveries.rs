@@ -6,6 +6,7 @@ use domain::{
     AccountId, ClientId, Delivery, DeliveryStatus, DestinationId, EventId, InterfaceId, LeadId, Registry,
     advice::suggested_action,
     delivery::{DeliveryFilter, Exchange, FailureReason, HeaderLine, HttpVersion, LastAttempt, SpanRef, Times},
+    outcome::HttpStatusClass,
     registry::{DeactivationCause, EventTypePattern},
 };
 
@@ -31,6 +32,7 @@ pub fn filter(fields: &mut Violations, given: &crate::DeliveryFilter) -> Option<
     let reason = |word: &str| FailureReason::parse(word).ok_or_else(reasons);
     let failure = fields.note(optional("filter.failure_reason", &given.failure_reason, reason));
     let http_status = fields.note(http_status("filter.http_status_code", given.http_status_code));
+    let class = fields.note(http_status_class("filter.http_status_class", given.http_status_class));
     let from = fields.note(time("filter.requested_from", given.requested_from.as_ref()));
     let before = fields.note(time("filter.requested_before", given.requested_before.as_ref()));
     Some(DeliveryFilter {
@@ -44,6 +46,7 @@ pub fn filter(fields: &mut Violations, given: &crate::DeliveryFilter) -> Option<
         statuses: statuses?,
         failure: failure?,
         http_status: http_status?,
+        http_status_class: class?,
         requested_from: from?,
         requested_before: before?,
     })
@@ -64,6 +67,7 @@ pub fn filter_to_api(filter: &DeliveryFilter) -> crate::DeliveryFilter {
         statuses: filter.statuses.iter().map(|status| status_to_api(*status).into()).collect(),
         failure_reason: filter.failure.map_or("", FailureReason::as_str).to_owned(),
         http_status_code: filter.http_status.unwrap_or_default().into(),
+        http_status_class: filter.http_status_class.map_or(0, |class| class.digit().into()),
         requested_from: filter.requested_from.map(timestamp_to_api),
         requested_before: filter.requested_before.map(timestamp_to_api),
         // A filter of a job has no values: the job stores the ids of the deliveries that were found by them.
@@ -81,6 +85,15 @@ pub fn http_status(field: &'static str, given: u32) -> Result<Option<u16>, Wrong
         Ok(0) => Ok(None),
         Ok(status @ 100..=999) => Ok(Some(status)),
         _ => Err(WrongField::new(field, "is not an HTTP status (100 to 599, or 999 for no answer)")),
+    }
+}
+
+/// A class of statuses to filter by; `None` for 0.
+pub fn http_status_class(field: &'static str, given: u32) -> Result<Option<HttpStatusClass>, WrongField> {
+    match (given, HttpStatusClass::new(given)) {
+        (0, _) => Ok(None),
+        (_, Some(class)) => Ok(Some(class)),
+        (_, None) => Err(WrongField::new(field, "is not a class of HTTP statuses (1 to 5)")),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The outcome of an attempt.
 
-use std::{fmt, time::Duration};
+use std::{fmt, ops::RangeInclusive, time::Duration};
 
 use crate::lead::HOPS;
 
@@ -67,6 +67,28 @@ impl ErrorKind {
 impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+/// A class of HTTP statuses (RFC 9110, 15): those that begin with this digit, from 1 to 5.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct HttpStatusClass(u8);
+
+impl HttpStatusClass {
+    pub const SUCCESS: Self = Self(2);
+
+    /// `None` if no class has this digit.
+    pub fn new(digit: u32) -> Option<Self> {
+        u8::try_from(digit).ok().filter(|digit| (1..=5).contains(digit)).map(Self)
+    }
+
+    pub const fn digit(self) -> u8 {
+        self.0
+    }
+
+    pub fn statuses(self) -> RangeInclusive<u16> {
+        let first = u16::from(self.0) * 100;
+        first..=first + 99
     }
 }
 

@@ -9,6 +9,7 @@ use domain::{
         Counts, Cursor, JobCancelRequested, JobFinished, JobOutcome, JobProgressed, JobRef, JobStarted, Pace, Plan,
         Progress, Recovery, Refused, Sample,
     },
+    outcome::HttpStatusClass,
     registry::EventTypePattern,
 };
 use prost::Message as _;
@@ -165,6 +166,7 @@ fn filter_to_stored(filter: &DeliveryFilter) -> stored::DeliveryFilter {
         statuses,
         failure,
         http_status,
+        http_status_class,
         requested_from,
         requested_before,
     } = filter;
@@ -179,6 +181,7 @@ fn filter_to_stored(filter: &DeliveryFilter) -> stored::DeliveryFilter {
         statuses: statuses.iter().map(|status| status.as_str().to_owned()).collect(),
         failure: or_empty(failure.map(FailureReason::as_str)),
         http_status: http_status.map(u32::from),
+        http_status_class: http_status_class.map(|class| class.digit().into()),
         requested_from: requested_from.map(|at| at.as_microsecond()),
         requested_before: requested_before.map(|at| at.as_microsecond()),
     }
@@ -207,6 +210,12 @@ fn filter_from_stored(stored: &stored::DeliveryFilter) -> Result<DeliveryFilter,
         http_status: stored
             .http_status
             .map(|status| u16::try_from(status).map_err(|e| wrong(FACT, "http_status", e)))
+            .transpose()?,
+        http_status_class: stored
+            .http_status_class
+            .map(|digit| {
+                HttpStatusClass::new(digit).ok_or_else(|| wrong(FACT, "http_status_class", format!("{digit}")))
+            })
             .transpose()?,
         requested_from: stored.requested_from.map(|at| time(FACT, "requested_from", at)).transpose()?,
         requested_before: stored.requested_before.map(|at| time(FACT, "requested_before", at)).transpose()?,

@@ -29,6 +29,8 @@ async fn deliveries_are_listed_and_shown() {
         for filter in [
             &["--status", "failed,held"][..],
             &["--http-status", "404", "--since", "1h"],
+            &["--answer", "404"],
+            &["--answer", "4xx"],
             &["--destination", "CRM", "--lead", "lead-bad"],
             &["--account", ACCOUNT, "--reason", "exhausted"],
             &["--event", "bad", "--type", "lead.*"],
@@ -41,8 +43,10 @@ async fn deliveries_are_listed_and_shown() {
         let more = world.run(&["deliveries", "--limit", "1"]).await.well();
         assert!(more.err.contains("--all"), "{more:?}");
         assert_eq!(world.run(&["deliveries", "--all", "--json"]).await.well().json_lines().len(), 2);
-        let none = world.run(&["deliveries", "--until", "1h"]).await.well();
-        assert_eq!((none.out.as_str(), none.err.as_str()), ("", "There are none.\n"));
+        for filter in [["--until", "1h"], ["--answer", "5xx"], ["--answer", "none"]] {
+            let none = world.run(&[&["deliveries"][..], &filter].concat()).await.well();
+            assert_eq!((none.out.as_str(), none.err.as_str()), ("", "There are none.\n"), "{filter:?}");
+        }
 
         let shown = world.run(&["deliveries", "show", &failed]).await.well();
         assert_eq!(shown.fact("status"), "failed (exhausted)");

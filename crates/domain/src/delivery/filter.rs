@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::{facts::FailureReason, state::DeliveryStatus};
 use crate::{
     ids::{AccountId, ClientId, DestinationId, EventId, InterfaceId, LeadId},
+    outcome::HttpStatusClass,
     registry::EventTypePattern,
 };
 
@@ -24,8 +25,24 @@ pub struct DeliveryFilter {
     pub failure: Option<FailureReason>,
     /// The status of the latest attempt.
     pub http_status: Option<u16>,
+    /// The class of the status of the latest attempt.
+    pub http_status_class: Option<HttpStatusClass>,
     /// Requested at this time or later.
     pub requested_from: Option<Timestamp>,
     /// Requested before this time.
     pub requested_before: Option<Timestamp>,
+}
+
+impl DeliveryFilter {
+    /// Whether the latest attempt matches, by its status: 0 if there is none, 999 if it got no answer.
+    pub fn matches_answer(&self, status: u16) -> bool {
+        self.http_status.is_none_or(|wanted| wanted == status)
+            && self.http_status_class.is_none_or(|class| class.statuses().contains(&status))
+    }
+
+    /// Whether the conditions about the latest attempt leave out every success.
+    pub fn is_of_failed_attempts(&self) -> bool {
+        self.http_status.is_some_and(|status| !HttpStatusClass::SUCCESS.statuses().contains(&status))
+            || self.http_status_class.is_some_and(|class| class != HttpStatusClass::SUCCESS)
+    }
 }

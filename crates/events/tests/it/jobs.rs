@@ -9,6 +9,7 @@ use domain::{
         Counts, Cursor, JobCancelRequested, JobFinished, JobOutcome, JobProgressed, JobRef, JobStarted, Pace, Plan,
         Progress, Recovery, Refused, Sample,
     },
+    outcome::HttpStatusClass,
     registry::EventTypePattern,
 };
 use events::Record;
@@ -60,6 +61,7 @@ prop_compose! {
         statuses in collection::vec(status(), 0..3),
         failure in option::of(select(FailureReason::ALL.to_vec())),
         http_status in option::of(any::<u16>()),
+        class in option::of(1_u32..=5),
         times in (option::of(time()), option::of(time())),
     ) -> DeliveryFilter {
         let text = texts.as_deref();
@@ -74,6 +76,7 @@ prop_compose! {
             statuses,
             failure,
             http_status,
+            http_status_class: class.and_then(HttpStatusClass::new),
             requested_from: times.0,
             requested_before: times.1,
         }

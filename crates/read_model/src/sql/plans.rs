@@ -4,6 +4,7 @@ use domain::{
     AccountId, DestinationId, EventId, LeadId,
     delivery::FailureReason,
     job::JobStatus,
+    outcome::HttpStatusClass,
     registry::{EntityKind, EventTypePattern},
 };
 use sqlx::Row as _;
@@ -68,6 +69,10 @@ fn deliveries() -> Vec<(DeliveryFilter, &'static str)> {
         (DeliveryFilter { statuses: statuses.clone(), requested_from: from, ..to() }, "deliveries_open_of_destination"),
         (DeliveryFilter { failure: Some(FailureReason::Exhausted), ..account() }, "deliveries_open_of_account"),
         (DeliveryFilter { http_status: Some(503), ..to() }, "deliveries_open_of_destination"),
+        (DeliveryFilter { http_status_class: HttpStatusClass::new(5), ..none() }, "deliveries_open"),
+        (DeliveryFilter { http_status_class: HttpStatusClass::new(4), ..account() }, "deliveries_open_of_account"),
+        (DeliveryFilter { http_status_class: HttpStatusClass::new(1), ..to() }, "deliveries_open_of_destination"),
+        (DeliveryFilter { http_status_class: HttpStatusClass::new(2), ..account() }, "deliveries_by_account"),
         (DeliveryFilter { event_type: EventTypePattern::parse("a.b").ok(), ..account() }, "deliveries_by_type"),
         (DeliveryFilter { lead: LeadId::parse("l").ok(), statuses, ..account() }, "deliveries_by_lead"),
         (DeliveryFilter { event_id: EventId::parse("e").ok(), ..to() }, "deliveries_by_event"),

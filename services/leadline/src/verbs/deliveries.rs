@@ -1,8 +1,10 @@
 //! `leadline deliveries`: lists deliveries and shows one.
 
+pub(super) mod answered;
 mod exchange;
 pub(super) mod request;
 
+use answered::{Answered, answered};
 use api::DeliveryStatus;
 use clap::{Args, Subcommand};
 
@@ -19,7 +21,7 @@ use crate::{
 #[command(
     args_conflicts_with_subcommands = true,
     after_help = "Examples:\n  leadline deliveries --status failed --destination CRM --since 2h\n  \
-                  leadline deliveries --where email=ada@example.com"
+                  leadline deliveries --answer 5xx\n  leadline deliveries --where email=ada@example.com"
 )]
 pub(crate) struct Deliveries {
     #[command(subcommand)]
@@ -93,8 +95,11 @@ pub(crate) struct Choice {
     /// Only deliveries that failed for this reason, such as exhausted, too_old, render or skipped
     #[arg(long, value_name = "REASON")]
     reason: Option<String>,
-    /// Only deliveries whose latest attempt was answered with this status; 999 if there was no answer
-    #[arg(long, value_name = "STATUS")]
+    /// Only deliveries whose latest attempt was answered like this: a status such as 503, a class such as 5xx, or none
+    #[arg(long, value_name = "ANSWER", value_parser = answered)]
+    answer: Option<Answered>,
+    /// The same as --answer, for one status; 999 if there was no answer
+    #[arg(long, value_name = "STATUS", conflicts_with = "answer")]
     http_status: Option<u32>,
     /// Only deliveries requested at this time or later: 2h (ago), 7d, 14:00, today, yesterday 9:30, 2026-01-31, or RFC 3339
     #[arg(long, value_name = "TIME", value_parser = past)]
@@ -112,10 +117,11 @@ impl Choice {
     /// Whether any condition is given.
     pub(crate) fn is_any(&self) -> bool {
         let Self { destination, interface, client, lead, event, event_type, reason, .. } = self;
-        let Self { http_status, since, until, values, .. } = self;
+        let Self { answer, http_status, since, until, values, .. } = self;
         let texts = [destination, interface, client, lead, event, event_type, reason];
         let times = since.is_some() || until.is_some();
-        texts.iter().any(|text| text.is_some()) || http_status.is_some() || times || !values.is_empty()
+        let answers = answer.is_some() || http_status.is_some();
+        texts.iter().any(|text| text.is_some()) || answers || times || !values.is_empty()
     }
 
     /// The filter of the API.
@@ -127,6 +133,7 @@ impl Choice {
         // A search by values is within an account.
         let account_id = if self.values.is_empty() { account.given() } else { session.account(account).await? };
         let text = |given: &Option<String>| given.clone().unwrap_or_default();
+        let Answered { status, class } = self.answer.unwrap_or_default();
         Ok(api::DeliveryFilter {
             account_id,
             interface_id: text(&self.interface),
@@ -139,7 +146,8 @@ impl Choice {
             requested_before: self.until.map(api::timestamp_to_api),
             client_id: text(&self.client),
             failure_reason: text(&self.reason),
-            http_status_code: self.http_status.unwrap_or_default(),
+            http_status_code: self.http_status.unwrap_or(status),
+            http_status_class: class,
             r#where: searching::values(&self.values)?,
         })
     }

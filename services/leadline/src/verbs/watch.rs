@@ -7,7 +7,11 @@ use clap::Args;
 use tokio::time::sleep;
 use tonic::{Request, Status};
 
-use super::deliveries::{answer, destination, destination_id, status, status_cell};
+use super::deliveries::{
+    answer,
+    answered::{Answered, answered},
+    destination, destination_id, status, status_cell,
+};
 use crate::{
     errors::is_away,
     output::note,
@@ -36,6 +40,9 @@ pub(crate) struct Watch {
     /// Only changes to one of these statuses: pending, processing, retrying, held, succeeded, failed
     #[arg(long, value_name = "STATUS", value_delimiter = ',', value_parser = status)]
     status: Vec<DeliveryStatus>,
+    /// Only changes after which the latest answer is like this: a status such as 503, a class such as 5xx, or none
+    #[arg(long, value_name = "ANSWER", value_parser = answered)]
+    answer: Option<Answered>,
     /// First show the newest 500 deliveries
     #[arg(long)]
     existing: bool,
@@ -55,6 +62,7 @@ impl Watch {
             Some(named) => destination_id(&session, &self.account, named).await?,
             None => String::new(),
         };
+        let Answered { status, class } = self.answer.unwrap_or_default();
         let request = api::WatchDeliveriesRequest {
             account_id: self.account.given(),
             destination_id,
@@ -62,6 +70,8 @@ impl Watch {
             statuses: self.status.iter().map(|status| (*status).into()).collect(),
             existing: self.existing,
             resume_token: self.resume.clone().unwrap_or_default(),
+            http_status_code: status,
+            http_status_class: class,
         };
         Watching { session, request, table: table(), breaks: 0 }.go_on().await
     }

@@ -9,11 +9,11 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use api::{
-    deliveries::{delivery_to_api, statuses},
+    deliveries::{delivery_to_api, http_status, http_status_class, statuses},
     request::{Violations, optional},
     status::{because, unavailable},
 };
-use domain::{Delivery, DeliveryFact, DeliveryStatus, DestinationId, LeadId, Registry};
+use domain::{Delivery, DeliveryFact, DestinationId, LeadId, Registry};
 use journal::{RegistryView, StreamName, StreamReader};
 use read_model::{
     Store,
@@ -55,6 +55,8 @@ impl WatchRequest {
         let client = fields.note(caller.narrowed_client(None));
         let lead = fields.note(optional("lead_id", &request.lead_id, LeadId::parse));
         let statuses = fields.note(statuses("statuses", &request.statuses));
+        let http_status = fields.note(http_status("http_status_code", request.http_status_code));
+        let class = fields.note(http_status_class("http_status_class", request.http_status_class));
         let existing = request.existing;
         fields.end(|| {
             let filter = DeliveryFilter {
@@ -63,6 +65,8 @@ impl WatchRequest {
                 client: client?,
                 lead: lead?,
                 statuses: statuses?,
+                http_status: http_status?,
+                http_status_class: class?,
                 ..DeliveryFilter::default()
             };
             Some(Self { caller, filter, existing, resume_after: resume_after? })
@@ -179,7 +183,7 @@ impl Watch {
             let of_client =
                 |delivery: &Delivery| self.filter.client.is_none() || self.filter.client == delivery.reference.client;
             now.retain(|delivery| {
-                of_client(delivery) && is_watched(&self.filter.statuses, delivery, &registry) && is_news(delivery)
+                of_client(delivery) && is_watched(&self.filter, delivery, &registry) && is_news(delivery)
             });
             now.sort_by_key(|delivery| changed.get(&delivery.reference.delivery));
             self.send(&now, last);
@@ -213,9 +217,12 @@ impl Watch {
     }
 }
 
-fn is_watched(statuses: &[DeliveryStatus], delivery: &Delivery, registry: &Registry) -> bool {
+/// Whether the delivery matches by its state after a change.
+fn is_watched(filter: &DeliveryFilter, delivery: &Delivery, registry: &Registry) -> bool {
     let switch = registry.switch(&delivery.reference.destination);
-    statuses.is_empty() || statuses.contains(&delivery.status.at_destination(switch))
+    let answer = delivery.last.as_ref().map_or(0, |last| last.outcome.status_code());
+    (filter.statuses.is_empty() || filter.statuses.contains(&delivery.status.at_destination(switch)))
+        && filter.matches_answer(answer)
 }
 
 fn going_down() -> Status {

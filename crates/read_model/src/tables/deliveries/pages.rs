@@ -200,7 +200,7 @@ fn is_read_by_type(filter: &DeliveryFilter) -> bool {
 fn open_statuses(filter: &DeliveryFilter) -> Option<Vec<DeliveryStatus>> {
     let all_open = || DeliveryStatus::ALL.into_iter().filter(|status| *status != DeliveryStatus::Succeeded);
     let mut wanted = filter.statuses.clone();
-    if filter.http_status.is_some_and(|status| status > 299) {
+    if filter.is_of_failed_attempts() {
         // The last attempt of a delivery that succeeded was answered with success.
         wanted = if wanted.is_empty() { all_open().collect() } else { wanted };
         wanted.retain(|status| *status != DeliveryStatus::Succeeded);
@@ -303,6 +303,11 @@ fn others(filter: &DeliveryFilter, branch: &Branch) -> Vec<Condition> {
     let mut others: Vec<_> = texts.into_iter().filter_map(|(column, text)| Some(but(column, text?))).collect();
     if let Some(status) = filter.http_status {
         others.push(("last_status = ?".to_owned(), vec![u32::from(status).into()]));
+    }
+    if let Some(class) = filter.http_status_class {
+        let (first, last) = class.statuses().into_inner();
+        let range = vec![u32::from(first).into(), u32::from(last).into()];
+        others.push(("(last_status + 0) BETWEEN ? AND ?".to_owned(), range));
     }
     match filter.event_type.as_ref().map(|pattern| (pattern.as_str(), pattern.as_str().strip_suffix('*'))) {
         _ if has(OF_TYPE) => {}
