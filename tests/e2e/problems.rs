@@ -187,6 +187,7 @@ async fn health_shows_failures_waiting_work_and_who_disabled() {
     let bad = health(&world, &id).await;
     assert_eq!((bad.state(), bad.failures_in_a_row, bad.failed_attempts), (HealthState::Failing, 3, 3));
     assert_eq!((bad.waiting, bad.held, bad.failed), (3, 0, 0));
+    assert_eq!(bad.answers, Some(api::AnswerCounts { http_2xx: 4, http_5xx: 3, ..api::AnswerCounts::default() }));
     assert!(bad.oldest_waiting_at.is_some() && bad.summary.starts_with("Fails: 3 attempts in a row failed"));
     let listed = world.run(&["destinations", "list"]).await.well();
     assert!(listed.out.contains("enabled") && listed.out.contains("failing"), "{}", listed.out);
@@ -205,6 +206,7 @@ async fn health_shows_failures_waiting_work_and_who_disabled() {
     assert_eq!(off.lane.unwrap().state(), LaneState::Held);
     let shown = world.run(&["destinations", "health", "CRM"]).await.well();
     assert_eq!((shown.fact("health"), shown.fact("held")), ("disabled", "3"));
+    assert_eq!(shown.fact("answers"), "2xx: 4, 5xx: 3");
 
     let by_bucket = counts(&world, CountBucket::Day).await;
     let sum = |of: fn(&api::DeliveryCounts) -> u64| by_bucket.iter().map(of).sum::<u64>();

@@ -54,13 +54,38 @@ impl Latencies {
     }
 }
 
-/// The numbers of ended deliveries and of attempts in a period.
+/// How many attempts got which answer: 2xx, 3xx, 4xx, 5xx, none. Other statuses are not counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Answers(pub [u64; Answers::KINDS]);
+
+impl Answers {
+    pub const KINDS: usize = 5;
+
+    fn add(&mut self, outcome: &AttemptOutcome) {
+        let kind = match outcome {
+            AttemptOutcome::Response { status: 200..=299, .. } => 0,
+            AttemptOutcome::Response { status: 300..=399, .. } => 1,
+            AttemptOutcome::Response { status: 400..=499, .. } => 2,
+            AttemptOutcome::Response { status: 500..=599, .. } => 3,
+            AttemptOutcome::Response { .. } => return,
+            AttemptOutcome::NoResponse { .. } => 4,
+        };
+        self.0[kind] += 1;
+    }
+
+    fn add_all(&mut self, other: &Self) {
+        self.0.iter_mut().zip(other.0).for_each(|(count, more)| *count += more);
+    }
+}
+
+/// How many deliveries ended and how many attempts were made in some time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     pub succeeded: u64,
     pub failed: u64,
     pub attempts: u64,
     pub failed_attempts: u64,
+    pub answers: Answers,
     pub latencies: Latencies,
 }
 
@@ -69,6 +94,7 @@ impl Counts {
     pub fn add_attempt(&mut self, outcome: &AttemptOutcome, took: Duration) {
         self.attempts += 1;
         self.failed_attempts += u64::from(!outcome.is_success());
+        self.answers.add(outcome);
         if matches!(outcome, AttemptOutcome::Response { .. }) || outcome.error_kind() == Some(ErrorKind::Timeout) {
             self.latencies.add(took);
         }
@@ -87,6 +113,7 @@ impl Counts {
         self.failed += other.failed;
         self.attempts += other.attempts;
         self.failed_attempts += other.failed_attempts;
+        self.answers.add_all(&other.answers);
         self.latencies.add_all(&other.latencies);
     }
 }

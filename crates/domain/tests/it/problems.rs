@@ -141,6 +141,18 @@ fn destination_is_failing_without_successes_or_after_three_failures() {
     assert_eq!(streak.state(&Counts::default()), HealthState::Failing);
 }
 
+#[test]
+fn attempts_are_counted_by_the_class_of_their_answer() {
+    let mut counts = Counts::default();
+    for outcome in [status(200), status(299), status(302), status(404), status(500), status(600), timeout()] {
+        counts.add_attempt(&outcome, Duration::from_millis(7));
+    }
+    assert_eq!((counts.attempts, counts.failed_attempts, counts.answers.0), (7, 5, [2, 1, 1, 1, 1]));
+    let mut twice = counts;
+    twice.add_all(&counts);
+    assert_eq!(twice.answers.0, [4, 2, 2, 2, 2]);
+}
+
 proptest! {
     #[test]
     fn percentile_falls_into_the_bucket_of_its_attempt(

@@ -9,7 +9,7 @@ use sqlx::{
 };
 
 /// Version, description and statements of each file. sqlx stores them in the database; they never change.
-const MIGRATIONS: [(i64, &str, &str); 14] = [
+const MIGRATIONS: [(i64, &str, &str); 15] = [
     (1, "read model", include_str!("../../migrations/0001_read_model.sql")),
     (3, "audit", include_str!("../../migrations/0003_audit.sql")),
     (4, "pages", include_str!("../../migrations/0004_pages.sql")),
@@ -24,6 +24,7 @@ const MIGRATIONS: [(i64, &str, &str); 14] = [
     (17, "exchanges", include_str!("../../migrations/0017_exchanges.sql")),
     (18, "lead values", include_str!("../../migrations/0018_lead_values.sql")),
     (19, "traces", include_str!("../../migrations/0019_traces.sql")),
+    (20, "answers", include_str!("../../migrations/0020_answers.sql")),
 ];
 
 /// The lock of sqlx belongs to a session, which a pooler does not keep; a transaction holds a lock instead (`connect.rs`).

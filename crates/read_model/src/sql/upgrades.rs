@@ -12,8 +12,10 @@ use sqlx::{AnyPool, Row as _, any::install_default_drivers};
 
 use crate::{
     Store,
+    page::Page,
     sql::{connect::pool, migrations::migrations},
     store::OF_SQLITE,
+    tables::counts::{CountFilter, Width},
 };
 
 /// The last version before attempts were found by their deliveries.
@@ -32,7 +34,7 @@ async fn attempts_are_kept_and_found_by_their_deliveries() {
     let folder = tempfile::tempdir().unwrap();
     let sqlite = format!("sqlite:{}?mode=rwc", folder.path().join("older.db").display());
     for url in [sqlite, testkit::postgres::database().await] {
-        let older = older(&url).await;
+        let older = older(&url, BEFORE).await;
         for statement in older_rows() {
             sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&older).await.unwrap();
         }
@@ -55,6 +57,36 @@ async fn attempts_are_kept_and_found_by_their_deliveries() {
     }
 }
 
+/// The last version without counts by answer, and what it stores of five attempts.
+const BEFORE_ANSWERS: i64 = 19;
+const COUNTED: &str = "INSERT INTO delivery_counts SELECT 'dst', w.width, 0, 'acme', 2, 0, 5, 3, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+    0, 0, 0, 0, 0, 0, 0, 0, 0 FROM (SELECT 300 AS width UNION ALL SELECT 3600 UNION ALL SELECT 86400) w";
+const ANSWERED: &str = "INSERT INTO attempts (attempt, delivery, number, round, started_at, duration, method, url, status, \
+    response, error_kind, destination, deactivated, sequence, verdict, next_attempt_at) SELECT 'a' || a.n, 'd', a.n, 0, a.n, 1, \
+    'POST', 'https://x/', a.status, '', a.error_kind, 'dst', '', 0, '', 0 FROM (SELECT 1 AS n, 200 AS status, '' AS error_kind \
+    UNION ALL SELECT 2, 204, '' UNION ALL SELECT 3, 404, '' UNION ALL SELECT 4, 503, '' UNION ALL SELECT 5, 999, 'timeout') a";
+
+#[tokio::test]
+async fn buckets_of_an_older_version_get_their_counts_by_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let sqlite = format!("sqlite:{}?mode=rwc", folder.path().join("answers.db").display());
+    for url in [sqlite, testkit::postgres::database().await] {
+        let older = older(&url, BEFORE_ANSWERS).await;
+        for statement in [COUNTED, ANSWERED] {
+            sqlx::raw_sql(statement).execute(&older).await.unwrap();
+        }
+        older.close().await;
+        let store = Store::connect(&url).await.unwrap();
+        for width in [Width::FiveMinutes, Width::Hour, Width::Day] {
+            let account = AccountId::parse("acme").unwrap();
+            let filter = CountFilter { account, destination: None, width, from: None, before: None };
+            let buckets = store.counts(&filter, &Page::of(0, "", ()).unwrap()).await.unwrap();
+            assert_eq!(buckets.len(), 1, "{width:?}");
+            assert_eq!(buckets[0].counts.answers.0, [2, 0, 1, 1, 1], "{width:?}");
+        }
+    }
+}
+
 /// The delivery of the attempt; only its id matters.
 fn reference() -> DeliveryRef {
     DeliveryRef {
@@ -71,12 +103,12 @@ fn reference() -> DeliveryRef {
     }
 }
 
-/// A database as the older version left it.
-async fn older(url: &str) -> AnyPool {
+/// A database as an older version left it.
+async fn older(url: &str, version: i64) -> AnyPool {
     install_default_drivers();
     let settings = if url.starts_with("sqlite:") { vec![OF_SQLITE.to_owned()] } else { vec![] };
     let older = pool(url, 1, settings).await.unwrap();
-    migrations().run_to(BEFORE, &older).await.unwrap();
+    migrations().run_to(version, &older).await.unwrap();
     older
 }
 
@@ -121,7 +153,7 @@ async fn a_long_migration_logs_its_name_and_duration() {
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
     tracing::subscriber::set_global_default(subscriber).unwrap();
     for url in [sqlite, testkit::postgres::database().await] {
-        let older = older(&url).await;
+        let older = older(&url, BEFORE).await;
         log.clear();
         sqlx::query(sqlx::AssertSqlSafe(MANY_ATTEMPTS)).execute(&older).await.unwrap();
         older.close().await;

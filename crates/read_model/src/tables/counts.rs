@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use domain::{
     AccountId, DestinationId,
-    health::{Counts, Latencies},
+    health::{Answers, Counts, Latencies},
 };
 use jiff::Timestamp;
 use sqlx::{Any, Transaction, any::AnyRow};
@@ -17,6 +17,8 @@ use crate::{
 
 const KEYS: [&str; 4] = ["destination", "width", "start", "account"];
 const SUMS: [&str; 4] = ["succeeded", "failed", "attempts", "failed_attempts"];
+const ANSWERS: [&str; Answers::KINDS] =
+    ["answered_2xx", "answered_3xx", "answered_4xx", "answered_5xx", "not_answered"];
 #[rustfmt::skip]
 const LATENCIES: [&str; Latencies::BUCKETS] = [
     "l0", "l1", "l2", "l3", "l4", "l5", "l6", "l7", "l8", "l9", "l10", "l11", "l12", "l13", "l14", "l15", "l16", "l17",
@@ -63,9 +65,9 @@ impl CountNews {
 }
 
 pub(crate) async fn apply(transaction: &mut Transaction<'static, Any>, news: &CountNews) -> Result<(), StoreError> {
-    let columns: Vec<_> = KEYS.into_iter().chain(SUMS).chain(LATENCIES).collect();
+    let columns: Vec<_> = KEYS.into_iter().chain(counted()).collect();
     let add = |column: &str| format!("{column} = delivery_counts.{column} + excluded.{column}");
-    let sums: Vec<_> = SUMS.into_iter().chain(LATENCIES).map(add).collect();
+    let sums: Vec<_> = counted().map(add).collect();
     let then = format!(" ON CONFLICT (destination, width, start) DO UPDATE SET {}", sums.join(", "));
     let insert = Insert { table: "delivery_counts", columns: &columns, then };
     let rows: Vec<_> = news.0.iter().map(to_row).collect();
@@ -110,7 +112,7 @@ impl Store {
             failed: number("failed")?,
             attempts: number("attempts")?,
             failed_attempts: number("failed_attempts")?,
-            latencies: Latencies::default(),
+            ..Counts::default()
         })
     }
 
@@ -137,8 +139,13 @@ impl Store {
     }
 }
 
+/// The columns of counts.
+fn counted() -> impl Iterator<Item = &'static str> {
+    SUMS.into_iter().chain(ANSWERS).chain(LATENCIES)
+}
+
 fn before() -> String {
-    let columns: Vec<_> = ["destination", "start"].into_iter().chain(SUMS).chain(LATENCIES).collect();
+    let columns: Vec<_> = ["destination", "start"].into_iter().chain(counted()).collect();
     format!("SELECT {} FROM delivery_counts", columns.join(", "))
 }
 
@@ -172,14 +179,16 @@ fn to_row(
     let number = |count: u64| Value::from(i64::try_from(count).unwrap_or(i64::MAX));
     let mut row = vec![destination.as_str().into(), width.seconds().into(), (*start).into(), account.as_str().into()];
     row.extend([counts.succeeded, counts.failed, counts.attempts, counts.failed_attempts].map(number));
+    row.extend(counts.answers.0.map(number));
     row.extend(counts.latencies.0.map(number));
     row
 }
 
 fn from_row(row: &AnyRow) -> Result<Bucket, StoreError> {
     let number = |column| sql::int(row, column).map(|number| u64::try_from(number).unwrap_or_default());
-    let mut latencies = Latencies::default();
-    for (count, column) in latencies.0.iter_mut().zip(LATENCIES) {
+    let (mut answers, mut latencies) = (Answers::default(), Latencies::default());
+    let columns = answers.0.iter_mut().zip(ANSWERS).chain(latencies.0.iter_mut().zip(LATENCIES));
+    for (count, column) in columns {
         *count = number(column)?;
     }
     Ok(Bucket {
@@ -190,6 +199,7 @@ fn from_row(row: &AnyRow) -> Result<Bucket, StoreError> {
             failed: number("failed")?,
             attempts: number("attempts")?,
             failed_attempts: number("failed_attempts")?,
+            answers,
             latencies,
         },
     })

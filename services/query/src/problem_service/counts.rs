@@ -1,11 +1,7 @@
 //! Buckets of counts as the API names and shows them.
 
-use api::{
-    CountBucket, duration_to_api,
-    request::{Violations, WrongField, optional, time},
-    timestamp_to_api,
-};
-use domain::DestinationId;
+use api::{duration_to_api, status::invalid, timestamp, timestamp_to_api};
+use domain::{AccountId, health::Answers};
 use jiff::Timestamp;
 use read_model::tables::counts::{Bucket, CountFilter, Width};
 
@@ -42,5 +38,11 @@ pub(super) fn bucket_to_api(bucket: &Bucket) -> api::DeliveryCounts {
         failed_attempts: counts.failed_attempts,
         p50: percentile(50),
         p95: percentile(95),
+        answers: Some(shown_answers(&counts.answers)),
     }
+}
+
+pub(super) const fn shown_answers(answers: &Answers) -> api::AnswerCounts {
+    let [http_2xx, http_3xx, http_4xx, http_5xx, none] = answers.0;
+    api::AnswerCounts { http_2xx, http_3xx, http_4xx, http_5xx, none }
 }

@@ -19,6 +19,7 @@ use read_model::{
 use tokio::time::Instant;
 use tonic::Status;
 
+use super::counts::shown_answers;
 use crate::{failed, lanes::Lanes};
 
 /// The period that rates cover.
@@ -115,6 +116,7 @@ fn health_to_api(
         lane: Some(lane_to_api(destination, lane, now)),
         switched_off_by: String::new(),
         switched_off_at: None,
+        answers: Some(shown_answers(&counts.answers)),
     }
 }
 

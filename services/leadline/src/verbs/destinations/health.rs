@@ -121,6 +121,7 @@ impl Health {
             ("since", shown(of.since.as_ref()).into()),
             ("deliveries", format!("{} succeeded, {} failed", of.succeeded, of.failed).into()),
             ("attempts", format!("{}, {} of them failed", of.attempts, of.failed_attempts).into()),
+            ("answers", answers(&of.answers.unwrap_or_default()).into()),
             ("receiver takes", receiver.into()),
             ("last success", shown(of.last_success_at.as_ref()).into()),
             ("last failure", shown(of.last_failure_at.as_ref()).into()),
@@ -134,6 +135,14 @@ impl Health {
         ];
         print_facts(&session.out, facts)
     }
+}
+
+/// How many attempts got which answer, if any did.
+fn answers(of: &api::AnswerCounts) -> String {
+    let api::AnswerCounts { http_2xx, http_3xx, http_4xx, http_5xx, none } = *of;
+    let all = [("2xx", http_2xx), ("3xx", http_3xx), ("4xx", http_4xx), ("5xx", http_5xx), ("none", none)];
+    let some = all.iter().filter(|(_, count)| *count > 0).map(|(answer, count)| format!("{answer}: {count}"));
+    some.collect::<Vec<_>>().join(", ")
 }
 
 pub(crate) fn word(state: HealthState) -> Cell {
