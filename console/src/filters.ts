@@ -73,7 +73,7 @@ export function toApi(filter: Filter, accountId: string): MessageInitShape<typeo
     eventId: fields.event ?? "",
     eventType: fields.type ?? "",
     failureReason: fields.reason ?? "",
-    httpStatusCode: answerCode(fields.answer),
+    ...answered(fields.answer),
     statuses: filter.statuses.flatMap((name) => statusOf(name) ?? []),
     requestedFrom: at(fields.from),
     requestedBefore: at(fields.before),
@@ -81,18 +81,27 @@ export function toApi(filter: Filter, accountId: string): MessageInitShape<typeo
   };
 }
 
-/** "none" stands for no HTTP answer. */
-function answerCode(text: string | undefined): number {
-  if (text === "none") return NO_ANSWER;
-  const code = Number(text ?? 0);
-  return Number.isInteger(code) && code > 0 && code <= NO_ANSWER ? code : 0;
+interface Answered {
+  readonly httpStatusCode: number;
+  readonly httpStatusClass: number;
+}
+
+const ANSWER = /^(?:([1-9][0-9][0-9])|([1-5])xx|none)$/;
+
+/** Whether the text is a status, a class of statuses such as "5xx", or "none". */
+export const isAnswer = (text: string): boolean => ANSWER.test(text);
+
+/** "none" stands for no HTTP answer. A text that is no answer does not restrict the list. */
+function answered(text = ""): Answered {
+  const [found, code = 0, digit = 0] = ANSWER.exec(text) ?? [];
+  return { httpStatusCode: found === "none" ? NO_ANSWER : Number(code), httpStatusClass: Number(digit) };
 }
 
 /** Whether the delivery matches in its current state. A search matches the leads that the server found. */
 export function matches(filter: Filter, delivery: Delivery, found?: ReadonlySet<string>): boolean {
   const { fields } = filter;
   const requested = millis(delivery.requestedAt) ?? 0;
-  const code = answerCode(fields.answer);
+  const { httpStatusCode: code, httpStatusClass } = answered(fields.answer);
   return (
     (!isSearch(filter) || (found?.has(delivery.leadId) ?? false)) &&
     (filter.statuses.length === 0 || filter.statuses.includes(statusWord(delivery.status).name)) &&
@@ -104,6 +113,7 @@ export function matches(filter: Filter, delivery: Delivery, found?: ReadonlySet<
     isOf(fields.reason, delivery.failureReason) &&
     (fields.type === undefined || isOfType(fields.type, delivery.eventType)) &&
     (code === 0 || code === delivery.httpStatusCode) &&
+    (httpStatusClass === 0 || httpStatusClass === Math.floor(delivery.httpStatusCode / 100)) &&
     (fields.from === undefined || requested >= Date.parse(fields.from)) &&
     (fields.before === undefined || requested < Date.parse(fields.before))
   );

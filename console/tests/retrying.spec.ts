@@ -87,3 +87,53 @@ test("selected deliveries are retried together", async ({ world, receiver, insid
   await expect(page.getByRole("link", { name: /^Succeeded/ })).toHaveCount(2);
   await expect(page.getByRole("link", { name: /^Failed, delivery of grace/ })).toHaveCount(1);
 });
+
+test("deliveries are found, watched and retried by the class of their last answer", async ({
+  world,
+  receiver,
+  inside: page,
+}) => {
+  await world.destination("CRM", receiver.url);
+  for (const [lead, status, count] of [
+    ["ada", 503, 1],
+    ["grace", 404, 2],
+  ] as const) {
+    receiver.status = status;
+    await world.publish(lead);
+    await world.have(count, "failed");
+  }
+  await world.destination("Away", "http://127.0.0.1:9/");
+  receiver.status = 200;
+  await world.publish("joan");
+  await world.have(3, "failed");
+
+  await page.getByLabel("Filter by").selectOption("answer");
+  const value = page.getByLabel("Last answer");
+  const rows = page.locator("[data-row]");
+  const filter = async (text: string): Promise<void> => {
+    await value.fill(text);
+    await page.getByRole("button", { name: "Add filter" }).click();
+  };
+  await filter("6xx");
+  await expect(page.getByText("Enter a status such as 503, a class such as 5xx, or none.")).toBeVisible();
+  for (const [answer, found] of [
+    ["none", "joan to Away"],
+    ["404", "grace to CRM"],
+    ["2xx", "joan to CRM"],
+    ["5xx", "ada to CRM"],
+  ] as const) {
+    await filter(answer);
+    await expect(page).toHaveURL(new RegExp(`answer=${answer}`));
+    await expect(rows).toHaveCount(1);
+    await expect(page.getByRole("link", { name: new RegExp(`delivery of ${found}`) })).toBeVisible();
+  }
+  await expect(page.getByRole("button", { name: "Remove the filter Last answer: 5xx" })).toBeVisible();
+
+  await expect(page.getByText("Live", { exact: true })).toBeVisible();
+  receiver.status = 500;
+  await world.publish("katherine");
+  await page.getByRole("button", { name: "1 new, show" }).click();
+  await expect(rows).toHaveCount(2);
+  await page.getByRole("button", { name: "Retry all that match" }).click();
+  await expect(page.getByText("2 deliveries would be retried.")).toBeVisible();
+});

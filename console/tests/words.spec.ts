@@ -72,6 +72,20 @@ test("a filter means the same in addresses, requests and changes", () => {
     expect(matches(filter, delivery({ ...fitting, ...other })), Object.keys(other).join()).toBe(false);
 });
 
+test("an answer is a status, a class of statuses, or none", () => {
+  const of = (answer: string) => fromQuery(new URLSearchParams({ answer }));
+  const is = (httpStatusCode: number, httpStatusClass: number) => ({ httpStatusCode, httpStatusClass });
+  expect(toApi(of("503"), "acme")).toMatchObject(is(503, 0));
+  expect(toApi(of("5xx"), "acme")).toMatchObject(is(0, 5));
+  expect(toApi(of("none"), "acme")).toMatchObject(is(999, 0));
+  expect(toApi(of("6xx"), "acme")).toMatchObject(is(0, 0));
+  const found = (answer: string) =>
+    [0, 200, 404, 499, 500, 599, 999].filter((httpStatusCode) => matches(of(answer), delivery({ httpStatusCode })));
+  expect(found("5xx")).toEqual([500, 599]);
+  expect(found("4xx")).toEqual([404, 499]);
+  expect(found("none")).toEqual([999]);
+});
+
 test("only actions that the key permits are allowed", () => {
   const key = (scopes: string[], account = "acme", client = "") => ({ id: "k", name: "k", scopes, account, client });
   expect(allowed(key(["read"]), Rule.READ)).toBe(true);

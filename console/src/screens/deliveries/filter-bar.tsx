@@ -1,7 +1,7 @@
 // Filters as chips. Each is in the address, so a list can be shared, and "back" undoes the latest filter.
 import { useRef, useState } from "preact/hooks";
 import { useFreshThings, useThings } from "../../account";
-import { ALL_FIELDS, type Field, FIELDS, type Filter, isEmpty, shownValue, toQuery } from "../../filters";
+import { ALL_FIELDS, type Field, FIELDS, type Filter, isAnswer, isEmpty, shownValue, toQuery } from "../../filters";
 import { change } from "../../router";
 import { label, useSearchable } from "../../search";
 import { Button, Chip } from "../../ui/basics";
@@ -171,11 +171,14 @@ const HINTS: Record<Field, string> = {
   type: "lead.created or email.*",
   lead: "id of the lead",
   event: "id of the event",
-  answer: "503, or none",
+  answer: "503, 5xx, or none",
   reason: "exhausted, skipped, …",
   from: "",
   before: "",
 };
+
+/** The answers that are offered; any status can be entered. */
+const ANSWERS = ["2xx", "3xx", "4xx", "5xx", "none"];
 
 function named(field: Field, text: string): [Field, string] {
   const [name = "", ...rest] = text.split(":");
@@ -184,9 +187,7 @@ function named(field: Field, text: string): [Field, string] {
 }
 
 function mistake(field: Field, value: string): string {
-  if (field === "answer" && value !== "none" && !/^[1-9][0-9][0-9]$/.test(value)) {
-    return "Enter a status from 100 to 999, or none.";
-  }
+  if (field === "answer" && !isAnswer(value)) return "Enter a status such as 503, a class such as 5xx, or none.";
   if ((field === "from" || field === "before") && Number.isNaN(Date.parse(value))) return "Enter a date and a time.";
   if (field === "reason" && !(value in REASONS)) return `Enter one of: ${Object.keys(REASONS).join(", ")}.`;
   return "";
@@ -207,6 +208,8 @@ function useChoices(field: Field | undefined): Choice[] {
       return interfaces.map(({ interfaceId }) => plain(interfaceId));
     case "client":
       return clients.map(({ clientId }) => plain(clientId));
+    case "answer":
+      return ANSWERS.map(plain);
     case "reason":
       return Object.keys(REASONS).map(plain);
     default:
