@@ -1,8 +1,7 @@
-// Deliveries that ended, in buckets of an hour.
+// Deliveries that ended and attempts that were made, in buckets of an hour.
 import { problems } from "./api/clients";
 import { CountBucket, type DeliveryCounts } from "./gen/leadline/v1/problem_pb";
-import { millis, stamp } from "./time";
-import type { Bar } from "./ui/chart";
+import { lasting, millis, stamp } from "./time";
 
 export const HOURS = 24;
 const HOUR_MS = 3_600_000;
@@ -48,15 +47,39 @@ async function countsSince(
 
 const firstHour = (): number => (Math.floor(Date.now() / HOUR_MS) - HOURS + 1) * HOUR_MS;
 
-/** One bar for each hour, including empty ones. */
-export function barsOf(counts: readonly DeliveryCounts[]): Bar[] {
+/** What happened at a destination in one hour. */
+export interface Hour {
+  readonly at: number;
+  succeeded: number;
+  failed: number;
+  /** Attempts by the class of their answer, in the order of ANSWERS. */
+  answers: number[];
+  /** How long half of the answers took at most, and 95 of 100, in milliseconds. */
+  p50?: number;
+  p95?: number;
+}
+
+export const ANSWERS = ["2xx", "3xx", "4xx", "5xx", "no answer"] as const;
+
+/** Every hour of the last 24, including those without counts. The counts are those of one destination. */
+export function barsOf(counts: readonly DeliveryCounts[]): Hour[] {
   const first = firstHour();
-  const bars = Array.from({ length: HOURS }, (_, hour) => ({ at: first + hour * HOUR_MS, succeeded: 0, failed: 0 }));
-  for (const { start, succeeded, failed } of counts) {
-    const bar = bars[Math.floor(((millis(start) ?? 0) - first) / HOUR_MS)];
-    if (bar === undefined) continue;
-    bar.succeeded += Number(succeeded);
-    bar.failed += Number(failed);
+  const hours: Hour[] = Array.from({ length: HOURS }, (_, hour) => ({
+    at: first + hour * HOUR_MS,
+    succeeded: 0,
+    failed: 0,
+    answers: ANSWERS.map(() => 0),
+  }));
+  for (const { start, succeeded, failed, answers, p50, p95 } of counts) {
+    const hour = hours[Math.floor(((millis(start) ?? 0) - first) / HOUR_MS)];
+    if (hour === undefined) continue;
+    hour.succeeded = Number(succeeded);
+    hour.failed = Number(failed);
+    if (answers !== undefined) {
+      const { http2xx, http3xx, http4xx, http5xx, none } = answers;
+      hour.answers = [http2xx, http3xx, http4xx, http5xx, none].map(Number);
+    }
+    [hour.p50, hour.p95] = [lasting(p50), lasting(p95)];
   }
-  return bars;
+  return hours;
 }

@@ -1,6 +1,26 @@
-// Bars of succeeded and failed deliveries over time. A table has the same numbers, for people who do not see the bars.
+// Charts of what happened over time. A screen that has them shows the same numbers in a table, for people who do not see
+// the charts.
+import type { ComponentChildren } from "preact";
 import { useId } from "preact/hooks";
-import { short } from "../time";
+import { span } from "../time";
+
+/** One number of each point. */
+export interface Series<P> {
+  readonly label: string;
+  /** Its colour, as a class. */
+  readonly kind: string;
+  of(point: P): number | undefined;
+}
+
+interface Props<P> {
+  points: readonly P[];
+  series: readonly Series<P>[];
+  title: string;
+  /** For a row of a list: without title and legend. */
+  small?: boolean;
+}
+
+const [HEIGHT, WIDTH, GAP] = [100, 20, 3];
 
 export interface Bar {
   readonly at: number;
@@ -8,62 +28,92 @@ export interface Bar {
   readonly failed: number;
 }
 
-const [HEIGHT, WIDTH, GAP] = [100, 20, 3];
+const ENDS: readonly Series<Bar>[] = [
+  { label: "succeeded", kind: "good", of: ({ succeeded }) => succeeded },
+  { label: "failed", kind: "bad", of: ({ failed }) => failed },
+];
 
-/** `small` is for a row of a list: without the table. */
-export function Bars({ bars, title, small = false }: { bars: readonly Bar[]; title: string; small?: boolean }) {
+/** Deliveries by how they ended. */
+export function Bars({ bars, title, small }: { bars: readonly Bar[]; title: string; small?: boolean }) {
+  return <Stacks points={bars} series={ENDS} title={title} small={small} />;
+}
+
+/** A bar for each point; the first series is at the bottom. */
+export function Stacks<P>({ points, series, title, small }: Props<P>) {
+  const sum = (point: P): number => series.reduce((total, { of }) => total + (of(point) ?? 0), 0);
+  const scale = HEIGHT / Math.max(1, ...points.map(sum));
+  const total = (of: Series<P>["of"]): number => points.reduce((all, point) => all + (of(point) ?? 0), 0);
+  const legend = series.map(({ label, kind, of }) => ({ kind, text: `${label}: ${total(of).toLocaleString()}` }));
+  return (
+    <Chart title={title} legend={legend} count={points.length} small={small}>
+      {points.map((point, index) => {
+        let y = HEIGHT;
+        return series.map(({ kind, of }) => {
+          const height = (of(point) ?? 0) * scale;
+          y -= height;
+          return <rect key={kind} class={kind} x={index * WIDTH} y={y} width={WIDTH - GAP} height={height} />;
+        });
+      })}
+    </Chart>
+  );
+}
+
+/** Times in milliseconds, a line for each series. A line has a gap where there is no number. */
+export function Lines<P>({ points, series, title }: Props<P>) {
+  const highest = series.map(({ of }) => Math.max(-1, ...points.map((point) => of(point) ?? -1)));
+  const scale = HEIGHT / Math.max(1, ...highest);
+  const most = (ms = -1): string => (ms < 0 ? "none" : `at most ${span(ms)}`);
+  const legend = series.map(({ label, kind }, index) => ({ kind, text: `${label}: ${most(highest[index])}` }));
+  return (
+    <Chart title={title} legend={legend} count={points.length}>
+      {series.map(({ kind, of }) => (
+        <path key={kind} class={kind} d={line(points.map(of), scale)} />
+      ))}
+    </Chart>
+  );
+}
+
+function line(values: readonly (number | undefined)[], scale: number): string {
+  const pieces = values.map((value, index) => {
+    if (value === undefined) return "";
+    const [x, y] = [(index + 0.5) * WIDTH, HEIGHT - value * scale];
+    // A number between two gaps is a dot: a line of no length with round ends.
+    return values[index - 1] === undefined ? `M${x} ${y}h0.01` : `L${x} ${y}`;
+  });
+  return pieces.join("");
+}
+
+interface ChartProps {
+  title: string;
+  legend: readonly { readonly kind: string; readonly text: string }[];
+  /** The number of points. */
+  count: number;
+  small?: boolean | undefined;
+  children: ComponentChildren;
+}
+
+function Chart({ title, legend, count, small = false, children }: ChartProps) {
   const id = useId();
-  const highest = Math.max(1, ...bars.map(({ succeeded, failed }) => succeeded + failed));
-  const [succeeded, failed] = [total(bars, "succeeded"), total(bars, "failed")];
+  const width = count * WIDTH;
   return (
-    <figure class={small ? "bars small" : "bars"}>
-      <svg viewBox={`0 0 ${bars.length * WIDTH} ${HEIGHT}`} preserveAspectRatio="none" role="img" aria-labelledby={id}>
-        <title id={id}>{`${title}: ${succeeded.toLocaleString()} succeeded, ${failed.toLocaleString()} failed`}</title>
-        {bars.map((bar, index) => (
-          <One key={bar.at} bar={bar} x={index * WIDTH} scale={HEIGHT / highest} />
-        ))}
-        <line class="ground" x1={0} x2={bars.length * WIDTH} y1={HEIGHT} y2={HEIGHT} />
+    <figure class={small ? "chart small" : "chart"}>
+      {small ? null : (
+        <figcaption>
+          {title}
+          <ul class="legend">
+            {legend.map(({ kind, text }) => (
+              <li key={kind} class={kind}>
+                {text}
+              </li>
+            ))}
+          </ul>
+        </figcaption>
+      )}
+      <svg viewBox={`0 0 ${width} ${HEIGHT}`} preserveAspectRatio="none" role="img" aria-labelledby={id}>
+        <title id={id}>{`${title}: ${legend.map(({ text }) => text).join(", ")}`}</title>
+        {children}
+        <line class="ground" x1={0} x2={width} y1={HEIGHT} y2={HEIGHT} />
       </svg>
-      {small ? null : <Numbers bars={bars} title={title} />}
     </figure>
-  );
-}
-
-const total = (bars: readonly Bar[], of: "succeeded" | "failed"): number => bars.reduce((sum, bar) => sum + bar[of], 0);
-
-function One({ bar, x, scale }: { bar: Bar; x: number; scale: number }) {
-  const [good, bad] = [bar.succeeded * scale, bar.failed * scale];
-  return (
-    <>
-      <rect class="good" x={x} y={HEIGHT - good} width={WIDTH - GAP} height={good} />
-      <rect class="bad" x={x} y={HEIGHT - good - bad} width={WIDTH - GAP} height={bad} />
-    </>
-  );
-}
-
-function Numbers({ bars, title }: { bars: readonly Bar[]; title: string }) {
-  const shown = bars.filter(({ succeeded, failed }) => succeeded + failed > 0);
-  return (
-    <details>
-      <summary>{title}, in numbers</summary>
-      <table class="rows">
-        <thead>
-          <tr>
-            <th scope="col">From</th>
-            <th scope="col">Succeeded</th>
-            <th scope="col">Failed</th>
-          </tr>
-        </thead>
-        <tbody>
-          {shown.map(({ at, succeeded, failed }) => (
-            <tr key={at}>
-              <th scope="row">{short(at)}</th>
-              <td>{succeeded.toLocaleString()}</td>
-              <td>{failed.toLocaleString()}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </details>
   );
 }

@@ -2,12 +2,12 @@
 import { problems } from "../../api/clients";
 import { useLoad } from "../../api/load";
 import { sentence } from "../../api/trouble";
-import { barsOf, countsOfToday } from "../../counts";
+import { ANSWERS, barsOf, countsOfToday, type Hour } from "../../counts";
 import type { Destination } from "../../gen/leadline/v1/registry_pb";
 import { type DestinationHealth, LaneState } from "../../gen/leadline/v1/problem_pb";
-import { lasting, millis, span } from "../../time";
+import { lasting, millis, short, span } from "../../time";
 import { Facts, Time } from "../../ui/basics";
-import { Bars } from "../../ui/chart";
+import { Bars, Lines, type Series, Stacks } from "../../ui/chart";
 import { useLooksAgain } from "../problems";
 
 export function Health({ of: { accountId, destinationId } }: { of: Destination }) {
@@ -22,8 +22,74 @@ export function Health({ of: { accountId, destinationId } }: { of: Destination }
   return (
     <>
       {health.value === undefined ? null : <Figures of={health.value} />}
-      {counts.value === undefined ? null : <Bars bars={barsOf(counts.value)} title="Deliveries of the last 24 hours" />}
+      {counts.value === undefined ? null : <Charts hours={barsOf(counts.value)} />}
     </>
+  );
+}
+
+const KINDS = ["good", "wait", "warn", "bad", "none"] as const;
+
+const BY_ANSWER: readonly Series<Hour>[] = ANSWERS.map((label, index) => ({
+  label,
+  kind: KINDS[index] ?? "none",
+  of: ({ answers }) => answers[index],
+}));
+
+const TIMES: readonly Series<Hour>[] = [
+  { label: "p50", kind: "wait", of: ({ p50 }) => p50 },
+  { label: "p95", kind: "warn", of: ({ p95 }) => p95 },
+];
+
+function Charts({ hours }: { hours: readonly Hour[] }) {
+  return (
+    <>
+      <div class="charts">
+        <Bars bars={hours} title="Deliveries of the last 24 hours" />
+        <Stacks points={hours} series={BY_ANSWER} title="Attempts by answer" />
+        <Lines points={hours} series={TIMES} title="Time until the answer" />
+      </div>
+      <Numbers hours={hours} />
+    </>
+  );
+}
+
+/** The numbers of the charts. */
+function Numbers({ hours }: { hours: readonly Hour[] }) {
+  const all = hours.filter(({ succeeded, failed, answers }) => [succeeded, failed, ...answers].some((n) => n > 0));
+  if (all.length === 0) return null;
+  const time = (ms: number | undefined): string => (ms === undefined ? "" : span(ms));
+  return (
+    <details>
+      <summary>The last 24 hours in numbers</summary>
+      <div class="scroll">
+        <table class="rows">
+          <thead>
+            <tr>
+              <th scope="col">From</th>
+              {["Succeeded", "Failed", ...ANSWERS, "p50", "p95"].map((title) => (
+                <th key={title} scope="col" class="number">
+                  {title}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {all.map(({ at, succeeded, failed, answers, p50, p95 }) => (
+              <tr key={at}>
+                <th scope="row">{short(at)}</th>
+                {[succeeded, failed, ...answers].map((n, index) => (
+                  <td key={index} class="number">
+                    {n.toLocaleString()}
+                  </td>
+                ))}
+                <td class="number">{time(p50)}</td>
+                <td class="number">{time(p95)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </details>
   );
 }
 
