@@ -195,3 +195,36 @@ test("a destination gets the events that it missed", async ({ world, receiver, i
   await expect(page.getByText("1 missed event")).toBeVisible();
   await world.have(1, "succeeded");
 });
+
+test("a destination shows its day in charts, and its attempts with level and answer", async ({
+  world,
+  receiver,
+  inside: page,
+  leadline,
+}) => {
+  const id = await world.destination("CRM", receiver.url);
+  await world.publish("ada");
+  await world.have(1, "succeeded");
+  for (const [lead, status, body, failed] of [
+    ["grace", 503, "the database is away", 1],
+    ["joan", 410, "no longer here", 2],
+  ] as const) {
+    Object.assign(receiver, { status, body });
+    await world.publish(lead);
+    await world.have(failed, "failed");
+  }
+  await page.goto(`${leadline.http}/console/destinations/${id}`);
+  const attempts = page.getByRole("table", { name: "The latest attempts, the newest first" }).locator("[data-row]");
+  await expect(attempts).toHaveCount(3);
+  await expect(attempts.nth(0)).toContainText(/Error.*410.*no longer here.*joan/);
+  await expect(attempts.nth(1)).toContainText(/Debug.*503.*the database is away.*grace/);
+  await expect(attempts.nth(2)).toContainText(/Success.*200.*taken.*ada/);
+
+  const chart = (name: string | RegExp) => page.getByRole("img", { name });
+  await expect(chart("Deliveries of the last 24 hours: succeeded: 1, failed: 2")).toBeVisible();
+  await expect(chart("Attempts by answer: 2xx: 1, 3xx: 0, 4xx: 1, 5xx: 1, no answer: 0")).toBeVisible();
+  await expect(chart(/^Time until the answer: p50: at most \d.*, p95: at most \d/)).toBeVisible();
+  await expect(page.getByRole("columnheader", { name: "p95" })).toBeHidden();
+  await page.getByText("The last 24 hours in numbers").click();
+  await expect(page.getByRole("columnheader", { name: "p95" })).toBeVisible();
+});

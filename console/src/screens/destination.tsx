@@ -4,7 +4,7 @@ import { may } from "../api/access";
 import { deliveries, registry } from "../api/clients";
 import { type Loaded, useLoad } from "../api/load";
 import { isOff, stateSentence } from "../destination";
-import { type DestinationEvent, DeliveryService } from "../gen/leadline/v1/delivery_pb";
+import { type DestinationEvent, DeliveryService, EventLevel } from "../gen/leadline/v1/delivery_pb";
 import { JobService } from "../gen/leadline/v1/job_pb";
 import { ProblemService } from "../gen/leadline/v1/problem_pb";
 import { type Destination, RegistryService } from "../gen/leadline/v1/registry_pb";
@@ -185,9 +185,18 @@ function Attempts({ list }: { list: LivePages<DestinationEvent> }) {
             </a>
           ),
         },
+        { title: "Level", cell: ({ level }) => <Level of={level} /> },
         {
           title: "Answer",
           cell: ({ attempt }) => <Answer code={attempt?.httpStatusCode ?? 0} errorKind={attempt?.errorKind} />,
+        },
+        {
+          title: "Said",
+          cell: ({ attempt }) => (
+            <span class="said" title={attempt?.webhookResponse}>
+              {attempt?.webhookResponse}
+            </span>
+          ),
         },
         { title: "Lead", cell: ({ leadId }) => <a href={to(["leads", leadId])}>{leadId}</a> },
         { title: "Event type", cell: ({ eventType }) => eventType },
@@ -195,5 +204,21 @@ function Attempts({ list }: { list: LivePages<DestinationEvent> }) {
         { title: "Took", cell: ({ attempt }) => span(lasting(attempt?.duration) ?? 0) },
       ]}
     />
+  );
+}
+
+const LEVELS: Record<EventLevel, readonly [label: string, kind: string, means: string]> = {
+  [EventLevel.UNSPECIFIED]: ["Unknown", "", "this console does not know the level"],
+  [EventLevel.ERROR]: ["Error", "bad", "the attempt failed and deactivated the destination"],
+  [EventLevel.SUCCESS]: ["Success", "good", "the receiver accepted the delivery"],
+  [EventLevel.DEBUG]: ["Debug", "warn", "the attempt failed and did not deactivate the destination"],
+};
+
+function Level({ of }: { of: EventLevel }) {
+  const [label, kind, means] = LEVELS[of] ?? LEVELS[EventLevel.UNSPECIFIED];
+  return (
+    <span class={`status ${kind}`} title={means}>
+      {label}
+    </span>
   );
 }
