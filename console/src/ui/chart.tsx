@@ -77,8 +77,9 @@ function line(values: readonly (number | undefined)[], scale: number): string {
   const pieces = values.map((value, index) => {
     if (value === undefined) return "";
     const [x, y] = [(index + 0.5) * WIDTH, HEIGHT - value * scale];
-    // A number between two gaps is a dot: a line of no length with round ends.
-    return values[index - 1] === undefined ? `M${x} ${y}h0.01` : `L${x} ${y}`;
+    if (values[index - 1] !== undefined) return `L${x} ${y}`;
+    // A number between two gaps is a line of its own, as wide as a bar.
+    return values[index + 1] === undefined ? `M${index * WIDTH} ${y}h${WIDTH - GAP}` : `M${x} ${y}`;
   });
   return pieces.join("");
 }
