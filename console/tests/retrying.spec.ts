@@ -108,7 +108,7 @@ test("deliveries are found, watched and retried by the class of their last answe
   await world.have(3, "failed");
 
   await page.getByLabel("Filter by").selectOption("answer");
-  const value = page.getByLabel("Last answer");
+  const value = page.getByRole("combobox", { name: "Last answer" });
   const rows = page.locator("[data-row]");
   const filter = async (text: string): Promise<void> => {
     await value.fill(text);

@@ -177,6 +177,7 @@ async fn filtered_deliveries_are_counted_by_a_dry_run_and_retried() {
             let filter = api::DeliveryFilter { http_status_class, ..api::DeliveryFilter::default() };
             let dry = api::RetryDeliveriesRequest { filter: Some(filter), dry_run: true, ..retries() };
             let job = world.retry_many(dry).await.unwrap();
+            let job = world.job_is(&job.job_id, JobStatus::Completed).await;
             assert_eq!(counts(&job).examined, examined);
             let Some(Plan::Retry(plan)) = job.plan else { panic!("a retry: {job:?}") };
             assert_eq!(plan.filter.unwrap().http_status_class, http_status_class);
