@@ -1,7 +1,11 @@
 //! Buckets of counts as the API names and shows them.
 
-use api::{duration_to_api, status::invalid, timestamp, timestamp_to_api};
-use domain::{AccountId, health::Answers};
+use api::{
+    CountBucket, duration_to_api,
+    request::{Violations, WrongField, optional, time},
+    timestamp_to_api,
+};
+use domain::{DestinationId, health::Answers};
 use jiff::Timestamp;
 use read_model::tables::counts::{Bucket, CountFilter, Width};
 

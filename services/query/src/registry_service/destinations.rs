@@ -4,8 +4,8 @@ use api::{
     status::{invalid, refusal},
 };
 use domain::{
-    DestinationId, Registry,
-    registry::{Body, Command, Destination, EntityKind, Form, Mistakes, Refusal, RequestShape, Scope, Transport},
+    AccountId, DestinationId, Registry, TokenId,
+    registry::{Body, Command, Destination, EntityKind, Form, Refusal, RequestShape, Scope, Transport},
 };
 use jiff::Timestamp;
 use runtime::ErrorChain as _;
@@ -212,22 +212,25 @@ impl RegistryService {
         Ok(Response::new(self.with_held(destination_of(&registry, &account, &id)?).await))
     }
 
-    /// Converts a destination of the API: its secrets are sealed, its certificates and templates parsed.
-    fn destination(&self, given: api::Destination, id: DestinationId, read: Read) -> Result<Destination, Status> {
-        let mut mistakes = Mistakes::default();
+    /// Converts a destination of the API, and notes what is wrong: its secrets are sealed, its certificates parsed.
+    fn read(
+        &self,
+        fields: &mut Violations,
+        given: &api::Destination,
+        (account, id): (&AccountId, &DestinationId),
+        read: Read,
+    ) -> Option<Destination> {
+        let destination = fields.note(read(given.clone(), id.clone()).map_err(|e| refusal(&e)));
+        let sealing = Sealing { key: &self.key, guard: &self.guard, account, id };
+        let credentials = fields.note(sealing.credentials(given.auth.clone().unwrap_or_default()));
+        let transport = sealing.transport(fields, given);
         if let Ok(url) = Url::parse(&given.url) {
-            let checked = self.guard.check_literal(&url);
-            mistakes.note(checked.map_err(|e| Refusal::Invalid { field: "url", problem: e.to_string() }));
+            fields.note(self.guard.check_literal(&url).map_err(|e| invalid("url", e)));
         }
-        let read = mistakes.note(read(given.clone(), id));
-        let Some(mut destination) = read else { return Err(refusal(&mistakes.refusal())) };
-        mistakes.end().map_err(|e| refusal(&e))?;
-        let sealing = Sealing { key: &self.key, guard: &self.guard, destination: &destination };
-        let (credentials, transport) =
-            (sealing.credentials(given.auth.clone().unwrap_or_default())?, sealing.transport(&given)?);
-        destination.request.credentials = credentials;
-        destination.transport = transport.into();
-        Ok(destination)
+        let mut destination = destination?;
+        destination.request.credentials = credentials?;
+        destination.transport = transport?.into();
+        Some(destination)
     }
 }
 
