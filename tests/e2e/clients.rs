@@ -11,20 +11,58 @@ use testkit::{Answer, Process, Receiver};
 
 use crate::{
     features::root,
-    world::{ACCOUNT, INTERFACE, World},
+    world::{ACCOUNT, INTERFACE, World, some_destination},
 };
 
 /// The events that each client publishes. They fill three pages of two.
 const EVENTS: usize = 5;
-const PATIENCE: Duration = Duration::from_secs(120);
+/// The leads that each client pages through: 20 pages of 500.
+const LEADS: usize = 10_000;
+/// An interface whose events no destination wants.
+const IMPORTED: &str = "imported";
+const PATIENCE: Duration = Duration::from_secs(240);
 const NO_ENVIRONMENT: [(&str, &str); 0] = [];
 
-/// A system whose receiver refuses each event once.
-async fn stage(events: usize) -> (World, Receiver) {
+/// A system whose receiver refuses each event of an interface once.
+async fn stage(interface: &str, events: usize) -> (World, Receiver) {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     receiver.answer_next(std::iter::repeat_n(Answer::Status(500), events));
-    world.destination(&receiver.url()).await;
+    if interface != INTERFACE {
+        world.interface(interface).await;
+    }
+    let interface_id = interface.to_owned();
+    world.destination_with(api::Destination { interface_id, url: receiver.url(), ..some_destination() }).await;
     (world, receiver)
+}
+
+/// Runs a client until it ends. Returns the lines that it wrote.
+async fn ran(name: &str, program: &Path, args: &[&str]) -> Vec<String> {
+    let client = Process::start(name, program, args, NO_ENVIRONMENT);
+    assert!(client.wait_exit(PATIENCE).await.success(), "{}", client.output());
+    client.output().lines().map(str::to_owned).collect()
+}
+
+/// What a client writes that did everything. Its events have this prefix.
+fn expected(prefix: &str, refused: &str) -> Vec<String> {
+    vec![
+        "failed: 5 on 3 pages; succeeded: 5".into(),
+        format!("found: {prefix}1; payload: {prefix}1@example.com"),
+        "explained: The destination gets the event. The delivery is succeeded. Against it: nothing".into(),
+        format!("without force: {refused}; resent: {prefix}1"),
+        format!("stored: {LEADS}; listed: {LEADS} of {LEADS} on 20 pages; the same: true"),
+        "done".into(),
+    ]
+}
+
+/// The receiver got each event twice and the resent one three times, and the log says why.
+async fn was_resent(world: &World, receiver: &Receiver, event: &str, lead: &str) {
+    let sent =
+        |event: &str| receiver.requests().iter().filter(|seen| seen.header("leadline-event-id") == event).count();
+    assert_eq!(sent(event), 3);
+    let request = api::GetLeadLogRequest { account_id: ACCOUNT.into(), lead_id: lead.into(), ..Default::default() };
+    let log = world.leads().get_lead_log(request).await.unwrap().into_inner().entries;
+    let reasons = log.iter().filter(|entry| entry.kind() == api::LeadLogKind::Resentwebhook);
+    assert!(reasons.last().unwrap().detail.contains("the receiver lost it"), "{log:?}");
 }
 
 /// Runs a generator of code with protoc, which comes with grpcio-tools.
@@ -44,18 +82,20 @@ fn script(name: &str) -> String {
 }
 
 #[tokio::test]
-async fn python_client_publishes_watches_lists_and_retries() {
+async fn python_client_works_with_leads_and_deliveries() {
     let generated = tempfile::tempdir().unwrap();
     let folder = generated.path().to_str().unwrap();
     generate(&["--python_out", folder, "--grpc_python_out", folder]);
-    let (world, receiver) = stage(EVENTS).await;
-    let count = EVENTS.to_string();
+    let (world, receiver) = stage(INTERFACE, EVENTS).await;
+    world.interface(IMPORTED).await;
+    let (count, leads) = (EVENTS.to_string(), LEADS.to_string());
     let address = world.grpc.trim_start_matches("http://");
-    let args = [&script("python/client.py"), folder, address, &world.key, ACCOUNT, INTERFACE, &count];
-    let client = Process::start("client.py", root().join(".tools/python-grpc/bin/python"), args, NO_ENVIRONMENT);
-    let said = client.wait_line("refused:", PATIENCE).await;
-    assert_eq!(said, "failed: 5 on 3 pages; succeeded: 5; found: py1; refused: FAILED_PRECONDITION");
-    assert_eq!(receiver.count(), 2 * EVENTS);
+    let client = script("python/client.py");
+    let args = [&client, folder, address, &world.key, ACCOUNT, INTERFACE, &count, IMPORTED, &leads];
+    let said = ran("client.py", &root().join(".tools/python-grpc/bin/python"), &args).await;
+    assert_eq!(said, expected("py", "FAILED_PRECONDITION"));
+    assert_eq!(receiver.count(), 2 * EVENTS + 1);
+    was_resent(&world, &receiver, "py1", "py1").await;
 }
 
 /// Compiles the client with the generated code. Returns the file to run.
@@ -78,18 +118,17 @@ fn compiled(folder: &Path) -> PathBuf {
 async fn typescript_client_works_over_the_http_port() {
     let folder = tempfile::tempdir().unwrap();
     let client = compiled(folder.path());
-    for (protocol, refused) in [
-        ("connect", "FailedPrecondition with google.rpc.ErrorInfo"),
-        ("grpc-web", "FailedPrecondition with google.rpc.ErrorInfo"),
-    ] {
-        let (world, receiver) = stage(EVENTS).await;
-        let count = EVENTS.to_string();
-        let args = [client.to_str().unwrap(), protocol, &world.http, &world.key, ACCOUNT, INTERFACE, &count];
-        let client = Process::start("client.ts", Path::new("node"), args, NO_ENVIRONMENT);
-        let said = client.wait_line("refused:", PATIENCE).await;
-        let expected = format!("failed: 5 on 3 pages; succeeded: 5; found: {protocol}1; refused: {refused}");
-        assert_eq!(said, expected, "{protocol}");
-        assert_eq!(receiver.count(), 2 * EVENTS);
+    let client = client.to_str().unwrap();
+    for protocol in ["connect", "grpc-web"] {
+        let (world, receiver) = stage(INTERFACE, EVENTS).await;
+        world.interface(IMPORTED).await;
+        let (count, leads) = (EVENTS.to_string(), LEADS.to_string());
+        let args = [client, protocol, &world.http, &world.key, ACCOUNT, INTERFACE, &count, IMPORTED, &leads];
+        let said = ran("client.ts", Path::new("node"), &args).await;
+        assert_eq!(said, expected(protocol, "FailedPrecondition with google.rpc.ErrorInfo"), "{protocol}");
+        assert_eq!(receiver.count(), 2 * EVENTS + 1);
+        let resent = format!("{protocol}1");
+        was_resent(&world, &receiver, &resent, &resent).await;
     }
 }
 
@@ -98,12 +137,22 @@ async fn curl_works_as_the_readme_shows() {
     let text = fs::read_to_string(script("curl.sh")).unwrap();
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     assert!(readme.contains(text.trim()), "README.md does not quote tests/e2e/clients/curl.sh");
-    let (world, receiver) = stage(1).await;
-    world.interface("contact-form").await;
+    let (world, receiver) = stage("contact-form", 1).await;
     let environment = [("LEADLINE_URL", world.http.as_str()), ("LEADLINE_API_KEY", &world.key)];
     let curl = Process::start("curl.sh", Path::new("sh"), ["-eu", &script("curl.sh")], environment);
     assert!(curl.wait_exit(PATIENCE).await.success(), "{}", curl.output());
-    assert!(curl.output().contains(r#""eventId":"order-7""#), "{}", curl.output());
-    assert!(curl.output().contains(r#""leadId":""#), "{}", curl.output());
-    assert_eq!(receiver.count(), 2);
+    let said = curl.output();
+    for step in [
+        r#""leadId":""#,
+        r#"\"email\": \"ada@example.com\""#,
+        "The destination gets the event. The delivery is failed",
+        r#""eventId":"order-7""#,
+        r#""retries":2"#,
+    ] {
+        assert!(said.contains(step), "{step}: {said}");
+    }
+    assert_eq!(said.lines().last(), Some("10000 leads"), "{said}");
+    assert_eq!(receiver.count(), 3);
+    let lead = world.delivery("order-7").await.delivery.unwrap().lead_id;
+    was_resent(&world, &receiver, "order-7", &lead).await;
 }

@@ -1,13 +1,15 @@
-"""Uses Leadline with code that grpcio-tools generated from the protos: publishes, watches, lists and retries.
+"""Uses Leadline with code that grpcio-tools generated from the protos: publishes, finds by e-mail, sees the payload, asks why,
+retries, resends, watches, and pages through many leads.
 
-Arguments: the folder of the generated code, address, API key, account, interface, number of events. The receiver refuses
-each event once. Prints what came of the events.
+Arguments: the folder of the generated code, address, API key, account, interface, number of events, another interface,
+number of its leads. The receiver refuses each event once, and no destination wants the events of the other interface.
+Prints what came of each step.
 """
 
 import json
 import sys
 
-folder, address, key, account, interface, count = sys.argv[1:]
+folder, address, key, account, interface, count, imported, leads_to_import = sys.argv[1:]
 sys.path.insert(0, folder)
 
 import grpc  # noqa: E402
@@ -21,6 +23,8 @@ from leadline.v1 import (  # noqa: E402
     lead_pb2,
     lead_pb2_grpc,
     registry_pb2_grpc,
+    routing_pb2,
+    routing_pb2_grpc,
 )
 
 events = [f"py{number}" for number in range(int(count))]
@@ -30,15 +34,24 @@ ingest = ingest_pb2_grpc.IngestServiceStub(channel)
 deliveries = delivery_pb2_grpc.DeliveryServiceStub(channel)
 leads = lead_pb2_grpc.LeadServiceStub(channel)
 registry = registry_pb2_grpc.RegistryServiceStub(channel)
+routing = routing_pb2_grpc.RoutingServiceStub(channel)
 
 
-def wait_for(status, ids):
-    """Watches until each of these events has a delivery with this status."""
+def event_of(interface_id, event, payload):
+    """A request that publishes an event about the lead of the same name."""
+    return ingest_pb2.PublishLeadRequest(
+        account=account, interface=interface_id, event_id=event, lead_id=event, payload=json.dumps(payload).encode()
+    )
+
+
+def wait_for(status, ids, retries):
+    """Watches until each of these events has a delivery with this status after so many retries."""
     request = delivery_pb2.WatchDeliveriesRequest(account_id=account, statuses=[status], existing=True)
     watch = deliveries.WatchDeliveries(request, metadata=metadata, timeout=60)
     missing = set(ids)
     for change in watch:
-        missing.discard(change.delivery.event_id)
+        if change.delivery.retries == retries:
+            missing.discard(change.delivery.event_id)
         if not missing:
             watch.cancel()
             return
@@ -68,30 +81,64 @@ def found_by_email(email):
             return [lead.lead_id for lead in found]
 
 
+def leads_of(interface_id):
+    """The ids of the leads of an interface, and the number of pages of 500."""
+    found, pages, token = [], 0, ""
+    while True:
+        request = lead_pb2.ListLeadsRequest(
+            account_id=account, interface_id=interface_id, page_size=500, page_token=token
+        )
+        page = leads.ListLeads(request, metadata=metadata)
+        found, pages, token = found + [lead.lead_id for lead in page.leads], pages + 1, page.next_page_token
+        if not token:
+            return found, pages
+
+
 email = account_pb2.SearchableField(name="email", path="payload.email", kind=account_pb2.SEARCHABLE_KIND_EMAIL)
 form = account_pb2.Interface(account_id=account, interface_id=interface, searchable_fields=[email])
 mask = field_mask_pb2.FieldMask(paths=["searchable_fields"])
 registry.UpdateInterface(account_pb2.UpdateInterfaceRequest(interface=form, update_mask=mask), metadata=metadata)
 for event in events:
     payload = {"name": "Ada", "email": f"{event}@example.com"}
-    lead = ingest_pb2.PublishLeadRequest(
-        account=account, interface=interface, event_id=event, lead_id=event, payload=json.dumps(payload).encode()
-    )
-    ingest.PublishLead(lead, metadata=metadata)
-wait_for(delivery_pb2.DELIVERY_STATUS_FAILED, events)
+    ingest.PublishLead(event_of(interface, event, payload), metadata=metadata)
+wait_for(delivery_pb2.DELIVERY_STATUS_FAILED, events, 0)
 failed, pages = listed(delivery_pb2.DELIVERY_STATUS_FAILED, 2)
 for delivery in failed:
     request = delivery_pb2.RetryDeliveryRequest(delivery_id=delivery.delivery_id, requested_by="Ada")
     deliveries.RetryDelivery(request, metadata=metadata)
-wait_for(delivery_pb2.DELIVERY_STATUS_SUCCEEDED, events)
-try:
-    again = delivery_pb2.RetryDeliveryRequest(delivery_id=failed[0].delivery_id)
-    deliveries.RetryDelivery(again, metadata=metadata)
-    refused = "nothing"
-except grpc.RpcError as error:
-    refused = error.code().name
+wait_for(delivery_pb2.DELIVERY_STATUS_SUCCEEDED, events, 1)
+print(f"failed: {len(failed)} on {pages} pages; succeeded: {len(events)}")
+
 found = found_by_email(" PY1@Example.com")
-print(
-    f"failed: {len(failed)} on {pages} pages; succeeded: {len(events)}; found: {', '.join(found)}; refused: {refused}",
-    flush=True,
+event = leads.GetEvent(lead_pb2.GetEventRequest(account_id=account, event_id=events[1]), metadata=metadata)
+print(f"found: {', '.join(found)}; payload: {json.loads(event.payload)['email']}")
+
+succeeded = next(delivery for delivery in failed if delivery.event_id == events[1])
+request = routing_pb2.ExplainRoutingRequest(
+    account_id=account, destination_id=succeeded.destination_id, event_id=events[1]
 )
+explained = routing.ExplainRouting(request, metadata=metadata).explanations[0]
+refused = [answer.reason for answer in explained.answers if answer.outcome == routing_pb2.ROUTING_OUTCOME_NO]
+print(f"explained: {explained.summary} Against it: {', '.join(refused) or 'nothing'}")
+
+resend = delivery_pb2.RetryDeliveryRequest(delivery_id=succeeded.delivery_id, requested_by="Ada")
+try:
+    deliveries.RetryDelivery(resend, metadata=metadata)
+    without_force = "not refused"
+except grpc.RpcError as error:
+    without_force = error.code().name
+resend.force, resend.reason = True, "the receiver lost it"
+deliveries.RetryDelivery(resend, metadata=metadata)
+wait_for(delivery_pb2.DELIVERY_STATUS_SUCCEEDED, [events[1]], 2)
+print(f"without force: {without_force}; resent: {events[1]}")
+
+many = range(int(leads_to_import))
+results = ingest.PublishLeads((event_of(imported, f"row{row}", {"row": row}) for row in many), metadata=metadata)
+stored = {result.published.lead_id for result in results if result.WhichOneof("result") == "published"}
+while True:
+    found, pages = leads_of(imported)
+    if len(found) >= len(many):
+        break
+complete = set(found) == stored
+print(f"stored: {len(stored)}; listed: {len(set(found))} of {len(found)} on {pages} pages; the same: {complete}")
+print("done", flush=True)

@@ -1,8 +1,9 @@
 // Uses Leadline with code that protoc-gen-es generated from the protos, over the HTTP port with fetch, as a browser does:
-// publishes, watches, lists and retries.
+// publishes, finds by e-mail, sees the payload, asks why, retries, resends, watches, and pages through many leads.
 //
-// Arguments: protocol (connect or grpc-web), URL, API key, account, interface, number of events. The receiver refuses each
-// event once. Prints what came of the events.
+// Arguments: protocol (connect or grpc-web), URL, API key, account, interface, number of events, another interface, number
+// of its leads. The receiver refuses each event once, and no destination wants the events of the other interface. Prints
+// what came of each step.
 import { Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-web";
 
@@ -11,10 +12,11 @@ import { type Delivery, DeliveryService, DeliveryStatus } from "./leadline/v1/de
 import { IngestService } from "./leadline/v1/ingest_pb.js";
 import { LeadService } from "./leadline/v1/lead_pb.js";
 import { RegistryService } from "./leadline/v1/registry_pb.js";
+import { RoutingOutcome, RoutingService } from "./leadline/v1/routing_pb.js";
 
 declare const process: { argv: string[] };
 
-const [protocol, baseUrl, key, account, iface, count] = process.argv.slice(2);
+const [protocol, baseUrl, key, account, iface, count, imported, leadsToImport] = process.argv.slice(2);
 const withKey: Interceptor = (next) => (request) => {
   request.header.set("authorization", `Bearer ${key}`);
   return next(request);
@@ -26,17 +28,18 @@ const ingest = createClient(IngestService, transport);
 const deliveries = createClient(DeliveryService, transport);
 const leads = createClient(LeadService, transport);
 const registry = createClient(RegistryService, transport);
+const routing = createClient(RoutingService, transport);
 const events = Array.from({ length: Number(count) }, (_, number) => `${protocol}${number}`);
 
-// Watches until each event has a delivery with this status.
-async function waitFor(status: DeliveryStatus): Promise<void> {
-  const missing = new Set(events);
+// Watches until each of these events has a delivery with this status after so many retries.
+async function waitFor(status: DeliveryStatus, ids: string[], retries: number): Promise<void> {
+  const missing = new Set(ids);
   const watch = deliveries.watchDeliveries(
     { accountId: account, statuses: [status], existing: true },
     { timeoutMs: 60_000 },
   );
-  for await (const change of watch) {
-    missing.delete(change.delivery?.eventId ?? "");
+  for await (const { delivery } of watch) {
+    if (delivery?.retries === retries) missing.delete(delivery.eventId);
     if (missing.size === 0) return;
   }
 }
@@ -61,6 +64,17 @@ async function foundByEmail(email: string): Promise<string[]> {
   }
 }
 
+// The ids of the leads of an interface, and the number of pages of 500.
+async function leadsOf(interfaceId: string): Promise<[string[], number]> {
+  const found: string[] = [];
+  for (let pages = 1, pageToken = ""; ; pages += 1) {
+    const page = await leads.listLeads({ accountId: account, interfaceId, pageSize: 500, pageToken });
+    found.push(...page.leads.map((lead) => lead.leadId));
+    pageToken = page.nextPageToken;
+    if (pageToken === "") return [found, pages];
+  }
+}
+
 const searchableFields = [{ name: "email", path: "payload.email", kind: SearchableKind.EMAIL }];
 await registry.updateInterface({
   interface: { accountId: account, interfaceId: iface, searchableFields },
@@ -70,21 +84,54 @@ for (const eventId of events) {
   const payload = new TextEncoder().encode(JSON.stringify({ name: "Ada", email: `${eventId}@example.com` }));
   await ingest.publishLead({ account, interface: iface, eventId, leadId: eventId, payload });
 }
-await waitFor(DeliveryStatus.FAILED);
+await waitFor(DeliveryStatus.FAILED, events, 0);
 const [failed, pages] = await listed(DeliveryStatus.FAILED, 2);
 for (const { deliveryId } of failed) {
   await deliveries.retryDelivery({ deliveryId, requestedBy: "Ada" });
 }
-await waitFor(DeliveryStatus.SUCCEEDED);
-let refused = "nothing";
+await waitFor(DeliveryStatus.SUCCEEDED, events, 1);
+console.log(`failed: ${failed.length} on ${pages} pages; succeeded: ${events.length}`);
+
+const eventId = events[1];
+const found = await foundByEmail(` ${eventId.toUpperCase()}@Example.com`);
+const event = await leads.getEvent({ accountId: account, eventId });
+console.log(`found: ${found.join(", ")}; payload: ${JSON.parse(new TextDecoder().decode(event.payload)).email}`);
+
+const { deliveryId, destinationId } = failed.find((delivery) => delivery.eventId === eventId)!;
+const { explanations } = await routing.explainRouting({ accountId: account, destinationId, eventId });
+const refused = explanations[0].answers.filter((answer) => answer.outcome === RoutingOutcome.NO);
+const against = refused.map((answer) => answer.reason).join(", ") || "nothing";
+console.log(`explained: ${explanations[0].summary} Against it: ${against}`);
+
+let withoutForce = "not refused";
 try {
-  await deliveries.retryDelivery({ deliveryId: failed[0].deliveryId });
+  await deliveries.retryDelivery({ deliveryId });
 } catch (error) {
   const { code, details } = ConnectError.from(error);
   const types = details.map((detail) => ("type" in detail ? detail.type : detail.desc.typeName));
-  refused = `${Code[code]} with ${types.join(", ")}`;
+  withoutForce = `${Code[code]} with ${types.join(", ")}`;
 }
-const found = await foundByEmail(` ${events[1].toUpperCase()}@Example.com`);
+await deliveries.retryDelivery({ deliveryId, requestedBy: "Ada", force: true, reason: "the receiver lost it" });
+await waitFor(DeliveryStatus.SUCCEEDED, [eventId], 2);
+console.log(`without force: ${withoutForce}; resent: ${eventId}`);
+
+// fetch has no streams of requests, so many events are published as lines of JSON.
+const rows = Array.from({ length: Number(leadsToImport) }, (_, row) => row);
+const lines = rows.map((row) => ({ account, interface: imported, event_id: `row${row}`, lead_id: `row${row}`, payload: { row } }));
+const answer = await fetch(`${baseUrl}/v1/leads`, {
+  method: "POST",
+  headers: { authorization: `Bearer ${key}`, "content-type": "application/x-ndjson" },
+  body: lines.map((line) => JSON.stringify(line)).join("\n"),
+});
+const { results } = (await answer.json()) as { results: { lead_id?: string }[] };
+const stored = new Set(results.map((result) => result.lead_id).filter((lead) => lead !== undefined));
+let [all, allPages] = await leadsOf(imported);
+while (all.length < rows.length) {
+  [all, allPages] = await leadsOf(imported);
+}
+const unique = new Set(all);
+const complete = unique.size === stored.size && [...unique].every((lead) => stored.has(lead));
 console.log(
-  `failed: ${failed.length} on ${pages} pages; succeeded: ${events.length}; found: ${found.join(", ")}; refused: ${refused}`,
+  `stored: ${stored.size}; listed: ${unique.size} of ${all.length} on ${allPages} pages; the same: ${complete}`,
 );
+console.log("done");
