@@ -14,7 +14,7 @@ use crate::{
     errors::{ToldAlready, is_away, usage},
     output::{note, print},
     session::{ForAccount, Paging, Remote, Session, within},
-    table::{Cell, Column, Table, Tone, fixed, flexible, print_facts},
+    table::{Cell, Column, Table, Tone, fixed, flexible, print_facts, wrapped},
     time_args::shown,
 };
 
@@ -281,7 +281,7 @@ pub(crate) async fn show(session: &Session, job: &api::Job) -> anyhow::Result<()
     Ok(())
 }
 
-const REFUSAL_COLUMNS: [Column; 2] = [fixed("REFUSED"), flexible("WHY")];
+const REFUSAL_COLUMNS: [Column; 2] = [fixed("REFUSED"), wrapped("WHY")];
 
 fn refusal(refusal: &api::JobRefusal) -> Vec<Cell> {
     vec![refusal.delivery_id.as_str().into(), refusal.message.as_str().into()]

@@ -5,7 +5,7 @@ use clap::Args;
 use crate::{
     output::{Out, note, print},
     session::{Remote, within},
-    table::{Cell, Table, Tone, fixed, flexible, print_facts},
+    table::{Cell, Table, Tone, fixed, flexible, print_facts, wrapped},
     time_args::{ago, days, shown},
 };
 
@@ -144,7 +144,7 @@ fn print_failing(out: &Out, failing: &[api::DestinationHealth]) -> anyhow::Resul
         fixed("IN A ROW"),
         fixed("LAST SUCCESS"),
         fixed("WAITING"),
-        flexible("LANE"),
+        wrapped("LANE"),
     ];
     Table::new(columns).print(out, &failing.iter().map(row).collect::<Vec<_>>())
 }
