@@ -16,6 +16,7 @@ mod forward;
 mod installation;
 mod listen;
 mod master_key;
+mod names;
 mod network;
 mod output;
 mod read_side;

@@ -18,6 +18,7 @@ use tonic::{Code, Request, Status};
 use crate::{
     client::ClientOptions,
     errors::usage,
+    names::Names,
     output::{Out, note, print},
     table::{Cell, Column, Table},
     time_args,
@@ -25,8 +26,6 @@ use crate::{
 
 /// How long an answer may take.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
-/// The shortest beginning of an id that is looked up: `dst_` and four characters.
-const MIN_BEGINNING: usize = 8;
 /// The page size of lists.
 const PAGE_SIZE: usize = 200;
 
@@ -170,24 +169,7 @@ impl Session {
         }
     }
 
-    /// The only destination of the account whose id begins with this text.
-    async fn destination_beginning(&self, account: &str, beginning: &str) -> anyhow::Result<api::Destination> {
-        let all = if beginning.len() < MIN_BEGINNING { vec![] } else { self.destinations_called(account, "").await? };
-        let mut found: Vec<_> = all.into_iter().filter(|one| one.destination_id.starts_with(beginning)).collect();
-        match found.len() {
-            1 => Ok(found.remove(0)),
-            0 => {
-                Err(api::status::not_found("DESTINATION", format!("account {account} has no destination {beginning}"))
-                    .into())
-            }
-            _ => {
-                let ids: Vec<_> = found.into_iter().take(2).map(|destination| destination.destination_id).collect();
-                Err(usage(format!("the ids of several destinations begin with {beginning}: {}, …", ids.join(", "))))
-            }
-        }
-    }
-
-    async fn destinations_called(&self, account: &str, name: &str) -> anyhow::Result<Vec<api::Destination>> {
+    pub(crate) async fn destinations_called(&self, account: &str, name: &str) -> anyhow::Result<Vec<api::Destination>> {
         let (mut called, mut page_token) = (vec![], String::new());
         loop {
             let (account_id, name) = (account.to_owned(), name.to_owned());
@@ -319,43 +301,6 @@ impl ForAccount {
         self.account.clone().unwrap_or_default()
     }
 }
-
-/// The names in a filter.
-#[derive(Debug, Default)]
-pub(crate) struct Names<'a> {
-    /// Empty if the filter names no account; then the others are not looked up.
-    pub(crate) account: &'a str,
-    pub(crate) interface: Option<&'a str>,
-    pub(crate) client: Option<&'a str>,
-    pub(crate) lead: Option<&'a str>,
-}
-
-impl Names<'_> {
-    /// An error if one of them does not exist.
-    async fn check(&self, session: &Session) -> anyhow::Result<()> {
-        if self.account.is_empty() {
-            return Ok(());
-        }
-        let account_id = || self.account.to_owned();
-        session.registry().get_account(within(api::GetAccountRequest { account_id: account_id() })).await?;
-        if let Some(id) = self.interface.filter(|id| !RESERVED.contains(id)) {
-            let request = api::GetInterfaceRequest { account_id: account_id(), interface_id: id.to_owned() };
-            session.registry().get_interface(within(request)).await?;
-        }
-        if let Some(id) = self.client {
-            let request = api::GetClientRequest { account_id: account_id(), client_id: id.to_owned() };
-            session.registry().get_client(within(request)).await?;
-        }
-        if let Some(id) = self.lead {
-            let request = api::GetLeadRequest { account_id: account_id(), lead_id: id.to_owned() };
-            session.leads().get_lead(within(request)).await?;
-        }
-        Ok(())
-    }
-}
-
-/// Interfaces that every account has: those of tests and of events about Leadline's own work.
-const RESERVED: [&str; 2] = ["webhook-test", "webhook-events"];
 
 /// A request with a timeout.
 pub(crate) fn within<T>(message: T) -> Request<T> {

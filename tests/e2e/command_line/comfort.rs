@@ -1,14 +1,15 @@
 //! Comforts of the command line: options anywhere, local times, whole texts in pipes, contexts, completions.
 
-use std::{os::unix::fs::PermissionsExt as _, process::Stdio};
+use std::{collections::HashMap, os::unix::fs::PermissionsExt as _, process::Stdio};
 
 use api::DeliveryStatus;
+use domain::{AccountId, DeliveryId, DestinationId, EventId, RequestId, TokenId};
 use serde_json::json;
 use testkit::{Answer, Process, Receiver, wait};
 use tokio::process::Command;
 
 use super::{finished, program};
-use crate::world::{INTERFACE, SOON, World};
+use crate::world::{ACCOUNT, INTERFACE, SOON, World, some_destination};
 
 #[tokio::test]
 async fn options_may_stand_anywhere_and_pipes_get_whole_texts() {
@@ -37,20 +38,47 @@ async fn options_may_stand_anywhere_and_pipes_get_whole_texts() {
 
 #[tokio::test]
 async fn unknown_names_in_filters_are_errors() {
-    let world = World::start().await;
+    let (world, receiver) = (World::start().await, Receiver::start().await);
+    let destination = world.destination(&receiver.url()).await;
+    world.publish("e1").await;
+    world.delivery_is("e1", DeliveryStatus::Succeeded).await;
+    let nowhere = destination.chars().rev().collect::<String>().replace("_tsd", "");
+    let nowhere = format!("dst_{nowhere}");
     for (args, says) in [
         (&["leads", "--interface", "nowhere"][..], "interface"),
         (&["leads", "--client", "nobody"], "client"),
         (&["deliveries", "--account", "acme", "--interface", "nowhere"], "interface"),
         (&["deliveries", "--account", "acme", "--lead", "nobody"], "lead"),
-        (&["deliveries", "--destination", "CRM"], "has no destination CRM"),
+        (&["deliveries", "--destination", "Mail"], "has no destination Mail"),
+        (&["deliveries", "--account", "acme", "--destination", &nowhere], "destination"),
+        (&["deliveries", "--account", "acme", "--event", "e9"], "event"),
+        (&["deliveries", "--account", "acme", "--event", "e9", "--destination", "CRM"], "event"),
+        (&["retry", "--dry-run", "--interface", "nowhere"], "interface"),
+        (&["retry", "--dry-run", "--lead", "nobody"], "lead"),
+        (&["retry", "--dry-run", "--event", "e9"], "event"),
+        (&["retry", "--dry-run", "--destination", &nowhere], "destination"),
+        (&["export", "--interface", "nowhere"], "interface"),
+        (&["export", "--client", "nobody"], "client"),
+        (&["watch", "--account", "acme", "--lead", "nobody"], "lead"),
+        (&["watch", "--account", "acme", "--destination", &nowhere], "destination"),
     ] {
         let ran = world.run(args).await;
         assert_eq!(ran.code, 1, "{args:?}: {ran:?}");
         assert!(ran.err.contains("NOT_FOUND") && ran.err.contains(says), "{args:?}: {ran:?}");
     }
-    let none = world.run(&["leads", "--interface", INTERFACE]).await.well();
+    let none = world.run(&["leads", "--interface", INTERFACE, "--failed"]).await.well();
     assert!(none.err.contains("There are none."), "{none:?}");
+    for known in [&["--event", "e1"][..], &["--lead", "lead-e1"], &["--destination", &destination]] {
+        let none =
+            world.run(&[&["deliveries", "--account", "acme", "--status", "failed"], known].concat()).await.well();
+        assert!(none.err.contains("There are none."), "{none:?}");
+    }
+    // A deleted destination has deliveries.
+    world.delete(&destination).await;
+    let found = world.run(&["deliveries", "--account", "acme", "--destination", &destination, "--json"]).await.well();
+    assert_eq!(found.json_lines().len(), 1);
+    let of_deleted = ["deliveries", "--account", "acme", "--destination", &destination, "--status", "failed"];
+    world.run(&of_deleted).await.well();
 }
 
 #[tokio::test]
@@ -114,6 +142,74 @@ async fn unique_id_prefixes_are_accepted() {
     let (key, _) = world.new_key("other", &[api::Scope::Read]).await;
     let refused = world.run(&["deliveries", "show", &delivery[..8], "--api-key", &key]).await;
     assert!(refused.code == 1 && refused.err.contains("NOT_FOUND"), "{refused:?}");
+}
+
+/// Two of these ids that begin with the same characters, by their requests.
+fn alike<T>(length: usize, id: impl Fn(usize) -> (T, String)) -> [(T, String); 2] {
+    let mut seen: HashMap<String, (T, String)> = HashMap::new();
+    for number in 0.. {
+        let found = id(number);
+        match seen.remove(&found.1[..length]) {
+            Some(first) => return [first, found],
+            None => drop(seen.insert(found.1[..length].to_owned(), found)),
+        }
+    }
+    unreachable!()
+}
+
+#[tokio::test]
+async fn ambiguous_id_prefixes_are_refused() {
+    let (world, receiver) = (World::start().await, Receiver::start().await);
+    let account = AccountId::parse(ACCOUNT).unwrap();
+    let request = |number: usize| RequestId::parse(&format!("r{number}")).unwrap();
+    let of_destination = |number| (number, DestinationId::of_request(&account, &request(number)).to_string());
+    let destinations = alike("dst_".len() + 4, of_destination);
+    for (number, id) in &destinations {
+        let destination =
+            api::Destination { url: receiver.url(), event_types: vec!["none".into()], ..some_destination() };
+        let create = api::CreateDestinationRequest { destination: Some(destination), request_id: format!("r{number}") };
+        let made = world.registry().create_destination(create).await.unwrap().into_inner();
+        assert_eq!(made.destination_id, *id);
+    }
+    let tokens =
+        alike("tok_".len() + 4, |number| (number, TokenId::of_request(&account, &request(number)).to_string()));
+    for (number, id) in &tokens {
+        let create = api::CreateTokenRequest {
+            account_id: ACCOUNT.into(),
+            algorithm: "hmac-sha256".into(),
+            request_id: format!("r{number}"),
+            ..api::CreateTokenRequest::default()
+        };
+        let made = world.registry().create_token(create).await.unwrap().into_inner();
+        assert_eq!(made.token.unwrap().token_id, *id);
+    }
+    let destination = DestinationId::parse(&world.destination(&receiver.url()).await).unwrap();
+    let deliveries = alike(6, |number| {
+        let event = format!("e{number}");
+        let id = DeliveryId::of(&account, &EventId::parse(&event).unwrap(), &destination);
+        (event, id.to_string())
+    });
+    for (event, _) in &deliveries {
+        world.publish(event).await;
+        world.delivery_is(event, DeliveryStatus::Succeeded).await;
+    }
+    for (verb, ids, length) in [
+        (&["destinations", "show"][..], destinations.map(|(_, id)| id), 8),
+        (&["tokens", "revoke"], tokens.map(|(_, id)| id), 8),
+        (&["deliveries", "show"], deliveries.map(|(_, id)| id), 6),
+    ] {
+        let refused = world.run(&[verb, &[&ids[0][..length]]].concat()).await;
+        assert_ne!(refused.code, 0, "{verb:?}: {refused:?}");
+        assert!(refused.err.contains("is the beginning of several"), "{verb:?}: {refused:?}");
+        assert!(ids.iter().all(|id| refused.err.contains(id)), "{verb:?}: {refused:?}");
+        let shared = ids[0].bytes().zip(ids[1].bytes()).take_while(|(one, other)| one == other).count();
+        world.run(&[verb, &[&ids[0][..=shared]]].concat()).await.well();
+    }
+    // Ids of keys are random.
+    let (_, key) = world.new_key(ACCOUNT, &[api::Scope::Read]).await;
+    let revoked = world.run(&["keys", "revoke", &key[..key.len() - 1]]).await.well();
+    assert!(revoked.out.contains(&key) && revoked.out.contains("revoked"), "{revoked:?}");
+    assert!(world.run(&["keys", "revoke", "none-such"]).await.err.contains("NOT_FOUND"));
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use api::Scope;
 use clap::Args;
+use tonic::Code;
 
 use crate::{
     output::{note, print},
@@ -48,7 +49,7 @@ pub(super) struct Create {
 
 #[derive(Debug, Args)]
 pub(super) struct Revoke {
-    /// The id of the key: the part between ll_ and the next _
+    /// The id of the key, the part between ll_ and the next _, or at least its first four characters
     #[arg(value_name = "KEY-ID")]
     key_id: String,
     #[command(flatten)]
@@ -104,8 +105,15 @@ impl Create {
 impl Revoke {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let session = self.remote.connect().await?;
-        let request = api::RevokeKeyRequest { key_id: self.key_id };
-        let key = session.access().revoke_key(within(request)).await?.into_inner();
+        let revoke = async |key_id: String| session.access().revoke_key(within(api::RevokeKeyRequest { key_id })).await;
+        let key = match revoke(self.key_id.clone()).await {
+            Err(missing) if missing.code() == Code::NotFound => {
+                let Some(key_id) = session.key_beginning(&self.key_id).await? else { return Err(missing.into()) };
+                revoke(key_id).await?
+            }
+            revoked => revoked?,
+        };
+        let key = key.into_inner();
         session.one(COLUMNS, row, &key)
     }
 }

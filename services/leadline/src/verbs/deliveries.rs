@@ -9,8 +9,9 @@ use api::DeliveryStatus;
 use clap::{Args, Subcommand};
 
 use crate::{
+    names::Names,
     output::print,
-    session::{ForAccount, Names, Paging, Remote, Session, within},
+    session::{ForAccount, Paging, Remote, Session, within},
     table::{Cell, Table, Tone, fixed, flexible, print_facts, wrapped},
     time_args::{lasted, past, shown},
     verbs::searching,
@@ -124,6 +125,18 @@ impl Choice {
         texts.iter().any(|text| text.is_some()) || answers || times || !values.is_empty()
     }
 
+    /// The names in the filter of the API.
+    pub(crate) fn names<'a>(&'a self, account: &'a str, filter: &'a api::DeliveryFilter) -> Names<'a> {
+        Names {
+            account,
+            interface: self.interface.as_deref(),
+            client: self.client.as_deref(),
+            lead: self.lead.as_deref(),
+            destination: Some(filter.destination_id.as_str()).filter(|id| !id.is_empty()),
+            event: self.event.as_deref(),
+        }
+    }
+
     /// The filter of the API.
     pub(crate) async fn filter(&self, session: &Session, account: &ForAccount) -> anyhow::Result<api::DeliveryFilter> {
         let destination_id = match &self.destination {
@@ -204,12 +217,7 @@ impl List {
             Ok((page.deliveries, page.next_page_token))
         };
         let account = session.own_account(&self.account).await?;
-        let names = Names {
-            account: &account,
-            interface: self.choice.interface.as_deref(),
-            client: self.choice.client.as_deref(),
-            lead: self.choice.lead.as_deref(),
-        };
+        let names = self.choice.names(&account, &filter);
         session.list_filtered(&self.paging, columns, row, page, &names).await
     }
 }

@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use tonic::Request;
 
 use crate::{
+    names::Names,
     output::{harmless, in_json, note, print, write},
-    session::{ForAccount, Names, Paging, Remote, Session, within},
+    session::{ForAccount, Paging, Remote, Session, within},
     table::{Cell, Table, Tone, fixed, flexible, print_facts, wrapped},
     time_args::{past, shown},
     verbs::searching,
@@ -190,13 +191,17 @@ async fn list(session: &Session, request: &api::ListLeadsRequest, paging: &Pagin
         let page = session.leads().list_leads(within(request)).await?.into_inner();
         Ok((page.leads, page.next_page_token))
     };
-    let names = Names {
+    session.list_filtered(paging, columns, row, page, &names(request)).await
+}
+
+/// The names in a filter of leads.
+fn names(request: &api::ListLeadsRequest) -> Names<'_> {
+    Names {
         account: &request.account_id,
         interface: Some(request.interface_id.as_str()).filter(|id| !id.is_empty()),
         client: Some(request.client_id.as_str()).filter(|id| !id.is_empty()),
-        lead: None,
-    };
-    session.list_filtered(paging, columns, row, page, &names).await
+        ..Names::default()
+    }
 }
 
 fn failures(lead: &api::Lead) -> Cell {
@@ -310,6 +315,7 @@ impl Export {
         if session.out.is_json() {
             return self::list(&session, &list, &Paging::ALL).await;
         }
+        names(&list).check(&session).await?;
         let request = api::ExportLeadsRequest {
             account_id: list.account_id,
             interface_id: list.interface_id,

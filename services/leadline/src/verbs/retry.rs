@@ -120,7 +120,11 @@ impl Retry {
         let session = remote.connect().await?;
         let account_id = session.account(&account).await?;
         let filter = match delivery_ids.is_empty() {
-            true => Some(choice.filter(&session, &account).await?),
+            true => {
+                let filter = choice.filter(&session, &account).await?;
+                choice.names(&account_id, &filter).check(&session).await?;
+                Some(filter)
+            }
             false => None,
         };
         let mut whole = vec![];

@@ -71,7 +71,7 @@ struct Create {
 
 #[derive(Debug, Args)]
 struct Assign {
-    /// The token
+    /// The token: its id, or the beginning of it
     #[arg(value_name = "TOKEN")]
     token_id: String,
     /// The destination: its id or its name
@@ -84,7 +84,7 @@ struct Assign {
 
 #[derive(Debug, Args)]
 struct Rotate {
-    /// The token
+    /// The token: its id, or the beginning of it
     #[arg(value_name = "TOKEN")]
     token_id: String,
     #[command(flatten)]
@@ -107,7 +107,7 @@ pub(crate) struct Overlap {
 
 #[derive(Debug, Args)]
 struct Revoke {
-    /// The token
+    /// The token: its id, or the beginning of it
     #[arg(value_name = "TOKEN")]
     token_id: String,
     #[command(flatten)]
@@ -124,6 +124,7 @@ impl Tokens {
             Verb::Assign(Assign { token_id, destination, account, remote }) => {
                 let session = remote.connect().await?;
                 let account_id = session.account(&account).await?;
+                let token_id = session.token_id(&account_id, &token_id).await?;
                 let destination = session.destination(&account_id, &destination).await?;
                 let destination = assign(&session, &destination, &token_id).await?;
                 let name = named(&destination.name, &destination.destination_id);
@@ -132,11 +133,13 @@ impl Tokens {
             Verb::Rotate(Rotate { token_id, overlap, account, remote }) => {
                 let session = remote.connect().await?;
                 let account_id = session.account(&account).await?;
+                let token_id = session.token_id(&account_id, &token_id).await?;
                 rotate(&session, account_id, token_id, &overlap).await
             }
             Verb::Revoke(Revoke { token_id, account, remote }) => {
                 let session = remote.connect().await?;
                 let account_id = session.account(&account).await?;
+                let token_id = session.token_id(&account_id, &token_id).await?;
                 let request = api::DeleteTokenRequest { account_id, token_id: token_id.clone() };
                 let deleted = session.registry().delete_token(within(request)).await?.into_inner();
                 session.done(&deleted, &format!("Token {token_id} is deleted."))

@@ -14,6 +14,7 @@ use super::deliveries::{
 };
 use crate::{
     errors::is_away,
+    names::Names,
     output::note,
     session::{ForAccount, Remote, Session},
     table::{Cell, Table, fixed, flexible},
@@ -62,7 +63,14 @@ impl Watch {
             Some(named) => destination_id(&session, &self.account, named).await?,
             None => String::new(),
         };
-        let Answered { status, class } = self.answer.unwrap_or_default();
+        let account = session.own_account(&self.account).await?;
+        let names = Names {
+            account: &account,
+            lead: self.lead.as_deref(),
+            destination: Some(destination_id.as_str()).filter(|id| !id.is_empty()),
+            ..Names::default()
+        };
+        names.check(&session).await?;
         let request = api::WatchDeliveriesRequest {
             account_id: self.account.given(),
             destination_id,
