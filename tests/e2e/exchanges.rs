@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use api::DeliveryStatus;
 use bytes::Bytes;
 use serde_json::json;
-use testkit::{Answer, Receiver};
+use testkit::{Answer, Receiver, tls::Authority};
 
 use crate::world::{ACCOUNT, World, event_json, retries, some_destination};
 
@@ -95,14 +95,22 @@ async fn exchange_has_only_the_steps_that_happened() {
 }
 
 #[tokio::test]
-async fn an_installation_may_keep_no_exchanges() {
-    let (world, receiver) = (World::start_with(&["--keep-exchanges", "false"], &[]).await, Receiver::start().await);
-    world.destination(&receiver.url()).await;
-    receiver.answer_next([Answer::Status(503)]);
+async fn exchange_over_tls_has_the_times_of_name_and_handshake() {
+    let authority = Authority::default();
+    let receiver = Receiver::start_tls(&authority.certificate_for("localhost")).await;
+    let world = World::start().await;
+    let ca_certificates = authority.pem();
+    world.destination_with(api::Destination { url: receiver.url(), ca_certificates, ..some_destination() }).await;
+    assert!(receiver.url().starts_with("https://localhost:"), "{}", receiver.url());
     world.publish("e1").await;
-    let attempt = world.delivery_is("e1", DeliveryStatus::Failed).await.attempts[0].clone();
-    assert!(attempt.exchange.is_none(), "{attempt:?}");
-    assert_eq!((attempt.http_status_code, attempt.request_url), (503, receiver.url()));
+    let attempt = world.delivery_is("e1", DeliveryStatus::Succeeded).await.attempts[0].clone();
+    let took = api::duration(&attempt.duration.unwrap()).unwrap();
+    let exchange = attempt.exchange.unwrap();
+    let step = |time: Option<prost_types::Duration>| api::duration(&time.unwrap()).unwrap();
+    let [dns, connect, tls, first_byte] =
+        [exchange.dns_time, exchange.connect_time, exchange.tls_time, exchange.first_byte_time].map(step);
+    // A handshake computes keys, so it cannot take no time.
+    assert!(!tls.is_zero() && dns + connect + tls + first_byte <= took, "{exchange:?} of {took:?}");
 }
 
 #[tokio::test]

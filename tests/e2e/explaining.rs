@@ -1,11 +1,13 @@
 //! Explanations why a destination got an event, or did not.
 
+use std::time::Duration;
+
 use api::{RoutingOutcome, RoutingRule, routing_service_client::RoutingServiceClient};
 use serde_json::json;
 use testkit::Receiver;
 use tonic::Code;
 
-use crate::world::{ACCOUNT, INTERFACE, World, lead_of, some_destination};
+use crate::world::{ACCOUNT, INTERFACE, World, lead_of, retries, some_destination};
 
 const SECRET: &str = "ada@example.com";
 
@@ -93,6 +95,46 @@ async fn explanation_uses_the_configuration_at_the_time_of_the_event() {
         let gone = explained(&world, &rich, "rich").await;
         assert!(gone.routed && !gone.routed_now && gone.delivery.is_some(), "{gone:?}");
     }
+}
+
+#[tokio::test]
+async fn named_destination_and_earlier_delivery_are_explained() {
+    let (world, receiver) = (World::start().await, Receiver::start().await);
+    let named = world.destination(&receiver.url()).await;
+    let other = world.destination(&receiver.url()).await;
+    world.publish_with("named", json!({"destination_id": named})).await;
+    world.delivery_is("named", api::DeliveryStatus::Succeeded).await;
+    let got = explained(&world, &named, "named").await;
+    assert!(got.routed, "{got:?}");
+    let (outcome, reason) = answer(&got, RoutingRule::Name);
+    assert_eq!(
+        (outcome, reason.as_str()),
+        (RoutingOutcome::Yes, "the event names this destination, so routing does not decide")
+    );
+    let left_out = explained(&world, &other, "named").await;
+    let reason = format!("the event names destination {named}, so it goes there alone");
+    assert_eq!(answer(&left_out, RoutingRule::Name), (RoutingOutcome::No, reason));
+    assert!(!left_out.routed && left_out.delivery.is_none(), "{left_out:?}");
+    assert_eq!(answer(&got, RoutingRule::Order), (RoutingOutcome::Yes, "the destination is not ordered".into()));
+    for id in [named, other] {
+        world.delete(&id).await;
+    }
+
+    receiver.answer_next([testkit::Answer::Status(500)]);
+    let retry_policy = Some(retries(&[Duration::from_secs(3_600)]));
+    let ordered = api::Destination { url: receiver.url(), ordered: true, retry_policy, ..some_destination() };
+    let ordered = world.destination_with(ordered).await;
+    world.publish_with("first", json!({"lead_id": "ada"})).await;
+    let first = world.delivery_is("first", api::DeliveryStatus::Retrying).await.delivery.unwrap().delivery_id;
+    world.publish_with("second", json!({"lead_id": "ada"})).await;
+    world.delivery("second").await;
+    let waits = explained(&world, &ordered, "second").await;
+    let reason = format!("the destination is ordered: delivery {first} of an earlier event has to end first");
+    assert_eq!(answer(&waits, RoutingRule::Order), (RoutingOutcome::No, reason));
+    assert!(waits.routed, "order delays a delivery, and routing has decided: {waits:?}");
+    let reason = "the destination is ordered, and no earlier delivery of the lead waits";
+    let before = explained(&world, &ordered, "first").await;
+    assert_eq!(answer(&before, RoutingRule::Order), (RoutingOutcome::Yes, reason.into()));
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ impl World {
     }
 
     /// The audit entries of views, the newest first.
-    async fn views(&self) -> Vec<api::AuditEntry> {
+    pub(crate) async fn views(&self) -> Vec<api::AuditEntry> {
         let request = api::ListAuditLogRequest {
             account_id: ACCOUNT.into(),
             entity_kind: "event".into(),

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use api::{DeliveryStatus, Scope, delivery_service_client::DeliveryServiceClient};
 use serde_json::json;
-use testkit::{Answer, Receiver};
+use testkit::{Answer, Receiver, wait};
 use tonic::{Code, Status};
 
-use crate::world::{ACCOUNT, World, some_destination};
+use crate::world::{ACCOUNT, SOON, World, some_destination};
 
 const SECRET: &str = "s3cret-of-the-destination";
 
@@ -70,6 +70,21 @@ async fn preview_shows_the_request_without_sending_it() {
     }
     assert_eq!(&of_event.body[..], &seen.body[..]);
     assert_eq!(receiver.count(), 1);
+    // The payload of the request was the caller's own; that of the event is a view.
+    assert_eq!(viewed(&world, 1).await, ["e1"]);
+}
+
+/// The events whose payloads were viewed, once there are so many.
+async fn viewed(world: &World, count: usize) -> Vec<String> {
+    wait::until("the views in the audit log", SOON, async || {
+        let views = world.views().await;
+        assert!(views.iter().all(|view| view.action == "viewed" && view.by.contains("admin.key")), "{views:?}");
+        if views.len() >= count { Ok(views) } else { Err(views) }
+    })
+    .await
+    .into_iter()
+    .map(|view| view.entity_id)
+    .collect()
 }
 
 #[tokio::test]
@@ -107,6 +122,7 @@ async fn impossible_and_forbidden_previews_are_refused() {
     let delivery_id = world.delivery("e1").await.delivery.unwrap().delivery_id;
     let sent = api::GetAttemptRequestRequest { delivery_id, attempt_id: String::new() };
     assert_eq!(reader.get_attempt_request(sent).await.unwrap_err().code(), Code::PermissionDenied);
+    assert!(world.views().await.is_empty(), "nothing was seen");
 }
 
 #[tokio::test]
@@ -124,6 +140,7 @@ async fn request_of_an_attempt_is_rendered_again_with_differences() {
             world.deliveries().get_attempt_request(request).await.map(tonic::Response::into_inner)
         };
         let again = get("").await.unwrap();
+        assert_eq!(viewed(&world, 1).await, ["e1"]);
         let (request, seen) = (again.request.clone().unwrap(), &receiver.requests()[0]);
         assert_eq!((&request.body[..], again.body_matches, again.url_matches), (&seen.body[..], Some(true), true));
         assert_eq!(again.settings_changed_at, None);

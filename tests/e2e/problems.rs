@@ -195,6 +195,17 @@ async fn health_shows_failures_waiting_work_and_who_disabled() {
     assert_eq!(status.fact("failing"), "1 destination");
     assert!(status.fact("last hour").starts_with("4 deliveries succeeded, 0 failed; 7 attempts, 3 of them failed"));
     assert!(status.out.contains("whose last three attempts failed"), "{}", status.out);
+    let is_age = |text: &str| {
+        let number = text.strip_suffix(" s ago").and_then(|number| number.parse::<u32>().ok());
+        number.is_some_and(|seconds| seconds <= 60)
+    };
+    assert!(is_age(status.fact("oldest waits")), "{}", status.out);
+    let failing = status.out.lines().skip_while(|line| !line.starts_with("FAILING")).nth(1).unwrap();
+    assert!(failing.starts_with(&id), "{failing}");
+    let columns: Vec<_> = failing.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
+    // Its id, its account, its name, failures in a row, the last success, what waits, its lane.
+    assert_eq!((columns[3], columns[5]), ("3", "3"), "{columns:?}");
+    assert!(is_age(columns[4]), "{columns:?}");
 
     world.disable(&id).await;
     let off = wait::until("what waits is held", SOON, async || {
@@ -252,6 +263,24 @@ async fn health_shows_the_state_of_the_lane() {
     assert!(lane.until.is_some() && lane.summary.starts_with("paused by Retry-After for "), "{lane:?}");
     world.delete(&paused).await;
 
+    // Each failure in a row takes an eighth of the width; the eighth one opens the breaker.
+    let narrow = api::Destination {
+        url: format!("http://127.0.0.1:{}/", testkit::port::free_port()),
+        retry_policy: policy.clone(),
+        breaker_failures: Some(8),
+        concurrency: 16,
+        ..some_destination()
+    };
+    let narrow = world.destination_with(narrow).await;
+    for event in ["n1", "n2"] {
+        world.publish(event).await;
+        world.delivery_is(event, DeliveryStatus::Retrying).await;
+    }
+    let lane = lane_is(&narrow, LaneState::Narrowed).await;
+    assert_eq!((lane.failures_in_a_row, lane.allowed), (2, 12));
+    assert_eq!(lane.summary, "narrowed to 12 of 16 requests at once");
+    world.delete(&narrow).await;
+
     let gone = api::Destination {
         url: "http://127.0.0.1:9/".into(),
         retry_policy: policy,
@@ -263,5 +292,9 @@ async fn health_shows_the_state_of_the_lane() {
         world.publish(event).await;
     }
     let lane = lane_is(&gone, LaneState::Probing).await;
-    assert!(lane.failures_in_a_row >= 2 && lane.summary.starts_with("probing in "), "{lane:?}");
+    assert!(lane.failures_in_a_row >= 2 && lane.until.is_some(), "{lane:?}");
+    let rest = lane.summary.strip_prefix("probing in ").unwrap();
+    let (seconds, rest) = rest.split_once(' ').unwrap();
+    assert!((0..=60).contains(&seconds.parse::<u32>().unwrap()), "{lane:?}");
+    assert_eq!(rest, format!("s after {} refusals", lane.failures_in_a_row));
 }
