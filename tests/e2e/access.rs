@@ -2,6 +2,7 @@
 
 mod http;
 pub(crate) mod matrix;
+mod sweep;
 
 use std::os::unix::fs::PermissionsExt as _;
 

@@ -114,6 +114,10 @@ fn check_size(text: &str, part: Part) -> Result<(), RenderError> {
 fn in_words(part: Part, error: &Error) -> RenderError {
     let detail = error.detail().unwrap_or_default();
     let problem = match (error.kind(), undefined(detail)) {
+        // The engine quotes the numbers, which are values of the lead.
+        (ErrorKind::InvalidOperation, None) if detail.starts_with("unable to calculate ") => {
+            "a calculation has no result: a number is too large, or the divisor is 0".to_owned()
+        }
         (ErrorKind::UndefinedError, Some(path)) => format!("{path} is not in this lead"),
         (ErrorKind::UndefinedError, None) => "a value that the template uses is not in this lead".to_owned(),
         (_, Some(path)) => format!("{path} is not in this lead: {}", before_path(detail)),

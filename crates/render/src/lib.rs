@@ -6,6 +6,8 @@
 //! [`functions`] lists. Strangers write leads, so no value can change the shape of the request: in a body `{{ value }}`
 //! is written as the content type demands ([`part`]), in a URL it is percent-encoded, and a template cannot compute the
 //! scheme, the host or the number of path segments. Numbers keep their digits, and objects their order.
+//!
+//! Errors are stored and shown to people who may not see the lead, so none of them quotes a value of it.
 
 mod engine;
 mod form;
@@ -41,6 +43,8 @@ pub use crate::{
     headers::{ACCEPT, AGENT, Head, HeaderText, authority, webhook_id},
     meter::MAX_WORK,
     stack::STACK,
+    url::without_values,
+    xml::NoXml,
 };
 pub use domain::json;
 
@@ -122,9 +126,9 @@ pub enum RenderError {
          encoded by Leadline"
     )]
     NoForm(char),
-    /// The template's result is not well-formed XML.
-    #[error("body template: the result is not XML: {0}")]
-    NoXml(String),
+    /// The template's result is no well-formed XML.
+    #[error("body template: the result is no XML: {0}")]
+    NoXml(NoXml),
     /// A form can only be made of an object.
     #[error("the payload is not an object, so it has no fields for a form; send it as JSON, or use a body template")]
     NoFields,
@@ -137,6 +141,16 @@ pub enum RenderError {
     /// The operating system has no thread for the template.
     #[error("cannot try the template now: {0}")]
     NoThread(#[source] std::io::Error),
+}
+
+impl RenderError {
+    /// The same error without what it quotes of the result.
+    fn of_a_lead(self) -> Self {
+        match self {
+            Self::NoXml(wrong) => Self::NoXml(wrong.without_quotes()),
+            other => other,
+        }
+    }
 }
 
 /// Whether a destination has templates. Rendering them may take long: use a thread of its own, with [`STACK`] bytes.
@@ -207,7 +221,7 @@ fn body(
             if body.len() > LARGEST {
                 return Err(RenderError::LargeBody { size: body.len() });
             }
-            (part.checked(body)?.into(), or(JSON))
+            (part.checked(body).map_err(RenderError::of_a_lead)?.into(), or(JSON))
         }
     };
     Ok((body, Some(content_type)))

@@ -1,4 +1,5 @@
-//! Checks of a rendered URL: its path has the shape that the template has, for every lead.
+//! Rendered URLs: their check, which the path of the template passes whatever the lead holds, and how they are shown to
+//! people who may not see the lead.
 
 use url::Url;
 
@@ -28,6 +29,26 @@ pub(crate) fn checked(filled: &str, written: &Url) -> Result<Url, RenderError> {
         )));
     }
     Ok(url)
+}
+
+/// What may be shown of the URL of a request without a value of its lead. It is the URL of the settings, with its
+/// templates, if the request may have been made from it. Otherwise the settings have changed, and only scheme, host and
+/// port are shown, with `/…` after them.
+pub fn without_values(settings: &str, requested: &str) -> String {
+    if requested.is_empty() {
+        return String::new();
+    }
+    let fixed = settings.find("{{").into_iter().chain(settings.find("{%")).min().map(|end| &settings[..end]);
+    let is_from_settings = match fixed {
+        // A request that could not be rendered has the template itself.
+        _ if requested == settings => true,
+        None => Url::parse(settings).is_ok_and(|url| url.as_str() == requested),
+        Some(fixed) => Url::parse(fixed).is_ok_and(|begin| requested.starts_with(begin.as_str())),
+    };
+    if is_from_settings {
+        return settings.to_owned();
+    }
+    Url::parse(requested).map_or_else(|_| "…".to_owned(), |url| format!("{}/…", url.origin().ascii_serialization()))
 }
 
 /// The path of a URL as written, without its first slash.

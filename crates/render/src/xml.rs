@@ -1,10 +1,35 @@
 //! XML: escapes values, and checks that a document is well-formed (XML 1.0).
 
+use std::borrow::Cow;
+
 use quick_xml::{
     Reader,
     escape::{resolve_predefined_entity, unescape},
     events::{BytesStart, Event},
 };
+
+/// Why a document is not well-formed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{problem}, before byte {byte}")]
+pub struct NoXml {
+    /// An owned text quotes the document.
+    problem: Cow<'static, str>,
+    byte: u64,
+}
+
+impl NoXml {
+    fn quoting(problem: &str) -> Cow<'static, str> {
+        problem.chars().take(MAX_PROBLEM).collect::<String>().into()
+    }
+
+    /// The same without words of the document.
+    pub(crate) fn without_quotes(self) -> Self {
+        match self.problem {
+            Cow::Owned(_) => Self { problem: "it is not well-formed".into(), ..self },
+            Cow::Borrowed(_) => self,
+        }
+    }
+}
 
 /// How many characters of the parser's message are shown: names of elements may be long.
 const MAX_PROBLEM: usize = 300;
@@ -35,12 +60,14 @@ pub(crate) fn escaped(text: &str) -> String {
 ///
 /// # Errors
 /// When it is not well-formed; the error says where.
-pub(crate) fn check(text: &str) -> Result<(), String> {
+pub(crate) fn check(text: &str) -> Result<(), NoXml> {
     let mut reader = Reader::from_str(text);
     reader.config_mut().check_comments = true;
     let (mut depth, mut elements, mut has_doctype) = (0_usize, 0_usize, false);
     loop {
-        let event = reader.read_event().map_err(|error| at(error.to_string(), reader.error_position()))?;
+        let event = reader
+            .read_event()
+            .map_err(|error| NoXml { problem: NoXml::quoting(&error.to_string()), byte: reader.error_position() })?;
         let problem = match &event {
             Event::Start(start) => {
                 elements += usize::from(depth == 0);
@@ -55,49 +82,44 @@ pub(crate) fn check(text: &str) -> Result<(), String> {
                 depth = depth.saturating_sub(1);
                 None
             }
-            Event::Text(text) if depth == 0 && !text.trim().is_empty() => {
-                Some("a text outside of an element".to_owned())
-            }
-            Event::CData(_) if depth == 0 => Some("a text outside of an element".to_owned()),
-            Event::GeneralRef(_) if depth == 0 => Some("a text outside of an element".to_owned()),
+            Event::Text(text) if depth == 0 && !text.trim().is_empty() => Some("a text outside of an element".into()),
+            Event::CData(_) if depth == 0 => Some("a text outside of an element".into()),
+            Event::GeneralRef(_) if depth == 0 => Some("a text outside of an element".into()),
             Event::GeneralRef(reference) => match reference.resolve_char_ref() {
                 Ok(Some(_)) => None,
                 Ok(None) if has_doctype || resolve_predefined_entity(reference).is_some() => None,
-                Ok(None) => Some(format!("&{}; is not a reference that XML knows", &**reference)),
-                Err(error) => Some(error.to_string()),
+                Ok(None) => {
+                    Some(NoXml::quoting(&format!("&{}; is none of the references that XML knows", &**reference)))
+                }
+                Err(error) => Some(NoXml::quoting(&error.to_string())),
             },
             Event::DocType(_) => {
                 has_doctype = true;
                 None
             }
-            Event::Eof if depth > 0 => Some("an element without its end".to_owned()),
-            Event::Eof if elements == 0 => Some("no element".to_owned()),
+            Event::Eof if depth > 0 => Some("an element without its end".into()),
+            Event::Eof if elements == 0 => Some("no element".into()),
             Event::Eof => return Ok(()),
             Event::Text(_) | Event::CData(_) | Event::Comment(_) | Event::Decl(_) | Event::PI(_) => None,
         };
-        let problem = problem.or_else(|| (elements > 1).then(|| "more than one outermost element".to_owned()));
+        let problem = problem.or_else(|| (elements > 1).then_some("more than one outermost element".into()));
         if let Some(problem) = problem {
-            return Err(at(problem, reader.buffer_position()));
+            return Err(NoXml { problem, byte: reader.buffer_position() });
         }
     }
 }
 
-fn attributes(start: &BytesStart<'_>, has_doctype: bool) -> Result<(), String> {
+fn attributes(start: &BytesStart<'_>, has_doctype: bool) -> Result<(), Cow<'static, str>> {
     for attribute in start.attributes().with_checks(false) {
-        let attribute = attribute.map_err(|error| error.to_string())?;
+        let attribute = attribute.map_err(|error| NoXml::quoting(&error.to_string()))?;
         if attribute.value.contains('<') {
-            return Err("< in an attribute".to_owned());
+            return Err("< in an attribute".into());
         }
         if !has_doctype {
-            unescape(&attribute.value).map_err(|error| error.to_string())?;
+            unescape(&attribute.value).map_err(|error| NoXml::quoting(&error.to_string()))?;
         }
     }
     Ok(())
-}
-
-fn at(problem: String, byte: u64) -> String {
-    let problem: String = problem.chars().take(MAX_PROBLEM).collect();
-    format!("{problem}, before byte {byte}")
 }
 
 #[cfg(test)]
@@ -142,8 +164,19 @@ mod tests {
         ] {
             assert!(check(text).is_err(), "{text}");
         }
-        let long = check(&format!("<{}>", "a".repeat(100_000))).unwrap_err();
+        let long = check(&format!("<{}>", "a".repeat(100_000))).unwrap_err().to_string();
         assert!(long.len() < 400, "{}", long.len());
+    }
+
+    #[test]
+    fn words_of_the_document_can_be_left_out() {
+        for text in ["<Marker></b>", "<a>&Marker;</a>", "<a b=\"&Marker;\"/>", "<a>&#Marker;</a>"] {
+            let wrong = check(text).unwrap_err();
+            assert!(wrong.to_string().contains("Marker"), "{wrong}");
+            let shown = wrong.without_quotes().to_string();
+            assert!(!shown.contains("Marker") && shown.contains("before byte"), "{shown}");
+        }
+        assert_eq!(check("<a>").unwrap_err().without_quotes(), check("<a>").unwrap_err());
     }
 
     #[test]

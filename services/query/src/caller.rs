@@ -6,7 +6,7 @@ use api::{
 };
 use domain::{
     AccountId, ClientId, Principal, Registry,
-    access::Holder,
+    access::{Holder, Rule},
     registry::{Destination, KeyRefusal, Scope},
 };
 use jiff::Timestamp;
@@ -74,6 +74,11 @@ impl Caller {
     /// Whether the caller may see what belongs to this client; `None` if it belongs to no client.
     pub(crate) fn may_see_client(&self, client: Option<&str>) -> bool {
         self.principal.client().is_none_or(|own| Some(own.as_str()) == client)
+    }
+
+    /// Whether the caller may see values of payloads.
+    pub(crate) fn sees_payloads(&self) -> bool {
+        self.principal.may(Rule::Needs(domain::access::Scope::Payload)).is_ok()
     }
 
     /// Whether the caller may see and change a destination of an account that it may touch. One that is bound to a client

@@ -10,7 +10,7 @@ mod watchers;
 use std::{pin::Pin, sync::Arc};
 
 use api::{
-    deliveries::{delivery_to_api, filter, retry_reason},
+    deliveries::{filter, retry_reason},
     delivery_service_server::DeliveryServiceServer,
     request::{Violations, optional, required},
     status::{invalid, not_found, retry_refusal, unavailable},
@@ -37,8 +37,8 @@ use read_model::{
 use requests::MAX_RENDERING;
 use runtime::{Drain, ErrorChain as _, publishing, trace::TraceContext};
 pub(crate) use searching::{chosen, wanted};
-pub(crate) use to_api::place;
-use to_api::{event_to_api, row_to_api};
+use to_api::{attempt_for, event_for};
+pub(crate) use to_api::{delivery_for, place};
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status, codec::CompressionEncoding};
 use tracing::Instrument as _;
@@ -192,10 +192,11 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
         let delivery = self.find(&caller, id).await?;
         let attempts = self.store.attempts(&delivery.reference).await.map_err(failed)?;
         let registry = self.registry.snapshot();
-        let attempts = attempts.iter().map(row_to_api);
+        let destination = registry.destination_ever(&delivery.reference.destination).map(AsRef::as_ref);
+        let attempts = attempts.iter().map(|row| attempt_for(&caller, row, destination));
         let attempts = attempts.map(|attempt| for_clients::attempt(&caller, &delivery, &registry, attempt)).collect();
-        let shown = for_clients::delivery(&caller, &registry, delivery_to_api(&delivery, &registry));
-        Ok(Response::new(api::DeliveryDetail { delivery: Some(shown), attempts }))
+        let delivery = Some(delivery_for(&caller, &delivery, &registry));
+        Ok(Response::new(api::DeliveryDetail { delivery, attempts }))
     }
 
     async fn list_deliveries(
@@ -218,8 +219,7 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
         let chosen = chosen(&self.store, &filter, &values).await?;
         let mut found = self.store.deliveries_among(&chosen, &filter, &page, &off).await.map_err(failed)?;
         let next_page_token = page.cut(&mut found, place);
-        let deliveries = found.iter().map(|delivery| delivery_to_api(delivery, &registry));
-        let deliveries = deliveries.map(|delivery| for_clients::delivery(&caller, &registry, delivery)).collect();
+        let deliveries = found.iter().map(|delivery| delivery_for(&caller, delivery, &registry)).collect();
         Ok(Response::new(api::ListDeliveriesResponse { deliveries, next_page_token }))
     }
 
@@ -246,7 +246,7 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
         let (span, trace) = TraceContext::enter(trace.as_ref(), make);
         self.retry(&caller, id, asked, &trace).instrument(span).await?;
         let delivery = self.find(&caller, id).await?;
-        let shown = delivery_to_api(&delivery, &self.registry.snapshot());
+        let shown = delivery_for(&caller, &delivery, &self.registry.snapshot());
         Ok(Response::new(api::RetryDeliveryResponse { delivery: Some(shown) }))
     }
 
@@ -286,12 +286,11 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
         let ((account, id), page) = fields.end(|| of.zip(page))?;
         // A deleted destination has attempts as well.
         let registry = self.registry.snapshot();
-        if registry.destination_ever(&id).is_none_or(|destination| destination.account != account) {
-            return Err(no_destination(&account, &id));
-        }
+        let destination = registry.destination_ever(&id).filter(|destination| destination.account == account);
+        let destination = destination.ok_or_else(|| no_destination(&account, &id))?;
         let mut events = self.store.destination_events(&account, &id, &page).await.map_err(failed)?;
         let next_page_token = page.cut(&mut events, place_of_event);
-        let events = events.into_iter().map(event_to_api).collect();
+        let events = events.into_iter().map(|event| event_for(&caller, event, destination)).collect();
         Ok(Response::new(api::ListDestinationEventsResponse { events, next_page_token }))
     }
 

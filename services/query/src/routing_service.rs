@@ -70,7 +70,7 @@ impl api::routing_service_server::RoutingService for RoutingService {
         let mut outlines = self.outlines(&account, asked).await?;
         let more = outlines.len() > MAX_EVENTS;
         outlines.truncate(MAX_EVENTS);
-        let mut explained = self.with_past(&account, &id, &now, outlines).await?;
+        let mut explained = self.with_past(&caller, &account, &id, &now, outlines).await?;
         explained.sort_by_key(|of_event| std::cmp::Reverse(of_event.0));
         let explanations = explained.into_iter().map(|(_, explanation)| explanation).collect();
         Ok(Response::new(api::ExplainRoutingResponse { explanations, more }))
@@ -130,6 +130,7 @@ impl RoutingService {
     /// Explains events with the configuration of their time.
     async fn with_past(
         &self,
+        caller: &Caller,
         account: &AccountId,
         id: &DestinationId,
         now: &Arc<Registry>,
@@ -151,7 +152,7 @@ impl RoutingService {
                     Some(event) => past.at(event.registry_sequence).await,
                     None => of_erased.at_time(of.event.received_at, now.sequence()).await,
                 };
-                explained.push((of.event.sequence, to_api::explanation(account, id, then, now, &of)));
+                explained.push((of.event.sequence, shown::explanation(caller, account, id, then, now, &of)));
             }
             explained
         };

@@ -1,7 +1,7 @@
 //! Every method of the API, called by every kind of caller over every protocol. The methods and their rules come from
 //! the descriptors, so that a new method is tested without being named here, and a method without a rule fails.
 
-mod protocol;
+pub(super) mod protocol;
 
 use std::fmt;
 
@@ -29,7 +29,7 @@ const OF_THE_CALLER: [&str; 4] = [
 ];
 /// The id of each client and of other things in requests.
 const NONE_SUCH: &str = "none-such";
-const SCOPES: [Scope; 5] = [Scope::Publish, Scope::Read, Scope::Operate, Scope::Admin, Scope::Payload];
+pub(super) const SCOPES: [Scope; 5] = [Scope::Publish, Scope::Read, Scope::Operate, Scope::Admin, Scope::Payload];
 
 /// A caller.
 struct Caller {

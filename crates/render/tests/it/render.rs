@@ -1,9 +1,9 @@
 //! Rendering of good and bad templates.
 
-use domain::registry::Body;
-use render::check;
+use domain::registry::{Body, ContentType, RequestShape};
+use render::{check, without_values};
 
-use crate::common::{destination, rendered_with};
+use crate::common::{check_shape, destination, rendered_with, shaped};
 
 const PAYLOAD: &str =
     r#"{"name": "Ada \"L\" <a&b>", "n": 1.50, "tags": ["x", "y"], "evil": "\",\"admin\":true,\"x\":\""}"#;
@@ -94,4 +94,52 @@ fn values_in_a_url_are_encoded_and_keep_its_host() {
     let evil = r#"{"path": "../../@evil.example/?x#"}"#;
     let (url, _) = rendered_with(evil, "https://crm.example/a/{{ payload.path }}", Body::Payload).unwrap();
     assert!(url.starts_with("https://crm.example/"), "{url}");
+}
+
+#[test]
+fn errors_quote_no_value_of_the_lead() {
+    let payload = r#"{"word": "Marker", "large": 98765432109876543210987654321098765432}"#;
+    let of_type = |content_type: &str, text: &str| RequestShape {
+        content_type: Some(ContentType::parse(content_type).unwrap()),
+        body: Body::Template(text.into()),
+        ..RequestShape::default()
+    };
+    for (content_type, text) in [
+        ("application/json", "{{ payload.large * payload.large }}"),
+        ("application/json", "{{ payload.large % 0 }}"),
+        ("application/json", "{{ payload.word * 2 }}"),
+        ("application/json", "{{ payload.word|int }}"),
+        ("application/json", "{{ payload[payload.word] }}"),
+        ("application/json", "{{ [1]|map(payload.word) }}"),
+        ("application/json", "{{ payload.word.missing }}"),
+        ("application/json", "\"{{ payload.word }}\""),
+        ("text/xml", "<{{ payload.word }}></b>"),
+        ("text/xml", "<a>&{{ payload.word }};</a>"),
+        ("text/xml", "<a b=\"&{{ payload.word }};\"/>"),
+    ] {
+        let error = shaped(of_type(content_type, text), payload).unwrap_err();
+        assert!(!error.contains("Marker") && !error.contains("98765"), "{text}: {error}");
+    }
+    // What stands in the template may be quoted when it is set.
+    let refused = check_shape(&of_type("text/xml", "<a></b>")).unwrap_err();
+    assert!(refused.contains('b') && refused.contains("before byte"), "{refused}");
+}
+
+#[test]
+fn url_is_shown_without_values_of_the_lead() {
+    let template = "https://crm.example/leads/{{ payload.name }}?a={% if payload.n %}b{% endif %}";
+    for (settings, requested, shown) in [
+        (template, "https://crm.example/leads/Ada?a=b", template),
+        // Not rendered.
+        (template, template, template),
+        ("https://CRM.example/hook a", "https://crm.example/hook%20a", "https://CRM.example/hook a"),
+        // The settings were changed since.
+        ("https://crm.example/new", "https://crm.example/leads/Ada", "https://crm.example/…"),
+        (template, "https://crm.example/old/Ada?b=Ada", "https://crm.example/…"),
+        (template, "https://u:p@other.example:8443/leads/Ada", "https://other.example:8443/…"),
+        ("", "http://127.0.0.1:1/Ada", "http://127.0.0.1:1/…"),
+        (template, "", ""),
+    ] {
+        assert_eq!(without_values(settings, requested), shown, "{settings} {requested}");
+    }
 }

@@ -9,7 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use api::{
-    deliveries::{delivery_to_api, http_status, http_status_class, statuses},
+    deliveries::{http_status, http_status_class, statuses},
     request::{Violations, optional},
     status::{because, unavailable},
 };
@@ -23,8 +23,12 @@ use runtime::Drain;
 use tokio::time::timeout;
 use tonic::{Code, Status};
 
-use super::{Changes, DeliveryService, SHOWN_POLL, watchers::Counted};
-use crate::{caller::Caller, errors::unread, failed, for_clients, listing};
+use super::{
+    Changes, DeliveryService, SHOWN_POLL,
+    shown::{optional, shown, statuses},
+    watchers::Counted,
+};
+use crate::{caller::Caller, failed, listing};
 
 /// At most this many facts are read in one batch.
 const MAX_BATCH: usize = 500;
@@ -197,7 +201,7 @@ impl Watch {
     fn send(&mut self, deliveries: &[Delivery], then: u64) {
         let registry = self.registry.snapshot();
         for delivery in deliveries {
-            let delivery = Some(for_clients::delivery(&self.caller, &registry, delivery_to_api(delivery, &registry)));
+            let delivery = Some(delivery_for(&self.caller, delivery, &registry));
             self.ready.push_back(api::WatchDeliveriesResponse { delivery, resume_token: self.sent_until.to_string() });
         }
         if let Some(last) = self.ready.back_mut() {

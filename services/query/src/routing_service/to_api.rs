@@ -2,9 +2,7 @@
 
 use std::borrow::Cow;
 
-use api::{
-    RoutingAnswer, RoutingExplanation, RoutingOutcome, RoutingRule, deliveries::delivery_to_api, timestamp_to_api,
-};
+use api::{RoutingAnswer, RoutingExplanation, RoutingOutcome, RoutingRule, timestamp_to_api};
 use bytes::Bytes;
 use domain::{
     AccountId, Delivery, DeliveryStatus, DestinationId, LeadEvent, Registry,
@@ -12,11 +10,13 @@ use domain::{
 };
 
 use super::{Became, is_routed};
+use crate::{caller::Caller, delivery_service};
 
 /// The reason of a rule that needs an erased payload.
 const PAYLOAD_GONE: &str = "not asked, because the payload is erased";
 
 pub(super) fn explanation(
+    caller: &Caller,
     account: &AccountId,
     id: &DestinationId,
     then: &Registry,
@@ -29,7 +29,7 @@ pub(super) fn explanation(
         explain(then, now, &event, id).into_iter().map(|answer| answer_to_api(answer, payload_gone)).collect();
     let refused = of_routing.iter().find(|answer| answer.outcome() == RoutingOutcome::No);
     let (routed, why_not) = (refused.is_none(), refused.map(|answer| answer.reason.clone()));
-    let delivery = of.delivery.as_ref().map(|delivery| delivery_to_api(delivery, now));
+    let delivery = of.delivery.as_ref().map(|delivery| delivery_service::delivery_for(caller, delivery, now));
     let summary = summary(why_not, delivery.as_ref(), of);
     let circumstances = [enabled(now, id), order(now, &event, id, of), anonymised(of)];
     RoutingExplanation {

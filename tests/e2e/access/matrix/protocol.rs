@@ -10,15 +10,15 @@ use crate::{
     world::{World, web},
 };
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Protocol {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::access) enum Protocol {
     Grpc,
     Connect,
     GrpcWeb,
 }
 
 impl Protocol {
-    pub(super) const ALL: [Self; 3] = [Self::Grpc, Self::Connect, Self::GrpcWeb];
+    pub(in crate::access) const ALL: [Self; 3] = [Self::Grpc, Self::Connect, Self::GrpcWeb];
 
     /// Returns once the server has begun to answer.
     pub(super) async fn call(
@@ -34,6 +34,68 @@ impl Protocol {
             Self::GrpcWeb => over_grpc_web(world, method, key, request).await,
         }
     }
+
+    /// The whole answer, with its headers and its error, until it ends or is enough.
+    pub(in crate::access) async fn answer(
+        self,
+        world: &World,
+        method: &MethodDescriptor,
+        key: &str,
+        request: &DynamicMessage,
+        enough: impl Fn(&[u8]) -> bool,
+    ) -> Vec<u8> {
+        let is_stream = method.is_client_streaming() || method.is_server_streaming();
+        let json = || serde_json::to_vec(request).unwrap();
+        let (content_type, body) = match self {
+            Self::Grpc => return all_over_grpc(world, method, key, request, enough).await,
+            Self::Connect if is_stream => ("application/connect+json", prefixed(0, &json())),
+            Self::Connect => ("application/json", json()),
+            Self::GrpcWeb => ("application/grpc-web+proto", prefixed(0, &request.encode_to_vec())),
+        };
+        let mut answer = post(world, method, key, content_type, body).await;
+        let mut all = format!("{:?}", answer.headers()).into_bytes();
+        while !enough(&all)
+            && let Some(part) = answer.chunk().await.unwrap()
+        {
+            all.extend_from_slice(&part);
+        }
+        all
+    }
+}
+
+async fn all_over_grpc(
+    world: &World,
+    method: &MethodDescriptor,
+    key: &str,
+    request: &DynamicMessage,
+    enough: impl Fn(&[u8]) -> bool,
+) -> Vec<u8> {
+    let request = Request::new(futures::stream::iter([Bytes::from(request.encode_to_vec())]));
+    let mut client = Grpc::new(world.called_with(key).await);
+    client.ready().await.unwrap();
+    let mut all = vec![];
+    let failed = match client.streaming(request, path(method).try_into().unwrap(), Raw).await {
+        Err(status) => Some(status),
+        Ok(answer) => {
+            let mut messages = answer.into_inner();
+            loop {
+                if enough(&all) {
+                    break None;
+                }
+                match messages.message().await {
+                    Ok(Some(message)) => all.extend_from_slice(&message),
+                    Ok(None) => break None,
+                    Err(status) => break Some(status),
+                }
+            }
+        }
+    };
+    if let Some(status) = failed {
+        all.extend_from_slice(status.message().as_bytes());
+        all.extend_from_slice(status.details());
+        all.extend_from_slice(format!("{:?}", status.metadata()).as_bytes());
+    }
+    all
 }
 
 fn path(method: &MethodDescriptor) -> String {
