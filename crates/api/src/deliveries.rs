@@ -164,9 +164,14 @@ pub fn delivery_to_api(delivery: &Delivery, registry: &Registry) -> crate::Deliv
         request_method: request.as_ref().map(|line| line.method.clone()).unwrap_or_default(),
         request_url: request.map(|line| line.url).unwrap_or_default(),
         deactivation_cause: delivery.last.as_ref().map(cause).unwrap_or_default(),
+        deactivation_code: delivery.last.as_ref().map_or(crate::DeactivationCause::Unspecified, cause_code).into(),
         error_code: kind.map_or(crate::ErrorKind::Unspecified, Into::into).into(),
         failure_code: delivery.failure.map_or(crate::FailureReason::Unspecified, Into::into).into(),
     }
+}
+
+fn cause_code(attempt: &LastAttempt) -> crate::DeactivationCause {
+    attempt.deactivated.map_or(crate::DeactivationCause::Unspecified, Into::into)
 }
 
 fn cause(attempt: &LastAttempt) -> String {
@@ -195,6 +200,7 @@ pub fn attempt_to_api(
         error_kind: kind.map(|kind| kind.as_str().to_owned()).unwrap_or_default(),
         suggested_action: suggested_action(status, kind).to_owned(),
         deactivation_cause: cause(attempt),
+        deactivation_code: cause_code(attempt).into(),
         exchange: exchange.map(|exchange| exchange_to_api(exchange, outcome.webhook_response())),
         trace_id: trace.map(SpanRef::trace_id).unwrap_or_default(),
         error_code: kind.map_or(crate::ErrorKind::Unspecified, Into::into).into(),

@@ -207,6 +207,7 @@ fn counts_to_api(counts: &Counts, outcomes: Outcomes) -> crate::JobCounts {
         reason: why.as_str().to_owned(),
         message: why.to_string(),
         count: *count,
+        reason_code: crate::RetryRefusalReason::from(*why).into(),
     };
     crate::JobCounts {
         examined: counts.examined,
@@ -227,5 +228,6 @@ pub fn refusal_to_api(refused: &Refused) -> crate::JobRefusal {
         delivery_id: refused.delivery.to_string(),
         reason: refused.why.as_str().to_owned(),
         message: refused.why.to_string(),
+        reason_code: crate::RetryRefusalReason::from(refused.why).into(),
     }
 }

@@ -215,6 +215,7 @@ fn deactivation_to_api(why: &Deactivation) -> crate::Deactivation {
     let shown = crate::Deactivation {
         at: Some(timestamp_to_api(why.at)),
         cause: why.cause.as_str().to_owned(),
+        cause_code: crate::DeactivationCause::from(why.cause).into(),
         first_failed_at: why.first_failed_at.map(timestamp_to_api),
         ..crate::Deactivation::default()
     };

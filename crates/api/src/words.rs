@@ -1,6 +1,8 @@
 //! Enums that the API has beside words, for clients whose compiler checks them.
 
-use crate::{ErrorKind, FailureReason, JobOutcome, LeadLogKind};
+use domain::{delivery::RetryRefusal, registry};
+
+use crate::{DeactivationCause, ErrorKind, FailureReason, JobOutcome, LeadLogKind, ParkedState, RetryRefusalReason};
 
 impl From<domain::ErrorKind> for ErrorKind {
     fn from(kind: domain::ErrorKind) -> Self {
@@ -46,6 +48,35 @@ impl From<domain::job::JobOutcome> for JobOutcome {
     }
 }
 
+impl From<registry::DeactivationCause> for DeactivationCause {
+    fn from(cause: registry::DeactivationCause) -> Self {
+        match cause {
+            registry::DeactivationCause::Exhausted => Self::Exhausted,
+            registry::DeactivationCause::Gone => Self::Gone,
+        }
+    }
+}
+
+impl From<RetryRefusal> for RetryRefusalReason {
+    fn from(refusal: RetryRefusal) -> Self {
+        match refusal {
+            RetryRefusal::NotFailed(_) => Self::NotFailed,
+            RetryRefusal::LeadAnonymised => Self::LeadAnonymised,
+            RetryRefusal::InterfaceDeleted => Self::InterfaceDeleted,
+            RetryRefusal::DestinationDeleted => Self::DestinationDeleted,
+            RetryRefusal::PayloadGone => Self::PayloadGone,
+            RetryRefusal::Unknown => Self::Unknown,
+        }
+    }
+}
+
+impl ParkedState {
+    /// The word for people.
+    pub fn word(self) -> String {
+        self.as_str_name().trim_start_matches("PARKED_STATE_").to_ascii_lowercase()
+    }
+}
+
 impl LeadLogKind {
     /// The kind of an entry that a word of the read model names.
     pub fn of_entry(word: &str) -> Self {
@@ -55,7 +86,7 @@ impl LeadLogKind {
 
 #[cfg(test)]
 mod tests {
-    use domain::{delivery::FailureReason as Reason, job::JobOutcome as Outcome};
+    use domain::{DeliveryStatus, delivery::FailureReason as Reason, job::JobOutcome as Outcome};
 
     use super::*;
 
@@ -72,5 +103,21 @@ mod tests {
             let name = format!("JOB_OUTCOME_{}", outcome.as_str().to_uppercase());
             assert_eq!(JobOutcome::from(outcome).as_str_name(), name);
         }
+        for cause in registry::DeactivationCause::ALL {
+            let name = format!("DEACTIVATION_CAUSE_{}", cause.as_str().to_uppercase());
+            assert_eq!(DeactivationCause::from(cause).as_str_name(), name);
+        }
+        for refusal in [
+            RetryRefusal::NotFailed(DeliveryStatus::Held),
+            RetryRefusal::LeadAnonymised,
+            RetryRefusal::InterfaceDeleted,
+            RetryRefusal::DestinationDeleted,
+            RetryRefusal::PayloadGone,
+            RetryRefusal::Unknown,
+        ] {
+            let name = format!("RETRY_REFUSAL_REASON_{}", refusal.as_str().to_uppercase());
+            assert_eq!(RetryRefusalReason::from(refusal).as_str_name(), name);
+        }
+        assert_eq!(ParkedState::Deactivated.word(), "deactivated");
     }
 }

@@ -214,17 +214,18 @@ fn lag_to_api(name: &str, stream: StreamName, waiting: u64, in_hand: u64) -> api
 fn parked_to_api(registry: &Registry, id: &DestinationId, parked: u64) -> api::ParkedDestination {
     let destination = registry.destination_ever(id);
     let state = match destination {
-        None => "unknown",
-        Some(_) if registry.destination(id).is_none() => "deleted",
-        Some(d) if !d.enabled => "disabled",
-        Some(d) if d.deactivated.is_some() => "deactivated",
-        Some(_) => "open",
+        None => api::ParkedState::Unknown,
+        Some(_) if registry.destination(id).is_none() => api::ParkedState::Deleted,
+        Some(d) if !d.enabled => api::ParkedState::Disabled,
+        Some(d) if d.deactivated.is_some() => api::ParkedState::Deactivated,
+        Some(_) => api::ParkedState::Open,
     };
     api::ParkedDestination {
         destination_id: id.to_string(),
         account_id: destination.map(|d| d.account.to_string()).unwrap_or_default(),
         name: destination.map(|d| d.name.clone()).unwrap_or_default(),
         parked,
-        state: state.to_owned(),
+        state: state.word(),
+        state_code: state.into(),
     }
 }
