@@ -178,6 +178,14 @@ impl About {
         }
     }
 
+    /// Whether it tells of several things that happened, each in a trace of its own.
+    pub const fn collects(&self) -> bool {
+        match self {
+            Self::FurtherFailures { .. } | Self::RepeatedFailures { .. } | Self::FurtherLeads { .. } => true,
+            Self::Failure { .. } | Self::Recovery { .. } | Self::Lead { .. } => false,
+        }
+    }
+
     /// `None` if the notice is not about a destination.
     pub const fn destination(&self) -> Option<&DestinationId> {
         match self {

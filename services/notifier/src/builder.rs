@@ -20,7 +20,8 @@ use crate::{body::Page, confirming::Asking, details::Target, email::Email, subje
 pub(crate) struct PreparedNotice {
     pub(crate) account: AccountId,
     pub(crate) email: Email,
-    /// The spans of the failures that it reports, if it collects several.
+    /// The spans of the failures that it tells of, if it collects several: of the first ones of a window, or of the last one
+    /// of a streak.
     pub(crate) failures: Vec<SpanRef>,
     subject: Subject,
 }
@@ -50,7 +51,7 @@ impl NoticeBuilder {
         let account = &entry.account;
         let known = called.about.destination().and_then(|id| registry.destination_ever(id));
         let mut subject = Subject::Other(called.about.destination().cloned(), None);
-        let mut failures = vec![];
+        let mut spans = vec![];
         let mut target = called.about.destination().map(|id| Target::Destination(id.clone(), None));
         let (page, about, emails) = match (&called.about, known) {
             (About::Failure { sequence, .. }, _) => {
@@ -64,12 +65,13 @@ impl NoticeBuilder {
             }
             (About::FurtherFailures { window, .. }, Some(destination)) => {
                 let examples = self.examples(window).await?;
-                failures = examples.iter().filter_map(span_of).collect();
+                spans = examples.iter().filter_map(span_of).collect();
                 let page = templates::further_failures(destination, window, &examples);
                 (page, subjects::further_failures(destination, window), account.notification_emails.clone())
             }
             (About::RepeatedFailures { failures, failing_since, sequence, .. }, Some(destination)) => {
                 let last = self.journal.deliveries().get(*sequence).await?;
+                spans = last.iter().filter_map(span_of).collect();
                 let page = templates::repeated_failures(destination, *failures, *failing_since, last.as_ref());
                 let about = subjects::failure(subjects::name(destination), last.as_ref());
                 (page, about, account.notification_emails.clone())
@@ -97,7 +99,7 @@ impl NoticeBuilder {
         };
         let mut prepared = self.prepared(entry, called.notice, called.about.kind(), &emails, page, subject);
         prepared.email.is_digest = matches!(called.about, About::FurtherLeads { .. });
-        (prepared.email.about, prepared.email.target, prepared.failures) = (about, target, failures);
+        (prepared.email.about, prepared.email.target, prepared.failures) = (about, target, spans);
         Ok(Some(prepared))
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use domain::{
     AnonymisationFact, DeliveryFact, NoticeFact, NoticeId, RegistryFact,
     delivery::MAX_CHILD_AGE,
-    notice::{About, NoticeProgress, NoticeReached},
+    notice::{NoticeProgress, NoticeReached},
     registry::Change,
 };
 use futures::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
@@ -129,9 +129,8 @@ impl Mailer {
         let NoticeFact::CalledFor(called) = &message.value else { return message.ack().await };
         let prepared = self.builder.of_call(called);
         let precedence = called.about.kind().has_precedence();
-        let collects = matches!(called.about, About::FurtherFailures { .. } | About::FurtherLeads { .. });
         let known = (called.since, called.again);
-        Box::pin(self.handle(&message, (called.notice, collects), known, precedence, prepared)).await;
+        Box::pin(self.handle(&message, (called.notice, called.about.collects()), known, precedence, prepared)).await;
     }
 
     /// Sends the notice about a destination that a rule deactivated.
