@@ -5,6 +5,7 @@
 
 mod messaging;
 mod span;
+mod traced;
 
 use std::{
     sync::{
@@ -30,6 +31,7 @@ use uuid::Uuid;
 pub use self::messaging::{described, of_batch};
 pub use self::span::{Attribute, attribute, attributes, fails, keep_failure, link};
 pub(crate) use self::span::{KEPT, rename, set_tracer};
+pub use self::traced::{InTrace, Traced};
 
 /// The header of the trace context.
 pub const TRACEPARENT: &str = "traceparent";
@@ -114,9 +116,20 @@ impl TraceContext {
         Self::from_headers(text(TRACEPARENT), text(TRACESTATE), text(BAGGAGE))
     }
 
-    /// The context of the span that this code runs in; empty without a span.
+    /// The context of the span that this code runs in; empty if there is none. The context of a caller or message is
+    /// none ([`Traced`]).
     pub fn current() -> Self {
-        Self { span: Context::map_current(|context| context.span().span_context().clone()), baggage: None }
+        let span = Context::map_current(|context| context.span().span_context().clone());
+        if span.is_remote() { Self::default() } else { Self { span, baggage: None } }
+    }
+
+    /// Whether this code runs in a span that is exported and sampled.
+    pub fn is_sampled_here() -> bool {
+        let is_sampled = |context: &Context| {
+            let span = context.span();
+            span.span_context().is_sampled() && !span.span_context().is_remote()
+        };
+        exporting() && Context::map_current(is_sampled)
     }
 
     /// A span that is known by its ids alone.

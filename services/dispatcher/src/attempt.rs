@@ -13,15 +13,17 @@ use std::{convert::Infallible, panic::AssertUnwindSafe, pin::pin, sync::Arc, tim
 use crypto::OpenError;
 use domain::{
     AttemptId, AttemptOutcome, DeliveryFact, ErrorKind, breaker,
-    delivery::{self, AttemptStarted, Effect, Execution, FailureReason, HoldReason},
+    delivery::{self, AttemptStarted, Effect, Execution, FailureReason, HoldReason, SpanRef},
     registry::Destination,
 };
 use futures::FutureExt as _;
 use jiff::Timestamp;
 use journal::{Attempted, Found, JournalError};
-use runtime::{ErrorChain as _, crash, publishing, together, trace::TraceContext};
+use runtime::{
+    ErrorChain as _, crash, publishing, together,
+    trace::{TraceContext, Traced as _},
+};
 use tokio::time::Instant;
-use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::{
@@ -56,7 +58,9 @@ pub(crate) struct Ended {
     pub(crate) transport_failed: Option<bool>,
     /// The work, if there was no connection for it.
     pub(crate) not_begun: Option<Box<WorkItem>>,
-    /// Whether the delivery ended with this attempt.
+    /// The span of the attempt; `None` if it had no trace.
+    pub(crate) span: Option<SpanRef>,
+    /// Whether the delivery ended with it.
     finished: bool,
     /// The slot of a request that failed. It becomes free when the lane has handled the failure.
     _slot: Option<CountGuard>,
@@ -109,7 +113,12 @@ pub(crate) async fn make(
                 // The egress proxy logs its first failure.
                 Some(NotSent::Egress(_)) => EGRESS_RETRY_DELAY,
                 _ => {
-                    tracing::warn!(error = runtime::chain_of(&error), "cannot begin attempt; parking its work");
+                    item.message.trace.within(|| {
+                        tracing::warn!(
+                            error = runtime::chain_of(&error),
+                            "an attempt could not begin; its work is parked"
+                        );
+                    });
                     RETRY_DELAY
                 }
             };
@@ -120,7 +129,9 @@ pub(crate) async fn make(
             Ended { pause: Some(SEALED_RETRY_DELAY), not_begun: Some(Box::new(item)), ..Ended::default() }
         }
         Err(error) => {
-            tracing::warn!(error = runtime::chain_of(&error), "cannot begin attempt; retrying");
+            item.message.trace.within(|| {
+                tracing::warn!(error = runtime::chain_of(&error), "an attempt could not begin; trying again");
+            });
             item.message.nak(RETRY_DELAY).await;
             Ended::default()
         }
@@ -130,7 +141,9 @@ pub(crate) async fn make(
 /// Ends the delivery of an attempt that panicked. A retry would panic too, for ever, and fail other deliveries.
 async fn give_up(shared: &Shared, item: &WorkItem) {
     let reference = &item.work.reference;
-    tracing::error!(delivery = %reference.delivery, destination = %reference.destination, "attempt panicked; abandoning its delivery");
+    item.message.trace.within(|| {
+        tracing::error!(delivery = %reference.delivery, destination = %reference.destination, "an attempt panicked; its delivery is given up");
+    });
     let given_up = delivery::abandon(&item.work, FailureReason::Crashed, Timestamp::now());
     item.message.with_heartbeat(perform(shared, given_up, &item.message.trace)).await;
     let made = Attempted { attempt: item.work.attempt, round: item.work.round, ended: true };
@@ -202,7 +215,7 @@ async fn make_once(
             crash::point("before a request");
             let (line, redaction) = (request.line(), request.redaction.clone());
             let sending = authorized::send(shared, &destination.account, request, destination.timeout);
-            let sending = pin!(sending.instrument(span.clone()));
+            let sending = pin!(sending.traced(span.clone(), &trace));
             let sent = tokio::select! {
                 sent = sending => sent?,
                 never = announce(shared, item, attempt_id, started_at, &trace) => match never {},
@@ -232,6 +245,7 @@ async fn make_once(
     };
     let trace = span::end(shared, destination, item, (&execution, exchange.as_deref()), (span, trace));
     execution.trace = span::reference(&trace);
+    let span = execution.trace;
     let execution = successes::added_to(shared, item, destination, execution).await;
     let effects = delivery::after_attempt(&item.work, &destination.retry, execution);
     let finished = !effects.iter().any(|effect| matches!(effect, Effect::SetTimer { .. }));
@@ -243,8 +257,8 @@ async fn make_once(
     }
     let _turn = if success { None } else { shared.unhurried.acquire().await.ok() };
     let storing = TraceContext::enter(Some(&trace), || publishing!("DELIVERIES")).0;
-    perform(shared, effects, &trace).instrument(storing).await;
-    Ok(Ended { pause, transport_failed, not_begun: None, finished, _slot })
+    perform(shared, effects, &trace).traced(storing, &trace).await;
+    Ok(Ended { pause, transport_failed, not_begun: None, span, finished, _slot })
 }
 
 /// The content to send, or the reason why there is none.
@@ -311,7 +325,8 @@ pub(crate) async fn park(shared: Arc<Shared>, item: WorkItem) -> Disposition {
         }
         Err(error) => {
             if !error.is_logged() {
-                tracing::warn!(error = error.chain(), "cannot park work; retrying");
+                let say = || tracing::warn!(error = error.chain(), "work could not be parked; trying again");
+                item.message.trace.within(say);
             }
             item.message.nak(RETRY_DELAY).await;
             Disposition::Gone
@@ -343,7 +358,8 @@ pub(crate) async fn abandon(shared: Arc<Shared>, item: WorkItem, reason: Failure
         Ok(()) => item.message.ack().await,
         Err(error) => {
             if !error.is_logged() {
-                tracing::warn!(error = error.chain(), "cannot abandon work; retrying");
+                let say = || tracing::warn!(error = error.chain(), "work could not be given up; trying again");
+                item.message.trace.within(say);
             }
             item.message.nak(RETRY_DELAY).await;
         }

@@ -24,7 +24,8 @@ pub(crate) async fn perform(shared: &Shared, effects: impl IntoIterator<Item = E
     for effect in effects {
         while let Err(error) = perform_one(shared, &effect, trace).await {
             if !error.is_logged() {
-                tracing::warn!(error = error.chain(), "cannot store the outcome of an attempt; retrying");
+                let say = || tracing::warn!(error = error.chain(), "cannot store the outcome of an attempt; retrying");
+                trace.within(say);
             }
             sleep(EFFECT_RETRY_DELAY).await;
         }
@@ -46,7 +47,7 @@ async fn perform_one(shared: &Shared, effect: &Effect, trace: &TraceContext) -> 
             shared.journal.deliveries().append(fact, trace).await?;
             measured::stored(fact, trace);
             if shared.log_deliveries {
-                wide_event::log(fact);
+                trace.within(|| wide_event::log(fact));
             }
             Ok(())
         }

@@ -19,8 +19,10 @@ use std::{sync::Arc, time::Duration};
 use domain::{JobFact, JobId, job::JobRef};
 use journal::Message;
 use read_model::{Sources, read_barrier::ReadBarrier};
-use runtime::{ErrorChain as _, Platform, UnderWay, processing, trace::TraceContext};
-use tracing::Instrument as _;
+use runtime::{
+    ErrorChain as _, Platform, UnderWay, processing,
+    trace::{TraceContext, Traced as _},
+};
 
 use self::{
     context::{Context, Ended},
@@ -68,13 +70,15 @@ impl JobRunner {
             Some(&message.trace),
             || processing!("JOBS", leadline.job.id = %reference.job, leadline.account.id = %reference.account),
         );
-        tracing::info!(job = %reference.job, account = %reference.account, "job runs here");
-        let working = Box::pin(self.work(reference, &trace).instrument(span));
-        match message.with_heartbeat(working).await {
-            Ended::Done => message.ack().await,
-            Ended::Stopping => message.nak(Duration::ZERO).await,
-            Ended::TakenOver => tracing::info!(job = %reference.job, "another process has taken over the job"),
-        }
+        let working = async {
+            tracing::info!(job = %reference.job, account = %reference.account, "job runs here");
+            match message.with_heartbeat(Box::pin(self.work(reference, &trace))).await {
+                Ended::Done => message.ack().await,
+                Ended::Stopping => message.nak(Duration::ZERO).await,
+                Ended::TakenOver => tracing::info!(job = %reference.job, "another process has taken over the job"),
+            }
+        };
+        working.traced(span, &trace).await;
     }
 
     /// Works on a job until it has ended, even if the broker or the database fails meanwhile.

@@ -179,7 +179,9 @@ impl LeadWatcher {
             match self.registry.at_least(event.registry_sequence, REGISTRY_TIMEOUT).await {
                 Some(registry) => break registry,
                 None if self.drain.is_stopping() => return Err(JournalError::LostRace),
-                None => tracing::warn!(event = %event.event_id, "registry view is older than the event; waiting"),
+                None => entry.trace.within(|| {
+                    tracing::warn!(event = %event.event_id, "registry view is older than the event; waiting");
+                }),
             }
         };
         let Some(interface) = registry.interface(&event.account, &event.interface) else { return Ok(None) };

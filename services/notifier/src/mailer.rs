@@ -17,10 +17,10 @@ use jiff::{SignedDuration, Timestamp};
 use journal::{JournalError, Message};
 use runtime::{
     crash, processing,
-    trace::{self, TraceContext},
+    trace::{self, TraceContext, Traced as _},
 };
 use tokio::time::Instant;
-use tracing::{Instrument as _, Span};
+use tracing::Span;
 
 use crate::{
     builder::{NoticeBuilder, PreparedNotice},
@@ -156,10 +156,13 @@ impl Mailer {
             }
             first
         };
-        match message.with_heartbeat(doing).await {
-            Ok(()) => message.ack().await,
-            Err(error) => self.retry(&message, "cannot ask the owner of an address for consent", error).await,
-        }
+        let asking = async {
+            match message.with_heartbeat(doing).await {
+                Ok(()) => message.ack().await,
+                Err(error) => self.retry(&message, "cannot ask the owner of an address", error).await,
+            }
+        };
+        asking.traced(Span::none(), &message.trace).await;
     }
 
     async fn ask_owner(
@@ -213,7 +216,9 @@ impl Mailer {
         match self.transport.forget(notice) {
             Ok(()) => message.ack().await,
             Err(error) => {
-                tracing::warn!(%notice, error = error.with_causes(), "cannot remove mail from the outbox; retrying");
+                message.trace.within(|| {
+                    tracing::warn!(%notice, error = error.with_causes(), "cannot remove mail from the outbox; retrying");
+                });
                 message.nak(MAX_RETRY_DELAY).await;
             }
         }
@@ -249,10 +254,13 @@ impl Mailer {
                 None => Ok(()),
             }
         };
-        match message.with_heartbeat(dedup).instrument(span.clone()).await {
-            Ok(()) => message.ack().await,
-            Err(error) => self.retry(message, "cannot send notice", error).await,
-        }
+        let handling = async {
+            match message.with_heartbeat(dedup).await {
+                Ok(()) => message.ack().await,
+                Err(error) => self.retry(message, "cannot send notice", error).await,
+            }
+        };
+        handling.traced(span.clone(), &trace).await;
     }
 
     fn is_late<T>(&self, message: &Message<T>) -> bool {

@@ -101,7 +101,7 @@ impl Watcher {
                 match called {
                     Reaction::Event(operation) => {
                         if operation.event_type.as_str() == EventType::DESTINATION_RECOVERED {
-                            tracing::info!(destination = %id, "destination recovered");
+                            entry.trace.within(|| tracing::info!(destination = %id, "destination recovered"));
                         }
                         events.push((operation, entry, fact));
                     }

@@ -8,8 +8,12 @@ use domain::{AccountId, DeliveryFact, DestinationId};
 use events::RecordError;
 use futures::FutureExt as _;
 use jiff::Timestamp;
-use runtime::{ErrorChain as _, trace::TraceContext};
+use runtime::{
+    ErrorChain as _,
+    trace::{TraceContext, Traced as _},
+};
 use tokio::time::{Instant, timeout_at};
+use tracing::Span;
 
 use crate::{
     Journal, JournalError, StreamFact,
@@ -173,7 +177,9 @@ impl<T: StreamFact> StreamReader<T> {
         self.next_sequence = info.stream_sequence + 1;
         let mut value = T::decode(raw.payload.clone()).map_err(|error| {
             // In a task of its own, because the caller may cancel at any time.
-            tokio::spawn(quarantine::<T>(self.journal.clone(), raw.payload.clone(), info.stream_sequence, error));
+            let trace = headers::carried_by(raw.headers.as_ref());
+            let quarantined = quarantine::<T>(self.journal.clone(), raw.payload.clone(), info.stream_sequence, error);
+            tokio::spawn(quarantined.traced(Span::none(), &trace));
         });
         if let Ok(value) = &mut value {
             (self.strip)(value);

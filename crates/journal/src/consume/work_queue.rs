@@ -18,8 +18,9 @@ use bytes::Bytes;
 use events::Record;
 use futures::FutureExt as _;
 use jiff::Timestamp;
-use runtime::ErrorChain as _;
+use runtime::{ErrorChain as _, trace::Traced as _};
 use tokio::time::Instant;
+use tracing::Span;
 
 use crate::{
     Journal, JournalError, Message, StreamName,
@@ -191,7 +192,9 @@ impl<T: Record> WorkQueue<T> {
             }
             Err(error) => {
                 // In a task of its own, because the caller may cancel at any time.
-                tokio::spawn(quarantine(self.journal.clone(), self.spec.clone(), raw, sequence, error));
+                let trace = headers::carried_by(raw.headers.as_ref());
+                let quarantined = quarantine(self.journal.clone(), self.spec.clone(), raw, sequence, error);
+                tokio::spawn(quarantined.traced(Span::none(), &trace));
                 None
             }
         }

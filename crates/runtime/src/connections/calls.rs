@@ -19,10 +19,10 @@ use http_body_util::BodyExt as _;
 use tokio::time::Sleep;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::{Code, Status};
-use tracing::{Instrument as _, Span};
+use tracing::Span;
 
 use super::{ConnectionLimits, DRAIN_SILENCE, Peer, measured::Measured, methods::Methods, server_span};
-use crate::{Drain, Exceeded, REQUEST_ID, RequestId, Share, Shares};
+use crate::{Drain, Exceeded, REQUEST_ID, RequestId, Share, Shares, trace::Traced as _};
 
 /// The part of all health watches and reflection streams that one connection may have, as a divisor.
 const PROBES_DIVISOR: usize = 10;
@@ -157,9 +157,9 @@ where
 
     fn call(&mut self, mut request: Request<tonic::body::Body>) -> Self::Future {
         let peer = request.extensions().get::<Peer>().cloned();
-        let span = server_span::over_grpc(&mut request, &self.rules.methods, peer.as_ref());
+        let (span, trace) = server_span::over_grpc(&mut request, &self.rules.methods, peer.as_ref());
         let call = peer.as_ref().map(Call::begin);
-        let measured = Measured::rpc(&request, &self.rules.methods);
+        let measured = Measured::rpc(&request, &self.rules.methods, &trace);
         let path = request.uri().path();
         let probe = match peer.map_or(Ok(None), |peer| self.rules.probe(path, &peer)) {
             Ok(probe) => probe,
@@ -176,7 +176,7 @@ where
                 None => Status::from_error(error),
             }))
         });
-        let answer = self.inner.call(request).instrument(span.clone());
+        let answer = self.inner.call(request).traced(span.clone(), &trace);
         Box::pin(async move { Ok(Answer::of(answer.await?, call, probe, measured, CallSpan::grpc(span))) })
     }
 }
@@ -192,12 +192,12 @@ impl Calls<axum::Router> {
         let deadline = self.rules.deadline_of(request.uri().path());
         let id = RequestId::of(request.headers());
         let mut request = request;
-        let span = server_span::over_http(&mut request, &id, peer, self.rules.is_tls);
-        let measured = Measured::http(&request);
+        let (span, trace) = server_span::over_http(&mut request, &id, peer, self.rules.is_tls);
+        let measured = Measured::http(&request, self.rules.is_tls, &trace);
         let mut request = request.map(|body| axum::body::Body::new(TimedBody::new(body, deadline, &self.rules.drain)));
         request.extensions_mut().insert(id.clone());
         request.extensions_mut().insert(peer.origin());
-        let answer = tower::ServiceExt::oneshot(self.inner.clone(), request).instrument(span.clone());
+        let answer = tower::ServiceExt::oneshot(self.inner.clone(), request).traced(span.clone(), &trace);
         async move {
             let mut answer = answer.await?;
             if let Some(id) = id.to_header() {

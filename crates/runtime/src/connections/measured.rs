@@ -26,6 +26,7 @@ pub(super) const GRPC_STATUS: &str = "grpc-status";
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct HttpKey {
     method: &'static str,
+    scheme: &'static str,
     /// `None` if no route matched.
     route: Option<Arc<str>>,
     status: u16,
@@ -43,6 +44,7 @@ static HTTP: LazyLock<Histograms<HttpKey>> = LazyLock::new(|| {
     Histograms::new("http.server.request.duration", REQUEST_SECONDS, description, |key: &HttpKey| {
         let mut attributes = vec![
             KeyValue::new("http.request.method", key.method),
+            KeyValue::new("url.scheme", key.scheme),
             KeyValue::new("http.response.status_code", i64::from(key.status)),
         ];
         attributes.extend(key.route.clone().map(|route| KeyValue::new("http.route", route)));
@@ -76,7 +78,7 @@ static RPC: LazyLock<Histograms<RpcKey>> = LazyLock::new(|| {
 #[derive(Debug)]
 pub(crate) struct Measured {
     begun: Instant,
-    trace: Option<TraceContext>,
+    trace: TraceContext,
     what: What,
 }
 
@@ -105,21 +107,22 @@ pub(crate) async fn note_route(request: Request, next: Next) -> axum::response::
 
 impl Measured {
     /// An HTTP request begins; `None` if metrics are off.
-    pub(crate) fn http<B>(request: &http::Request<B>) -> Option<Self> {
-        let what = || What::Http(HttpKey { method: known(request.method()), route: None, status: 0 });
-        metrics::are_on().then(|| Self::begin(request.headers(), what()))
+    pub(crate) fn http<B>(request: &http::Request<B>, is_tls: bool, trace: &TraceContext) -> Option<Self> {
+        let (method, scheme) = (known(request.method()), server_span::scheme(is_tls));
+        let what = || What::Http(HttpKey { method, scheme, route: None, status: 0 });
+        metrics::are_on().then(|| Self::begin(what(), trace))
     }
 
     /// A gRPC call begins; `None` if metrics are off.
-    pub(crate) fn rpc<B>(request: &http::Request<B>, methods: &Methods) -> Option<Self> {
+    pub(crate) fn rpc<B>(request: &http::Request<B>, methods: &Methods, trace: &TraceContext) -> Option<Self> {
         let method = || methods.name(request.uri().path()).cloned();
         // A call without a status was given up by its caller.
         let what = || What::Rpc(RpcKey { method: method(), code: "CANCELLED" });
-        metrics::are_on().then(|| Self::begin(request.headers(), what()))
+        metrics::are_on().then(|| Self::begin(what(), trace))
     }
 
-    fn begin(headers: &HeaderMap, what: What) -> Self {
-        Self { begun: Instant::now(), trace: TraceContext::of_request(headers), what }
+    fn begin(what: What, trace: &TraceContext) -> Self {
+        Self { begun: Instant::now(), trace: trace.clone(), what }
     }
 
     /// The head of the answer.
@@ -147,8 +150,8 @@ impl Drop for Measured {
         match &self.what {
             // Its caller went away before the answer began.
             What::Http(HttpKey { status: 0, .. }) => {}
-            What::Http(key) => HTTP.record(key, took, self.trace.as_ref()),
-            What::Rpc(key) => RPC.record(key, took, self.trace.as_ref()),
+            What::Http(key) => HTTP.record(key, took, Some(&self.trace)),
+            What::Rpc(key) => RPC.record(key, took, Some(&self.trace)),
         }
     }
 }

@@ -20,14 +20,21 @@ const MAX_USER_AGENT: usize = 200;
 /// The longest path that is kept, in bytes.
 const MAX_PATH: usize = 200;
 
-/// The span of a call over HTTP. Without an exporter it names the request id in logs.
-pub(super) fn over_http<B>(request: &mut Request<B>, id: &RequestId, peer: &Peer, is_tls: bool) -> Span {
+/// The span of a call over HTTP, and its context. Without an exporter the span names the request id in logs, and the
+/// context is the caller's.
+pub(super) fn over_http<B>(
+    request: &mut Request<B>,
+    id: &RequestId,
+    peer: &Peer,
+    is_tls: bool,
+) -> (Span, TraceContext) {
+    let caller = TraceContext::of_request(request.headers());
     if !trace::exporting() {
-        return error_span!("call", leadline.request.id = id.as_str());
+        return (error_span!("call", leadline.request.id = id.as_str()), caller.unwrap_or_default());
     }
     // At the level of errors, so that every line of a log that is written has the request id.
     let make = || error_span!("call", otel.kind = "server", leadline.request.id = id.as_str());
-    let (span, own) = TraceContext::enter(TraceContext::of_request(request.headers()).as_ref(), make);
+    let (span, own) = TraceContext::enter(caller.as_ref(), make);
     let method = known(request.method());
     trace::rename(&span, named(method));
     attribute(&span, "http.request.method", method);
@@ -36,11 +43,15 @@ pub(super) fn over_http<B>(request: &mut Request<B>, id: &RequestId, peer: &Peer
     }
     // Before a route is found, the path may be any text, or hold a signed link.
     attribute(&span, "url.path", beginning(request.uri().path()));
-    attribute(&span, "url.scheme", if is_tls { "https" } else { "http" });
+    attribute(&span, "url.scheme", scheme(is_tls));
     attribute(&span, "network.protocol.version", version(request.version()));
     describe(&span, request.headers(), peer);
     pass_on(request.headers_mut(), &own);
-    span
+    (span, own)
+}
+
+pub(super) const fn scheme(is_tls: bool) -> &'static str {
+    if is_tls { "https" } else { "http" }
 }
 
 /// Names the span of a call over HTTP after the route that was found. A path with parameters may hold a signed link, so
@@ -65,15 +76,16 @@ pub(super) fn answered_over_http(span: &Span, status: StatusCode) {
     }
 }
 
-/// The span of a call over gRPC; disabled without an exporter.
-pub(super) fn over_grpc<B>(request: &mut Request<B>, methods: &Methods, peer: Option<&Peer>) -> Span {
+/// The span of a call over gRPC, and its context. Without an exporter there is no span, and the context is the caller's.
+pub(super) fn over_grpc<B>(request: &mut Request<B>, methods: &Methods, peer: Option<&Peer>) -> (Span, TraceContext) {
+    let caller = TraceContext::of_request(request.headers());
     if !trace::exporting() {
-        return Span::none();
+        return (Span::none(), caller.unwrap_or_default());
     }
     let path = request.uri().path();
     let method = methods.name(path).map_or(OTHER, |name| name).to_owned();
     let make = || info_span!("call", otel.kind = "server", otel.name = method);
-    let (span, own) = TraceContext::enter(TraceContext::of_request(request.headers()).as_ref(), make);
+    let (span, own) = TraceContext::enter(caller.as_ref(), make);
     attribute(&span, "rpc.system.name", "grpc");
     if method == OTHER {
         attribute(&span, "rpc.method_original", short(request.uri().path().trim_start_matches('/'), MAX_PATH));
@@ -83,7 +95,7 @@ pub(super) fn over_grpc<B>(request: &mut Request<B>, methods: &Methods, peer: Op
         describe(&span, request.headers(), peer);
     }
     pass_on(request.headers_mut(), &own);
-    span
+    (span, own)
 }
 
 /// The status that a gRPC answer ends with: in its trailers, or in its headers if it has no message.

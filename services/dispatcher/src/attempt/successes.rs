@@ -84,7 +84,9 @@ pub(crate) async fn added_to(
         match shared.successes.any_since(&shared.journal, reference, since).await {
             Ok(any) => break any,
             Err(error) => {
-                tracing::warn!(error = error.chain(), destination = %reference.destination, "cannot look up successes; retrying");
+                item.message.trace.within(|| {
+                    tracing::warn!(error = error.chain(), destination = %reference.destination, "cannot look up successes; retrying");
+                });
                 sleep(RETRY_DELAY).await;
             }
         }

@@ -45,12 +45,14 @@ pub(crate) async fn begin<'a>(
     }
     let reference = &item.work.reference;
     if shared.known.begun(item.key()) >= MAX_BEGUN {
-        tracing::error!(
-            delivery = %reference.delivery,
-            destination = %reference.destination,
-            event = %reference.event_id,
-            "attempt began {MAX_BEGUN} times and never ended; abandoning its delivery"
-        );
+        trace.within(|| {
+            tracing::error!(
+                delivery = %reference.delivery,
+                destination = %reference.destination,
+                event = %reference.event_id,
+                "an attempt began {MAX_BEGUN} times and never ended; its delivery is given up"
+            );
+        });
         return Ok(None);
     }
     let alone = shared.alone.acquire().await.ok();

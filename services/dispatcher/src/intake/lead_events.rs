@@ -23,7 +23,10 @@ use futures::{
     stream::{self, FuturesUnordered},
 };
 use journal::{JournalError, Message, Traffic};
-use runtime::{ErrorChain as _, crash, processing, trace::TraceContext};
+use runtime::{
+    ErrorChain as _, crash, processing,
+    trace::{TraceContext, Traced as _},
+};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
@@ -93,7 +96,9 @@ async fn route(shared: &Arc<Shared>, lanes: &Arc<Lanes>, message: Message<LeadEv
     let event = &message.value;
     let known = message.with_heartbeat(shared.registry.at_least(event.registry_sequence, REGISTRY_TIMEOUT));
     let Some(registry) = known.await else {
-        tracing::warn!(event = %event.event_id, "cannot route event: configuration not known yet; retrying");
+        message.trace.within(|| {
+            tracing::warn!(event = %event.event_id, "the configuration that this event needs is not known yet; waiting");
+        });
         return message.nak(RETRY_DELAY).await;
     };
     if is_routed_in_order(&registry, event) {
@@ -117,14 +122,16 @@ async fn route(shared: &Arc<Shared>, lanes: &Arc<Lanes>, message: Message<LeadEv
         }
         return;
     }
-    match record(shared, &message, facts, &trace).instrument(span).await {
+    match record(shared, &message, facts, &trace).traced(span, &trace).await {
         Ok(()) => {
             crash::point("after an event is routed");
             message.ack().await;
         }
         Err(error) => {
             if !error.is_logged() {
-                tracing::warn!(error = error.chain(), event = %event.event_id, "cannot route event; retrying");
+                trace.within(|| {
+                    tracing::warn!(error = error.chain(), event = %event.event_id, "an event was not routed; trying again");
+                });
             }
             message.nak(RETRY_DELAY).await;
         }

@@ -26,9 +26,11 @@ use jiff::Timestamp;
 use journal::{
     Entry, JournalError, QueuedDelivery, ReaderLease, SEQUENCER_LEASE, Since, StreamFact as _, StreamName, leader,
 };
-use runtime::{crash, processing, trace::TraceContext};
+use runtime::{
+    crash, processing,
+    trace::{TraceContext, Traced as _},
+};
 use tokio::time::{Instant, timeout_at};
-use tracing::Instrument as _;
 
 use crate::Shared;
 
@@ -129,7 +131,7 @@ async fn queue_all(shared: &Shared, events: &[Entry<LeadEvent>], again: bool) ->
             let event = &wanted.requested.reference().event_id;
             let make = || processing!("LEADS", leadline.event.id = %event);
             let span = TraceContext::enter(Some(&wanted.trace), make).0;
-            queue_one(shared, &wanted, was_requested, again).instrument(span).await?;
+            queue_one(shared, &wanted, was_requested, again).traced(span, &wanted.trace).await?;
         }
         Ok(())
     });
@@ -142,7 +144,9 @@ async fn wanted(shared: &Shared, entry: &Entry<LeadEvent>) -> Result<Vec<Wanted>
         match shared.registry.at_least(event.registry_sequence, REGISTRY_TIMEOUT).await {
             Some(registry) => break registry,
             None if shared.platform.drain.is_stopping() => return Err(JournalError::LostRace),
-            None => tracing::warn!(event = %event.event_id, "cannot route event: configuration not known yet; waiting"),
+            None => entry.trace.within(|| {
+                tracing::warn!(event = %event.event_id, "the configuration that this event needs is not known yet");
+            }),
         }
     };
     if !is_routed_in_order(&registry, event) {

@@ -34,7 +34,7 @@ use crate::{
     lanes::lane_queue::LaneQueue,
     lanes::order::Order,
     lanes::rate_limit::RateLimit,
-    lanes::report::{NotOpen, Reported},
+    lanes::report::{self, NotOpen, Reported},
     work_item::{AskedBy, WorkItem},
 };
 
@@ -307,7 +307,7 @@ impl Lane {
 
     fn ended(&mut self, ended: Result<Ended, JoinError>, state: &State) {
         match ended {
-            Ok(Ended { pause, transport_failed, not_begun, .. }) => {
+            Ok(Ended { pause, transport_failed, not_begun, span, .. }) => {
                 if let Some(item) = not_begun {
                     self.park(*item);
                 }
@@ -321,14 +321,9 @@ impl Lane {
                     let (threshold, width) = (destination.breaker_failures, destination.concurrency);
                     let was_open = self.breaker.probe_at().is_some();
                     self.breaker.ended(failed, threshold, width, self.opened.elapsed());
-                    match (was_open, self.breaker.probe_at().is_some()) {
-                        (false, true) => {
-                            tracing::warn!(destination = %self.destination, "breaker of lane opened; only probes are sent")
-                        }
-                        (true, false) => {
-                            tracing::info!(destination = %self.destination, "breaker of lane closed; requests continue")
-                        }
-                        _ => {}
+                    let is_open = self.breaker.probe_at().is_some();
+                    if was_open != is_open {
+                        report::log_breaker(&self.destination, is_open, span);
                     }
                 }
             }

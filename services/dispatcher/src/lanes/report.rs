@@ -6,8 +6,9 @@ use std::{
     time::Duration,
 };
 
-use domain::{DestinationId, breaker::Breaker, health::LaneCondition, registry::Destination};
+use domain::{DestinationId, breaker::Breaker, delivery::SpanRef, health::LaneCondition, registry::Destination};
 use journal::LaneReport;
+use runtime::trace::TraceContext;
 use tokio::{sync::Notify, time::Instant};
 use uuid::Uuid;
 
@@ -123,7 +124,16 @@ impl Reports {
     }
 }
 
-/// Sends a report after each change, at most one every [`INTERVAL`], and repeats it while a lane is not open.
+/// Logs that the breaker of a lane opened or closed, in the trace of the attempt that caused it.
+pub(crate) fn log_breaker(destination: &DestinationId, is_open: bool, attempt: Option<SpanRef>) {
+    let trace = attempt.map(|span| TraceContext::of_ids(span.trace_id, span.span_id)).unwrap_or_default();
+    trace.within(|| match is_open {
+        true => tracing::warn!(%destination, "breaker of lane opened; it allows probes alone"),
+        false => tracing::info!(%destination, "breaker of lane closed; requests go on"),
+    });
+}
+
+/// Reports when something changed, but at most every [`INTERVAL`], and again while a lane is not open.
 pub(crate) async fn run(shared: Arc<Shared>) {
     let (dispatcher, drain) = (Uuid::new_v4(), shared.platform.drain.clone());
     let mut are_all_open = true;

@@ -58,10 +58,12 @@ impl MissingDeliveries {
             request_retry::append(journal, &fact, &entry.trace).await?.ok();
             context.repairs.count_missing();
             let reference = fact.reference();
-            tracing::error!(
-                delivery = %reference.delivery, destination = %reference.destination, event_id = %reference.event_id,
-                "requested missing delivery"
-            );
+            entry.trace.within(|| {
+                tracing::error!(
+                    delivery = %reference.delivery, destination = %reference.destination,
+                    event_id = %reference.event_id, "requested missing delivery"
+                );
+            });
         }
         self.checked_until = last;
         Ok(events.len())

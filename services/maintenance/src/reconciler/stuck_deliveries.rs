@@ -83,11 +83,13 @@ impl Context {
         let (span, trace) = TraceContext::enter(None, || publishing!("TIMERS", leadline.delivery.id = %id));
         self.journal.timers().schedule(work, Timestamp::now(), &trace).instrument(span).await?;
         self.repairs.count_stuck();
-        tracing::error!(
-            delivery = %id, destination = %delivery.reference.destination, status = delivery.status.as_str(),
-            attempts = delivery.attempts, updated_at = %delivery.updated_at,
-            "restored the lost work of stuck delivery"
-        );
+        trace.within(|| {
+            tracing::error!(
+                delivery = %id, destination = %delivery.reference.destination, status = delivery.status.as_str(),
+                attempts = delivery.attempts, updated_at = %delivery.updated_at,
+                "restored the lost work of stuck delivery"
+            );
+        });
         Ok(())
     }
 
