@@ -1,6 +1,6 @@
 //! Failures of the database, and their text for callers.
 
-use std::error::Error;
+use std::{borrow::Cow, error::Error};
 
 /// Failures between a service and its database.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +28,14 @@ pub enum StoreError {
 const DISK_FULL_CODES: [&str; 2] = ["13", "53100"];
 
 impl StoreError {
+    /// The database's own code for the failure; `None` if it gave none.
+    pub(crate) fn code(&self) -> Option<String> {
+        match self {
+            Self::Database(error) => code(error).map(Cow::into_owned),
+            Self::Connect { .. } | Self::Value { .. } => None,
+        }
+    }
+
     /// The failure in words for every caller: without paths and without the database's own text.
     pub fn public(&self) -> &'static str {
         match self {
@@ -39,5 +47,9 @@ impl StoreError {
 }
 
 fn is_disk_full(error: &sqlx::Error) -> bool {
-    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| DISK_FULL_CODES.contains(&&*code))
+    code(error).is_some_and(|code| DISK_FULL_CODES.contains(&&*code))
+}
+
+fn code(error: &sqlx::Error) -> Option<Cow<'_, str>> {
+    error.as_database_error().and_then(|error| error.code())
 }

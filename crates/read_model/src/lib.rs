@@ -26,6 +26,7 @@ mod sources;
 pub mod sql;
 pub mod store;
 pub mod tables;
+mod traced;
 
 pub use error::StoreError;
 pub use history::History;

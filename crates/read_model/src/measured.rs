@@ -40,11 +40,15 @@ pub(crate) async fn read<T>(
 }
 
 pub(crate) fn record(flavour: Flavour, name: &'static str, took: Duration, failed: bool) {
-    let system = match flavour {
+    OPERATIONS.record(&Operation { system: system(flavour), name, failed }, took, None);
+}
+
+/// The database as the conventions name it.
+pub(crate) const fn system(flavour: Flavour) -> &'static str {
+    match flavour {
         Flavour::Sqlite => "sqlite",
         Flavour::Postgres | Flavour::PooledPostgres => "postgresql",
-    };
-    OPERATIONS.record(&Operation { system, name, failed }, took, None);
+    }
 }
 
 /// Observes the pool at this place. The callback lives as long as the process, so it holds no connections: SQLite

@@ -121,6 +121,10 @@ impl Statement {
         self
     }
 
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Prefixes the statement.
     #[cfg(test)]
     pub(crate) fn after(self, before: &str) -> Self {

@@ -11,6 +11,7 @@ use crate::{
     flush_hint::FlushHints,
     measured,
     sql::{Flavour, Statement},
+    traced,
 };
 
 /// Readers do not wait for the writer. A lost write is projected again from the facts. Deleted and replaced bytes are
@@ -20,6 +21,9 @@ pub(crate) const OF_SQLITE: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronou
 /// The writer keeps 16 MiB of pages in memory, and copies its log into the database when the log has 8,192 pages (32
 /// MiB): a page that was written many times until then is copied once.
 pub(crate) const OF_SQLITE_WRITER: &str = "PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 8192";
+
+/// The name of the operation that writes facts into the read model.
+const PROJECT: &str = "project";
 
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -45,7 +49,8 @@ impl Store {
 
     /// The rows of a statement.
     pub(crate) async fn fetch_all(&self, statement: Statement) -> Result<Vec<AnyRow>, StoreError> {
-        measured::read(self.flavour, self.rows(statement)).await
+        let span = traced::reading(self, &statement);
+        measured::read(self.flavour, traced::run(span, self.rows(statement))).await
     }
 
     async fn rows(&self, statement: Statement) -> Result<Vec<AnyRow>, StoreError> {
@@ -62,8 +67,9 @@ impl Store {
     /// The first row of a statement; `None` if it has none.
     pub(crate) async fn fetch_optional(&self, statement: Statement) -> Result<Option<AnyRow>, StoreError> {
         if self.flavour != Flavour::PooledPostgres {
+            let span = traced::reading(self, &statement);
             let reading = async { Ok(statement.query().fetch_optional(&self.pool).await?) };
-            return measured::read(self.flavour, reading).await;
+            return measured::read(self.flavour, traced::run(span, reading)).await;
         }
         Ok(self.fetch_all(statement).await?.into_iter().next())
     }
@@ -87,9 +93,14 @@ impl Store {
 }
 
 impl Store {
+    /// Runs a transaction that writes facts into the read model, as one operation of the trace that this runs in.
+    pub async fn projecting<T>(&self, writing: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        traced::run(traced::transaction(self, PROJECT), writing).await
+    }
+
     /// A transaction wrote facts into the read model.
     pub fn projected_in(&self, took: Duration) {
-        measured::record(self.flavour, "project", took, false);
+        measured::record(self.flavour, PROJECT, took, false);
     }
 
     /// Observes the connections of both pools.

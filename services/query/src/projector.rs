@@ -21,7 +21,7 @@ use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until},
 };
-use tracing::{Span, info_span};
+use tracing::{Instrument as _, Span, info_span};
 
 use crate::audit_fields;
 
@@ -206,15 +206,16 @@ async fn write<T: Projected>(
     batch: &[Entry<T>],
     memory: &mut T::Memory,
 ) -> Result<Option<Duration>, StoreError> {
-    let span = span(batch);
-    let Some(mut transaction) = store.advance(T::STREAM, from, to).await? else { return Ok(None) };
-    let begun = Instant::now();
-    T::project(&mut transaction, batch, memory).await?;
-    crash::point("before the read model is written");
-    transaction.commit().await?;
-    crash::point("after the read model is written");
-    drop(span);
-    Ok(Some(begun.elapsed()))
+    let writing = async {
+        let Some(mut transaction) = store.advance(T::STREAM, from, to).await? else { return Ok(None) };
+        let begun = Instant::now();
+        T::project(&mut transaction, batch, memory).await?;
+        crash::point("before the read model is written");
+        transaction.commit().await?;
+        crash::point("after the read model is written");
+        Ok(Some(begun.elapsed()))
+    };
+    store.projecting(writing).instrument(span(batch)).await
 }
 
 /// The span of a transaction, with links to at most [`MAX_LINKS`] sampled facts; disabled if no fact is sampled.

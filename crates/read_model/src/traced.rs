@@ -1,0 +1,104 @@
+//! Spans of operations of the database, by the semantic conventions for database clients.
+//!
+//! A span is made only below a span that is sampled. Everything else costs a comparison.
+
+use runtime::trace::{self, TraceContext, attribute};
+use tracing::{Instrument as _, Span, info_span};
+
+use crate::{Store, StoreError, measured, sql::Statement};
+
+/// The longest text of a statement that a span has, in bytes. A filter may name thousands of values.
+const MAX_TEXT: usize = 2_000;
+/// How many tables the summary of a statement names, at most: it is the name of a span.
+const MAX_TABLES: usize = 4;
+/// The kind of an error without a code of the database.
+const UNNAMED_ERROR: &str = "database";
+
+/// The span of a statement that reads; none unless the span that this runs in is sampled.
+pub(crate) fn reading(store: &Store, statement: &Statement) -> Span {
+    if !TraceContext::is_sampled_here() {
+        return Span::none();
+    }
+    let (text, tables) = (statement.text(), tables(statement.text()));
+    let summary = [&["SELECT"], &tables[..tables.len().min(MAX_TABLES)]].concat().join(" ");
+    let span = info_span!("read", otel.kind = "client", otel.name = summary);
+    describe(&span, store, "SELECT");
+    if let [table] = tables[..] {
+        attribute(&span, "db.collection.name", table.to_owned());
+    }
+    attribute(&span, "db.query.summary", summary);
+    // Values are bound, so the text holds none.
+    attribute(&span, "db.query.text", text[..text.floor_char_boundary(MAX_TEXT)].to_owned());
+    span
+}
+
+/// The span of a transaction; none unless the span that this runs in is sampled.
+pub(crate) fn transaction(store: &Store, name: &'static str) -> Span {
+    if !TraceContext::is_sampled_here() {
+        return Span::none();
+    }
+    let span = info_span!("transaction", otel.kind = "client", otel.name = name);
+    describe(&span, store, name);
+    span
+}
+
+/// Runs an operation in its span.
+pub(crate) async fn run<T>(
+    span: Span,
+    operation: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    let done = operation.instrument(span.clone()).await;
+    if let Err(error) = &done
+        && !span.is_none()
+    {
+        let code = error.code();
+        attribute(&span, "error.type", code.clone().unwrap_or_else(|| UNNAMED_ERROR.to_owned()));
+        trace::attributes(&span, code.map(|code| ("db.response.status_code", code.into())));
+        trace::fails(&span, error.public());
+    }
+    done
+}
+
+fn describe(span: &Span, store: &Store, operation: &'static str) {
+    attribute(span, "db.system.name", measured::system(store.flavour));
+    attribute(span, "db.operation.name", operation);
+    if store.is_sqlite() {
+        return;
+    }
+    let url = &store.pool.connect_options().database_url;
+    attribute(span, "db.namespace", url.path().trim_start_matches('/').to_owned());
+    trace::attributes(span, url.host_str().map(|host| ("server.address", host.to_owned().into())));
+    trace::attributes(span, url.port().map(|port| ("server.port", i64::from(port).into())));
+}
+
+/// The tables that a statement reads, each once, in their order.
+fn tables(text: &str) -> Vec<&str> {
+    let mut words = text.split(|c: char| c.is_whitespace() || "(),;".contains(c)).filter(|word| !word.is_empty());
+    let mut tables = vec![];
+    while let Some(word) = words.next() {
+        let is_name = |name: &&str| name.starts_with(|c: char| c.is_ascii_lowercase());
+        if let ("FROM" | "JOIN", Some(table)) = (word, words.clone().next().filter(is_name))
+            && !tables.contains(&table)
+        {
+            tables.push(table);
+        }
+    }
+    tables
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_names_each_table_once() {
+        for (text, expected) in [
+            ("SELECT a, b FROM deliveries WHERE account = $1", &["deliveries"][..]),
+            ("SELECT 1 FROM (SELECT x FROM attempts) a JOIN leads l ON l.x = a.x", &["attempts", "leads"]),
+            ("SELECT * FROM leads WHERE lead IN (SELECT lead FROM leads) AND a IS DISTINCT FROM $1", &["leads"]),
+            ("SELECT 1", &[]),
+        ] {
+            assert_eq!(tables(text), expected, "{text}");
+        }
+    }
+}
