@@ -164,7 +164,8 @@ impl RegistryService {
             Ok(command)
         };
         let registry = self.changes.make(&caller, owned).await?;
-        Ok(Response::new(self.with_held(destination_of(&registry, &account, &id)?).await))
+        tracing::info!(destination = %id, by = caller.by(), "a destination is enabled");
+        Ok(Response::new(self.shown(destination_of(&registry, &account, &id)?).await))
     }
 
     pub(super) async fn disable_destination(
@@ -180,7 +181,8 @@ impl RegistryService {
             Ok(command)
         };
         let registry = self.changes.make(&caller, owned).await?;
-        Ok(Response::new(self.with_held(destination_of(&registry, &account, &id)?).await))
+        tracing::info!(destination = %id, by = caller.by(), "a destination is disabled");
+        Ok(Response::new(self.shown(destination_of(&registry, &account, &id)?).await))
     }
 
     pub(super) async fn delete_destination(
