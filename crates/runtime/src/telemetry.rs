@@ -1,6 +1,7 @@
 //! Logs to standard error ([`lines`], [`limit`]); traces and logs over OTLP when `OTEL_EXPORTER_OTLP_ENDPOINT` is set
 //! ([`export`], [`logs`]); and [`metrics`].
 
+mod exceptions;
 mod export;
 mod limit;
 mod lines;

@@ -27,7 +27,7 @@ use tokio::runtime::Handle;
 use tonic::transport::{Certificate, ClientTlsConfig, Identity};
 use uuid::Uuid;
 
-use super::sampler::KeepFailures;
+use super::{exceptions, sampler::KeepFailures};
 use crate::ErrorChain as _;
 
 const NAMESPACE: &str = "leadline";
@@ -295,7 +295,8 @@ impl<E> Reporting<E> {
 }
 
 impl<E: SpanExporter> SpanExporter for Reporting<E> {
-    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+    async fn export(&self, mut batch: Vec<SpanData>) -> OTelSdkResult {
+        batch.iter_mut().for_each(exceptions::follow_conventions);
         let exported = self.inner.export(batch).await;
         self.report("traces", "spans are lost", &exported);
         exported

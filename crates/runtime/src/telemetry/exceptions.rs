@@ -1,0 +1,27 @@
+//! Events of spans that tell of an error, by the semantic conventions for exceptions. Lines of the log have the chain of
+//! causes in the field `error`, and their text becomes the name of the event.
+
+use std::mem;
+
+use opentelemetry::{Key, KeyValue};
+use opentelemetry_sdk::trace::SpanData;
+
+/// The field of lines.
+const ERROR: &str = "error";
+const EVENT: &str = "exception";
+const MESSAGE: &str = "exception.message";
+/// The text of the line, which says what failed.
+const OPERATION: &str = "leadline.message";
+
+/// Names the events of a span that have an error as the conventions do. This is done at the export, so that it costs
+/// callers nothing.
+pub(super) fn follow_conventions(span: &mut SpanData) {
+    for event in &mut span.events.events {
+        let error = event.attributes.iter_mut().find(|attribute| attribute.key.as_str() == ERROR);
+        if let Some(error) = error {
+            error.key = Key::from_static_str(MESSAGE);
+            let text = mem::replace(&mut event.name, EVENT.into());
+            event.attributes.push(KeyValue::new(OPERATION, text));
+        }
+    }
+}
