@@ -10,6 +10,7 @@ pub mod metrics;
 mod options;
 mod output;
 mod sampler;
+mod variables;
 
 use std::{env, io::IsTerminal as _, time::Instant};
 
@@ -74,6 +75,9 @@ pub fn init(service: &'static str, options: &Options) -> anyhow::Result<Guard> {
     if let Some(error) = of_logs.as_ref().filter(|error| ![&of_traces, &of_metrics].contains(&&Some((*error).clone())))
     {
         tracing::warn!(error, "cannot export logs; continuing without export");
+    }
+    for error in variables::unreadable() {
+        tracing::warn!(error, "cannot read a variable of the telemetry; using its default");
     }
     Ok(Guard { traces: provider, metrics, logs: log_provider, limiter })
 }

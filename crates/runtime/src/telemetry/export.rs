@@ -11,7 +11,9 @@ use std::{
 use anyhow::{Context as _, bail};
 use opentelemetry::KeyValue;
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
-use opentelemetry_otlp::{Protocol, WithExportConfig as _, WithHttpConfig as _, WithTonicConfig as _};
+use opentelemetry_otlp::{
+    OTEL_EXPORTER_OTLP_TIMEOUT_DEFAULT, Protocol, WithExportConfig as _, WithHttpConfig as _, WithTonicConfig as _,
+};
 use opentelemetry_sdk::{
     Resource,
     error::OTelSdkResult,
@@ -50,7 +52,7 @@ impl Signal {
     }
 
     /// The variable of the signal, or else that of all signals.
-    fn set(self, name: &str) -> Option<String> {
+    pub(super) fn set(self, name: &str) -> Option<String> {
         let own = set(&format!("OTEL_EXPORTER_OTLP_{}_{name}", self.name()));
         own.or_else(|| set(&format!("OTEL_EXPORTER_OTLP_{name}")))
     }
@@ -89,7 +91,7 @@ impl Target {
     /// # Errors
     /// If a file cannot be used.
     pub(super) fn http_client(&self) -> anyhow::Result<Client> {
-        Ok(Client { client: self.files.for_http()?, runtime: Handle::current() })
+        Ok(Client { client: self.files.for_http(timeout(self.signal))?, runtime: Handle::current() })
     }
 }
 
@@ -146,6 +148,12 @@ fn protocol(signal: Signal) -> anyhow::Result<Protocol> {
         Some("http/protobuf") => Ok(Protocol::HttpBinary),
         Some(other) => bail!("OTEL_EXPORTER_OTLP_PROTOCOL: {other:?} is unknown; use grpc or http/protobuf"),
     }
+}
+
+/// The limit for one request. The SDK gives it to clients of its own alone.
+fn timeout(signal: Signal) -> Duration {
+    let given = signal.set("TIMEOUT").and_then(|milliseconds| milliseconds.parse().ok());
+    given.map_or(OTEL_EXPORTER_OTLP_TIMEOUT_DEFAULT, Duration::from_millis)
 }
 
 /// The value of a variable; an empty one counts as not set.
@@ -211,7 +219,7 @@ impl Files {
         }
     }
 
-    fn for_http(&self) -> anyhow::Result<reqwest::Client> {
+    fn for_http(&self, timeout: Duration) -> anyhow::Result<reqwest::Client> {
         let mut roots = RootCertStore::empty();
         match &self.authorities {
             Some(pem) => {
@@ -236,7 +244,7 @@ impl Files {
             }
             None => builder.with_no_client_auth(),
         };
-        Ok(reqwest::Client::builder().tls_backend_preconfigured(config).build()?)
+        Ok(reqwest::Client::builder().timeout(timeout).tls_backend_preconfigured(config).build()?)
     }
 }
 
