@@ -7,8 +7,9 @@
 use std::{collections::HashSet, error::Error, path::Path, time::Duration};
 
 use sqlx::{
-    Any, AnyPool, AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _, SqliteConnection, Transaction,
-    any::{AnyPoolOptions, install_default_drivers},
+    Any, AnyPool, AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection, Row as _,
+    SqliteConnection, Transaction,
+    any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers},
     migrate::{Migrate, Migration},
     postgres::PgConnectOptions,
     sqlite::SqliteConnectOptions,
@@ -106,7 +107,10 @@ pub(crate) async fn pool(url: &str, connections: u32, settings: Vec<String>) -> 
             Ok(())
         })
     });
-    options.connect(url).await
+    // The driver asks for each statement whether it is logged. If it is not, no line follows the question, and the next span
+    // that the thread begins is lost: each layer's filter keeps its answer until something follows.
+    let connection: AnyConnectOptions = url.parse()?;
+    options.connect_with(connection.disable_statement_logging()).await
 }
 
 /// Denies group and others access to the files of a database of an older version.
