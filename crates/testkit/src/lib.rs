@@ -7,6 +7,7 @@
 pub mod child;
 pub mod disk;
 pub mod dns;
+pub mod fake_clock;
 pub mod forward_proxy;
 pub mod nats;
 pub mod nginx;
@@ -26,6 +27,7 @@ pub mod zoo;
 
 pub use disk::SmallDisk;
 pub use dns::NameServer;
+pub use fake_clock::FakeClock;
 pub use forward_proxy::ForwardProxy;
 pub use nats::{NatsCluster, NatsServer};
 pub use nginx::Nginx;
