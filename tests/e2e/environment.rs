@@ -12,6 +12,19 @@ fn variables(command: &str) -> Vec<String> {
     named.map(|rest| rest.split(['=', ']']).next().unwrap().to_owned()).collect()
 }
 
+#[test]
+fn the_help_of_each_service_explains_the_log() {
+    for service in ["up", "ingest", "dispatcher", "notifier", "query", "maintenance"] {
+        let help = Command::new(program()).args([service, "--help"]).output().unwrap();
+        let help = String::from_utf8(help.stdout).unwrap();
+        for word in ["--log-filter", "RUST_LOG", "--log-format", "text", "json", "--log-deliveries"] {
+            let is_there =
+                help.contains(word) || (word == "--log-deliveries" && !["up", "dispatcher"].contains(&service));
+            assert!(is_there, "{service}: {word}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn empty_variables_count_as_unset() {
     let of_server = variables("up");

@@ -130,7 +130,9 @@ async fn anonymisation_removes_exchanges() {
 async fn command_line_shows_requests_and_answers() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     world.destination_with(with_secret(&receiver)).await;
-    world.publish("e1").await;
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let traceparent = format!("00-{trace}-00f067aa0ba902b7-01");
+    assert_eq!(world.post(event_json("e1").to_string(), &[("traceparent", &traceparent)]).await.0, 202);
     let id = world.delivery_is("e1", DeliveryStatus::Succeeded).await.delivery.unwrap().delivery_id;
     let shown = world.run(&["deliveries", "show", &id, "--request"]).await.well();
     for part in
@@ -138,6 +140,7 @@ async fn command_line_shows_requests_and_answers() {
     {
         assert!(shown.out.contains(part), "{part}: {shown:?}");
     }
+    assert!(shown.out.contains(&format!("* trace {trace}\n")), "{shown:?}");
     assert!(!shown.out.contains(SECRET), "{shown:?}");
     let plain = world.run(&["deliveries", "show", &id]).await.well();
     assert!(!plain.out.contains("> leadline-event-id"), "{plain:?}");

@@ -1,8 +1,12 @@
 //! The `OTEL_*` variables: each follows the specification, and none stops the process.
 
 mod contexts;
+mod ids;
+mod links;
 mod logs;
 mod spans;
+mod states;
+mod variables;
 
 use api::DeliveryStatus;
 use http::HeaderMap;
@@ -12,6 +16,8 @@ use crate::world::{SOON, World};
 
 const SOON_EXPORTED: (&str, &str) = ("OTEL_BSP_SCHEDULE_DELAY", "100");
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+pub(crate) const METRICS_SOON: (&str, &str) = ("OTEL_METRIC_EXPORT_INTERVAL", "200");
+const LOGS_SOON: (&str, &str) = ("OTEL_BLRP_SCHEDULE_DELAY", "100");
 const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
 const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
 const CERTIFICATE: &str = "OTEL_EXPORTER_OTLP_CERTIFICATE";
@@ -24,6 +30,16 @@ async fn deliver(env: &[(&str, &str)]) -> (World, Receiver) {
     world.publish("e1").await;
     world.delivery_is("e1", DeliveryStatus::Succeeded).await;
     (world, receiver)
+}
+
+/// Delivers a lead in a system with these variables, and waits for spans, points and lines.
+async fn all_exported(collector: &OtlpSink, env: &[(&str, &str)]) {
+    let _running = deliver(&[env, &[METRICS_SOON, LOGS_SOON]].concat()).await;
+    wait::until("spans, points and lines", SOON, async || {
+        let arrived = [!collector.spans().is_empty(), !collector.points().is_empty(), !collector.logs().is_empty()];
+        if arrived == [true; 3] { Ok(()) } else { Err(arrived) }
+    })
+    .await;
 }
 
 /// The exported span of an attempt, and the headers of the export.
@@ -64,7 +80,7 @@ async fn unavailable_collector_causes_one_warning_and_stops_no_lead() {
 }
 
 #[tokio::test]
-async fn traces_are_exported_over_tls_with_grpc_and_http() {
+async fn traces_metrics_and_logs_are_exported_over_tls() {
     let authority = Authority::default();
     let certificate = authority.certificate_for("localhost");
     let file = authority.file();
@@ -74,7 +90,7 @@ async fn traces_are_exported_over_tls_with_grpc_and_http() {
         let trusted = OtlpSink::start_tls(&certificate, None).await;
         let endpoint = trusted.endpoint();
         let env = [(ENDPOINT, endpoint.as_str()), (PROTOCOL, protocol), (CERTIFICATE, file.to_str().unwrap())];
-        exported(&trusted, &env).await;
+        all_exported(&trusted, &env).await;
 
         let asking = OtlpSink::start_tls(&certificate, Some(&authority)).await;
         let endpoint = asking.endpoint();
@@ -85,7 +101,7 @@ async fn traces_are_exported_over_tls_with_grpc_and_http() {
             ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", own),
             ("OTEL_EXPORTER_OTLP_CLIENT_KEY", key),
         ];
-        exported(&asking, &with_own).await;
+        all_exported(&asking, &with_own).await;
     }
 }
 

@@ -7,13 +7,15 @@ use api::{DeliveryStatus, JobStatus};
 use serde_json::Value;
 use testkit::{receiver::Receiver, wait};
 
-use crate::world::{ACCOUNT, Home, SOON, World, events_at, read_json};
+use crate::world::{ACCOUNT, Home, SOON, World, event_json, events_at, read_json};
 
 /// The receiver of the fixture's destinations.
 const RECEIVER: &str = "127.83.12.7:18431";
 /// Events that the older version delivered; they must not be sent again.
 const DELIVERED: [&str; 4] = ["delivered-0", "delivered-1", "delivered-2", "forgotten"];
 const JOB_DELIVERIES: u64 = 15;
+/// The trace of a publisher.
+const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 struct Fixture {
     world: World,
@@ -79,12 +81,18 @@ async fn work_in_an_older_data_directory_continues() {
     .await;
     assert_eq!(job.counts.unwrap().retried, JOB_DELIVERIES);
 
-    world.publish_with("new", serde_json::json!({"interface": "delivered"})).await;
+    let mut event = event_json("new");
+    event["interface"] = "delivered".into();
+    let headers = [("traceparent", CALLER), ("tracestate", "vendor=7")];
+    assert_eq!(world.post(event.to_string(), &headers).await.0, 202);
     let delivered = world.delivery_is("new", DeliveryStatus::Succeeded).await.delivery.unwrap();
     assert_eq!(delivered.destination_id, fixture.destination("delivered"));
     let sent_again: Vec<_> = events_at(&fixture.receiver).into_iter().filter(|id| DELIVERED.contains(&&**id)).collect();
     assert!(sent_again.is_empty(), "{sent_again:?}");
     assert!(signature_of(&fixture.receiver, "new").starts_with("v1,"), "the master key opens the older secret");
+    // The receivers of a destination from before the setting get what they got then.
+    let seen = fixture.receiver.requests().into_iter().find(|seen| seen.header("webhook-id") == "new").unwrap();
+    assert_eq!((seen.header("traceparent"), seen.header("tracestate")), (CALLER, "vendor=7"));
 }
 
 /// The events of this kind, in order of arrival.

@@ -31,7 +31,7 @@ use opentelemetry_proto::tonic::{
     },
     common::v1::{AnyValue, KeyValue, any_value::Value},
     trace::v1::{
-        span::{Link, SpanKind},
+        span::{Event, Link, SpanKind},
         status::StatusCode,
     },
 };
@@ -68,8 +68,14 @@ pub struct ExportedSpan {
     /// When it began, in nanoseconds since 1970.
     pub began: u64,
     pub links: Vec<ExportedLink>,
-    /// The names of its events.
-    pub events: Vec<String>,
+    pub events: Vec<ExportedEvent>,
+}
+
+/// An event of an exported span.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExportedEvent {
+    pub name: String,
+    pub attributes: BTreeMap<String, String>,
 }
 
 /// A link of an exported span.
@@ -114,6 +120,8 @@ pub struct ExportedLog {
 #[derive(Debug, Default)]
 struct All {
     headers: Vec<HeaderMap>,
+    /// The number of spans in each request.
+    batches: Vec<usize>,
     spans: Vec<ExportedSpan>,
     logs: Vec<ExportedLog>,
 }
@@ -145,6 +153,18 @@ impl OtlpSink {
 
     async fn serve(tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port for the collector");
+        Self::serve_on(listener, tls)
+    }
+
+    /// Starts a collector on a listener, whose connections have waited until now.
+    ///
+    /// # Panics
+    /// If it does not listen.
+    pub fn start_on(listener: TcpListener) -> Self {
+        Self::serve_on(listener, None)
+    }
+
+    fn serve_on(listener: TcpListener, tls: Option<TlsAcceptor>) -> Self {
         let address = listener.local_addr().expect("a listener has an address");
         let (is_tls, received) = (tls.is_some(), Received::default());
         let grpc = TraceServiceServer::new(received.clone()).accept_compressed(CompressionEncoding::Gzip);
@@ -188,6 +208,11 @@ impl OtlpSink {
     /// Every exported span.
     pub fn spans(&self) -> Vec<ExportedSpan> {
         self.received.lock().spans.clone()
+    }
+
+    /// The number of spans in each request.
+    pub fn batches(&self) -> Vec<usize> {
+        self.received.lock().batches.clone()
     }
 
     /// Every exported line of a log.
@@ -244,6 +269,8 @@ impl Received {
     }
 
     fn keep(&self, export: ExportTraceServiceRequest) {
+        let scopes = export.resource_spans.iter().flat_map(|resource| &resource.scope_spans);
+        self.lock().batches.push(scopes.map(|scope| scope.spans.len()).sum());
         for resource in export.resource_spans {
             let attributes = resource.resource.map(|r| texts(r.attributes)).unwrap_or_default();
             let service = attributes.get("service.name").cloned().unwrap_or_default();
@@ -261,7 +288,7 @@ impl Received {
                 description: span.status.map(|status| status.message).unwrap_or_default(),
                 began: span.start_time_unix_nano,
                 links: span.links.into_iter().map(link).collect(),
-                events: span.events.into_iter().map(|event| event.name).collect(),
+                events: span.events.into_iter().map(event).collect(),
             }));
         }
     }
@@ -323,6 +350,10 @@ fn kind(number: i32) -> &'static str {
 
 fn link(link: Link) -> ExportedLink {
     ExportedLink { trace: hex(&link.trace_id), id: hex(&link.span_id), attributes: texts(link.attributes) }
+}
+
+fn event(event: Event) -> ExportedEvent {
+    ExportedEvent { name: event.name, attributes: texts(event.attributes) }
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -6,10 +6,9 @@ use api::DeliveryStatus;
 use serde_json::{Value, json};
 use testkit::{Answer, OtlpSink, Receiver, otlp::ExportedLog, wait};
 
-use super::{ENDPOINT, PROTOCOL, SOON_EXPORTED};
+use super::{ENDPOINT, LOGS_SOON, PROTOCOL, SOON_EXPORTED};
 use crate::world::{ACCOUNT, INTERFACE, SOON, World, retries, some_destination, web};
 
-const LOGS_SOON: (&str, &str) = ("OTEL_BLRP_SCHEDULE_DELAY", "100");
 const TARGET: &str = "leadline::deliveries";
 
 /// Delivers a lead that succeeds at its second attempt.
@@ -22,7 +21,7 @@ async fn deliver(world: &World, receiver: &Receiver) -> api::DeliveryDetail {
 }
 
 /// The lines of the log that are JSON, as far as they are written.
-fn lines(world: &World) -> Vec<Value> {
+pub(super) fn lines(world: &World) -> Vec<Value> {
     world.process.output().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
@@ -135,23 +134,4 @@ async fn the_log_of_query_names_the_request_of_a_call_over_http() {
     let line = wait::until("the line", SOON, async || lines(&world).into_iter().find(is_meant).ok_or(())).await;
     assert_eq!(line["span"]["leadline.request.id"], "order-7/try-1");
     assert!(line.get("trace_id").is_none(), "nothing is exported");
-}
-
-#[tokio::test]
-async fn the_log_tells_each_change_of_state_once() {
-    let (world, receiver) = (World::start().await, Receiver::start().await);
-    let policy =
-        Some(retries(&[Duration::from_millis(1_200), Duration::from_millis(1_200), Duration::from_millis(1_200)]));
-    let destination =
-        api::Destination { url: receiver.url(), breaker_failures: Some(1), retry_policy: policy, ..some_destination() };
-    receiver.answer_next([Answer::Reset]);
-    world.destination_with(destination).await;
-    world.publish("e1").await;
-    world.delivery_is("e1", DeliveryStatus::Succeeded).await;
-    let id = world.delivery("e1").await.delivery.unwrap().destination_id;
-    for said in ["breaker of lane opened", "breaker of lane closed"] {
-        let line = world.process.wait_line(said, SOON).await;
-        assert!(line.contains(&id), "{line}");
-    }
-    world.process.wait_line("this process is the leader now", SOON).await;
 }

@@ -14,10 +14,11 @@ use super::{ENDPOINT, SOON_EXPORTED};
 use crate::world::{SOON, World, event_json, retries, some_destination};
 
 /// The caller's trace and span.
-const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
-const CALLER: &str = "b7ad6b7169203331";
+pub(super) const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+pub(super) const CALLER: &str = "b7ad6b7169203331";
 /// Attributes whose values are different in each run.
-const VOLATILE: [&str; 9] = [
+const VOLATILE: [&str; 10] = [
+    "db.query.text",
     "leadline.attempt.id",
     "leadline.delivery.id",
     "leadline.destination.id",
@@ -30,7 +31,7 @@ const VOLATILE: [&str; 9] = [
 ];
 
 /// A system that exports to a collector.
-async fn exporting(args: &[&str], env: &[(&str, &str)]) -> (OtlpSink, World, Receiver) {
+pub(super) async fn exporting(args: &[&str], env: &[(&str, &str)]) -> (OtlpSink, World, Receiver) {
     let collector = OtlpSink::start().await;
     let endpoint = collector.endpoint();
     let env = [&[(ENDPOINT, endpoint.as_str()), SOON_EXPORTED], env].concat();
@@ -38,7 +39,11 @@ async fn exporting(args: &[&str], env: &[(&str, &str)]) -> (OtlpSink, World, Rec
 }
 
 /// The exported spans that match, the earliest first, once there are enough of them.
-async fn spans(collector: &OtlpSink, count: usize, is_meant: impl Fn(&ExportedSpan) -> bool) -> Vec<ExportedSpan> {
+pub(super) async fn spans(
+    collector: &OtlpSink,
+    count: usize,
+    is_meant: impl Fn(&ExportedSpan) -> bool,
+) -> Vec<ExportedSpan> {
     let mut found = wait::until("spans", SOON, async || {
         let found: Vec<_> = collector.spans().into_iter().filter(&is_meant).collect();
         if found.len() >= count { Ok(found) } else { Err(collector.spans()) }
@@ -49,11 +54,11 @@ async fn spans(collector: &OtlpSink, count: usize, is_meant: impl Fn(&ExportedSp
     found
 }
 
-fn attempts_of(span: &ExportedSpan) -> bool {
-    span.kind == "client"
+pub(super) fn attempts_of(span: &ExportedSpan) -> bool {
+    span.kind == "client" && span.attributes.contains_key("leadline.attempt.id")
 }
 
-fn roles(links: &[ExportedLink]) -> Vec<&str> {
+pub(super) fn roles(links: &[ExportedLink]) -> Vec<&str> {
     links.iter().map(|link| link.attributes["leadline.link"].as_str()).collect()
 }
 
@@ -111,8 +116,55 @@ async fn the_spans_of_a_failing_lead_are_those_of_the_conventions() {
     let published = found.iter().find(|span| span.name == "publish LEADS").unwrap();
     let links_to_it = |span: &ExportedSpan| span.links.iter().any(|link| link.id == published.id);
     let projected = spans(&collector, 1, |span| span.name == "process LEADS" && links_to_it(span)).await;
-    assert_eq!((projected[0].kind.as_str(), projected[0].parent.as_str()), ("consumer", ""));
     assert_ne!(projected[0].trace, TRACE);
+    let found = spans(&collector, 2, |span| span.trace == projected[0].trace).await;
+    let mut tree = String::new();
+    write_tree(&mut tree, &found, "", 0);
+    assert_is(&tree, "projector.txt");
+}
+
+#[tokio::test]
+async fn a_call_that_reads_has_the_spans_of_its_statements() {
+    let (collector, world, receiver) = exporting(&[], &[]).await;
+    world.destination(&receiver.url()).await;
+    world.publish("e1").await;
+    let delivery_id = world.delivery_is("e1", DeliveryStatus::Succeeded).await.delivery.unwrap().delivery_id;
+    let called = async |flags: &str| {
+        let mut request = tonic::Request::new(api::GetDeliveryRequest { delivery_id: delivery_id.clone() });
+        request.metadata_mut().insert("traceparent", format!("00-{TRACE}-{CALLER}-{flags}").parse().unwrap());
+        world.deliveries().get_delivery(request).await.unwrap();
+    };
+    // A call that is not sampled has none.
+    called("00").await;
+    called("01").await;
+    let is_read = |span: &ExportedSpan| span.trace == TRACE && span.attributes.contains_key("db.system.name");
+    let reads = spans(&collector, 2, is_read).await;
+    let texts: Vec<_> = reads.iter().map(|span| span.attributes["db.query.text"].as_str()).collect();
+    assert!(texts.iter().all(|text| text.starts_with("SELECT ") && text.contains("$1")), "{texts:?}");
+    assert!(!texts.iter().any(|text| text.contains(&delivery_id)), "values are bound: {texts:?}");
+    let mut tree = String::new();
+    write_tree(&mut tree, &spans(&collector, 3, |span| span.trace == TRACE).await, CALLER, 0);
+    assert_is(&tree, "call.txt");
+}
+
+#[tokio::test]
+async fn statements_at_a_server_name_it_and_the_database() {
+    let database = testkit::postgres::database().await;
+    let (collector, world, receiver) = exporting(&["--database-url", &database], &[]).await;
+    world.destination(&receiver.url()).await;
+    world.publish("e1").await;
+    world.delivery_is("e1", DeliveryStatus::Succeeded).await;
+    let read = wait::until("a span of a statement", SOON, async || {
+        let is_read =
+            |span: &ExportedSpan| span.attributes.get("db.operation.name").is_some_and(|name| name == "SELECT");
+        collector.spans().into_iter().find(is_read).ok_or_else(|| collector.spans())
+    })
+    .await;
+    assert_eq!(read.attributes["db.system.name"], "postgresql");
+    for part in [&read.attributes["db.namespace"], &read.attributes["server.address"], &read.attributes["server.port"]]
+    {
+        assert!(database.contains(part.as_str()), "{database}: {read:?}");
+    }
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use opentelemetry_proto::tonic::{
         ExportMetricsServiceRequest, ExportMetricsServiceResponse, metrics_service_server::MetricsService,
     },
     common::v1::KeyValue,
-    metrics::v1::{Metric, NumberDataPoint, metric::Data, number_data_point},
+    metrics::v1::{AggregationTemporality, Metric, NumberDataPoint, metric::Data, number_data_point},
 };
 use prost::Message as _;
 use tonic::{Response, Status};
@@ -30,6 +30,8 @@ pub struct ExportedPoint {
     pub attributes: BTreeMap<String, String>,
     /// The number, or the count of a histogram.
     pub value: f64,
+    /// Whether it counts since the export before, and not since the start.
+    pub is_delta: bool,
 }
 
 /// Every point that arrived.
@@ -54,13 +56,14 @@ impl Received {
 }
 
 fn points(metric: Metric, service: &str) -> Vec<ExportedPoint> {
-    let (name, unit) = (metric.name, metric.unit);
+    let (name, unit, is_delta) = (metric.name, metric.unit, is_delta(metric.data.as_ref()));
     let point = |attributes: Vec<KeyValue>, value| ExportedPoint {
         name: name.clone(),
         unit: unit.clone(),
         service: service.to_owned(),
         attributes: texts(attributes),
         value,
+        is_delta,
     };
     let number = |data: NumberDataPoint| {
         let value = match data.value {
@@ -80,6 +83,15 @@ fn points(metric: Metric, service: &str) -> Vec<ExportedPoint> {
         }
         _ => vec![],
     }
+}
+
+fn is_delta(data: Option<&Data>) -> bool {
+    let temporality = match data {
+        Some(Data::Sum(sum)) => sum.aggregation_temporality,
+        Some(Data::Histogram(histogram)) => histogram.aggregation_temporality,
+        _ => return false,
+    };
+    temporality == AggregationTemporality::Delta as i32
 }
 
 pub(super) async fn over_http(received: Received, request: Request<Body>) -> StatusCode {
