@@ -12,6 +12,7 @@ use domain::{
 use http::{HeaderMap, StatusCode, header::AUTHORIZATION};
 use jiff::Timestamp;
 use journal::{FreshnessError, RegistryView};
+use runtime::ErrorChain as _;
 use tonic::Code;
 
 use crate::{Grant, NoSession, Rules, RulesError, Sessions, rules::MethodRule};
@@ -33,9 +34,9 @@ pub enum Refused {
     Malformed,
     /// The key is unknown, revoked or expired.
     #[error("{0}; ask the administrator of Leadline for another one")]
-    Key(#[from] KeyRefusal),
+    Key(KeyRefusal),
     /// The key is valid, but does not permit this call.
-    #[error("{0}")]
+    #[error(transparent)]
     Denied(#[from] Denial),
     /// The call has a session cookie, but not a session.
     #[error(transparent)]
@@ -53,6 +54,13 @@ impl Refused {
             Self::Denied(_) | Self::Session(_) => StatusCode::FORBIDDEN,
             Self::Unknown(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
+    }
+}
+
+/// `Display` says why the key is refused, so that is no source.
+impl From<KeyRefusal> for Refused {
+    fn from(refusal: KeyRefusal) -> Self {
+        Self::Key(refusal)
     }
 }
 
@@ -108,7 +116,7 @@ impl Authenticator {
             Ok(principal)
         });
         if let Err(refused) = &admitted {
-            tracing::debug!(why = %refused, "refused a call");
+            tracing::debug!(why = refused.chain(), "refused a call");
         }
         admitted
     }

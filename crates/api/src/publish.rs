@@ -45,9 +45,9 @@ pub enum PublishError {
     Conflict { event_id: EventId },
     /// The publisher may not act on the account.
     #[error("account: {0}")]
-    Denied(#[from] Denial),
+    Denied(Denial),
     /// The API key of the publisher expired or was revoked during the call.
-    #[error("{0}")]
+    #[error(transparent)]
     KeyEnded(#[from] KeyRefusal),
     /// Too many deliveries led to the request, one after another. A repeated call fails again.
     #[error(
@@ -91,6 +91,13 @@ impl PublishError {
             Self::Loop { .. } => Some(HOPS),
             Self::KeyEnded(_) | Self::Unavailable(_) => None,
         }
+    }
+}
+
+/// `Display` says why, so the denial is no source.
+impl From<Denial> for PublishError {
+    fn from(denial: Denial) -> Self {
+        Self::Denied(denial)
     }
 }
 

@@ -22,7 +22,7 @@ pub struct ReadBarrier {
 /// Why it is unknown whether the read model is up to date.
 #[derive(Debug, thiserror::Error)]
 pub enum Stale {
-    #[error("cannot read the journal: {0}")]
+    #[error("cannot read the journal")]
     Journal(#[from] JournalError),
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -90,8 +90,8 @@ pub enum RenderError {
         line: usize,
         problem: String,
     },
-    /// The result is not a URL.
-    #[error("URL template: the result for this lead is not a URL: {0}")]
+    /// The result is no URL.
+    #[error("URL template: the result for this lead is no URL")]
     Url(#[from] ::url::ParseError),
     /// The receiver would refuse it, and it is too large to be recorded.
     #[error("URL template: the URL for this lead has {size} bytes, and {MAX_URL} is the limit")]
@@ -113,7 +113,7 @@ pub enum RenderError {
     },
     /// A rendered body has to be JSON.
     #[error(
-        "body template: the result is not JSON: {0}. Values bring their own quotes: write \
+        "body template: the result is no JSON; values bring their own quotes: write \
          {{{{ \"Hi \" ~ payload.name }}}} instead of \"Hi {{{{ payload.name }}}}\""
     )]
     NoJson(#[source] serde_json::Error),
@@ -133,13 +133,13 @@ pub enum RenderError {
     #[error("the payload is not an object, so it has no fields for a form; send it as JSON, or use a body template")]
     NoFields,
     /// A template cannot read the payload.
-    #[error("the payload cannot be read: {0}")]
+    #[error("the payload cannot be read")]
     Payload(#[from] json::JsonError),
     /// An envelope can only hold JSON.
-    #[error("the payload is not JSON: {0}")]
+    #[error("the payload is no JSON")]
     Envelope(#[source] serde_json::Error),
-    /// The operating system has no thread for the template.
-    #[error("cannot try the template now: {0}")]
+    /// The operating system has no thread for it.
+    #[error("cannot try the template now")]
     NoThread(#[source] std::io::Error),
 }
 

@@ -223,7 +223,7 @@ async fn make_once(
             (line, sent.redacted(&redaction))
         }
         Err(error) => {
-            let message = cut(error.to_string(), MAX_MESSAGE);
+            let message = cut(error.chain(), MAX_MESSAGE);
             let outcome = AttemptOutcome::NoResponse { kind: ErrorKind::Render, message };
             (request::intended(destination), Sent { outcome, exchange: None })
         }

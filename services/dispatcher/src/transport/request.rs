@@ -43,7 +43,7 @@ pub(crate) enum NoRequest {
     TokenGone,
     #[error("the token that should sign the request has no valid secret any more")]
     NoSecret,
-    #[error("a secret cannot be opened with the master key of this process: {0}")]
+    #[error("a secret cannot be opened with the master key of this process")]
     Sealed(#[from] crypto::OpenError),
     #[error("the header {0} cannot be sent: its value is not valid in HTTP")]
     Header(String),

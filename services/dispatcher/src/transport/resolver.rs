@@ -76,7 +76,7 @@ pub(crate) enum LookupError {
     NoTurn(String),
     #[error("cannot look up the host {host}: the name server answered {code}")]
     Refused { host: String, code: String },
-    #[error("cannot look up the host {host}: {source}")]
+    #[error("which address the host {host} has cannot be asked")]
     Failed { host: String, source: NetError },
     #[error("cannot look up the host {host}")]
     OutOfFiles { host: String, source: std::io::Error },

@@ -20,7 +20,8 @@ use domain::{
 use jiff::Timestamp;
 use read_model::tables::{attempts::AttemptRow, audit::AuditFilter};
 use render::{Head, HeaderText, Input, Rendered};
-use tonic::{Code, Status};
+use runtime::ErrorChain as _;
+use tonic::Status;
 use uuid::Uuid;
 
 use super::{DeliveryService, destination};
@@ -161,8 +162,8 @@ impl DeliveryService {
         });
         let rendered = rendering.await.map_err(|_| internal("the engine failed while it rendered the request"))?;
         let rendered = rendered.map_err(|error| {
-            let problem = format!("the settings of the destination make no request of this: {error}");
-            because(Code::FailedPrecondition, "NOT_RENDERED", problem)
+            let why = error.chain();
+            Status::failed_precondition(format!("the settings of the destination make no request of this: {why}"))
         })?;
         Ok(rendered_to_api(destination, of, rendered))
     }

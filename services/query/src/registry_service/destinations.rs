@@ -243,8 +243,8 @@ fn owned(caller: &Caller, destination: &Destination) -> Result<(), Status> {
 
 /// Parses the body template. That depends on the content type, so it follows when the whole destination is known.
 fn check_templates(destination: &Destination) -> Result<(), Status> {
-    // Parsing may take some ten milliseconds; other calls do not wait for it.
-    tokio::task::block_in_place(|| render::check(destination)).map_err(|e| invalid("template", e))
+    // Parsing may take some ten milliseconds, for which other calls need not wait.
+    tokio::task::block_in_place(|| render::check(destination)).map_err(|e| invalid("template", e.chain()))
 }
 
 fn merged(now: &Destination, new: Destination, mask: Mask<'_>) -> Destination {
