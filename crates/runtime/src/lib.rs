@@ -27,7 +27,7 @@ mod under_way;
 
 use std::sync::{Arc, OnceLock};
 
-pub use chain::{ErrorChain, chain_of};
+pub use chain::{ErrorChain, causes, chain_in_words, chain_of};
 pub use connections::{ConnectionLimits, Origin, calls::Late};
 pub use drain::{Drain, shutdown_on_signal};
 pub use listen::{Addresses, Api, ListenError, Listeners, OverHttp, Service, serve};

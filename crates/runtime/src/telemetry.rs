@@ -23,7 +23,7 @@ use tracing_subscriber::{
 };
 
 use self::{limit::Limiter, lines::Lines, output::Output};
-use crate::{chain_of, trace};
+use crate::{ErrorChain as _, chain_of, trace};
 pub use options::{LogFormat, Options};
 
 /// The name of the instrumentation that makes the spans.
@@ -140,17 +140,17 @@ impl Drop for Guard {
         if let Some(provider) = self.traces.take()
             && let Err(error) = provider.shutdown()
         {
-            eprintln!("cannot export the last traces: {error}");
+            eprintln!("cannot export the last traces: {}", error.chain());
         }
         if let Some(provider) = self.metrics.take()
             && let Err(error) = provider.shutdown()
         {
-            eprintln!("cannot export the last metrics: {error}");
+            eprintln!("cannot export the last metrics: {}", error.chain());
         }
         if let Some(provider) = self.logs.take()
             && let Err(error) = provider.shutdown()
         {
-            eprintln!("cannot export the last lines of the log: {error}");
+            eprintln!("cannot export the last lines of the log: {}", error.chain());
         }
     }
 }

@@ -242,8 +242,6 @@ async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Sha
 
 #[cfg(test)]
 mod tests {
-    use std::{error::Error as _, io};
-
     use super::*;
     use crate::wait;
 
@@ -279,9 +277,7 @@ mod tests {
         assert_eq!(post(&client, &receiver).await.unwrap(), 200);
         receiver.answer(Answer::Reset);
         let error = post(&client, &receiver).await.unwrap_err();
-        let causes = std::iter::successors(error.source(), |&cause| cause.source());
-        let kinds: Vec<_> = causes.filter_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind).collect();
-        assert!(kinds.contains(&io::ErrorKind::ConnectionReset), "{error:?}");
+        assert!(format!("{error:?}").contains("ConnectionReset"), "{error:?}");
         receiver.answer(Answer::Status(200));
         assert_eq!(post(&client, &receiver).await.unwrap(), 200);
         receiver.answer(Answer::Garbage);

@@ -1,8 +1,9 @@
 //! Errors as people read them, and exit codes as scripts read them: 0, the command succeeded; 1, it was refused or failed; 2, the
 //! command line is invalid.
 
-use std::{error::Error as _, process::ExitCode};
+use std::process::ExitCode;
 
+use runtime::{causes, chain_in_words};
 use tonic::{Code, Status};
 
 /// The exit code of an invalid command line; clap uses the same.
@@ -39,39 +40,25 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     if error.is::<Usage>() { USAGE.into() } else { ExitCode::FAILURE }
 }
 
-/// The error with its causes; a server's status as its code and text.
+/// The error with its causes; a server's status as its code and text. Without an answer of a server, the causes of the
+/// status say why there is none.
 fn in_words(error: &anyhow::Error) -> String {
-    let mut parts = vec![];
-    for cause in error.chain() {
-        if let Some(status) = cause.downcast_ref::<Status>() {
-            parts.push(of_server(status));
-            break;
-        }
-        parts.push(cause.to_string());
-    }
-    parts.join(": ")
+    chain_in_words(error, |error| error.downcast_ref().map_or_else(|| error.to_string(), of_server))
 }
 
-/// The status as the server sent it, or why there is no answer.
 fn of_server(status: &Status) -> String {
-    let causes = std::iter::successors(status.source(), |&cause| cause.source()).map(ToString::to_string);
-    let mut parts: Vec<String> = vec![status.message().to_owned()];
-    for cause in causes {
-        if !parts.iter().any(|known| known.contains(&cause)) {
-            parts.push(cause);
-        }
-    }
     let what = match status.code() {
         Code::Unavailable | Code::DeadlineExceeded | Code::Internal | Code::Unknown | Code::DataLoss => "failed",
         _ => "refused",
     };
-    format!("{what} ({}): {}", code_name(status.code()), parts.join(": "))
+    format!("{what} ({}): {}", code_name(status.code()), status.message())
 }
 
 /// Whether a call failed because the server is away, and may succeed when it is back. If the server is killed in the
 /// middle of a call, it sends no status: the client makes up one with a cause.
 pub(crate) fn is_away(status: &Status) -> bool {
-    let broken = matches!(status.code(), Code::Unknown | Code::Internal | Code::Cancelled) && status.source().is_some();
+    let has_cause = causes(status).nth(1).is_some();
+    let broken = matches!(status.code(), Code::Unknown | Code::Internal | Code::Cancelled) && has_cause;
     status.code() == Code::Unavailable || broken
 }
 

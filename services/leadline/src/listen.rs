@@ -23,7 +23,7 @@ use bytes::Bytes;
 use clap::Args;
 use crypto::Verifier;
 use jiff::Timestamp;
-use runtime::{Drain, duration};
+use runtime::{Drain, ErrorChain as _, duration};
 use tokio::net::TcpListener;
 
 /// The largest accepted body, in bytes.
@@ -123,7 +123,7 @@ impl Receiver {
         drain.spawn_work(async move {
             let stop = async move { stopping.stopping().await };
             if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stop).await {
-                eprintln!("the receiver failed: {error}");
+                eprintln!("the receiver failed: {}", error.chain());
             }
         });
         Ok(receiver)

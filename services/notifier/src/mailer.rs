@@ -16,8 +16,8 @@ use futures::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use jiff::{SignedDuration, Timestamp};
 use journal::{JournalError, Message};
 use runtime::{
-    crash, processing,
-    trace::{self, TraceContext, Traced as _},
+    ErrorChain as _, crash, processing,
+    trace::{self, TraceContext},
 };
 use tokio::time::Instant;
 use tracing::Span;
@@ -216,9 +216,7 @@ impl Mailer {
         match self.transport.forget(notice) {
             Ok(()) => message.ack().await,
             Err(error) => {
-                message.trace.within(|| {
-                    tracing::warn!(%notice, error = error.with_causes(), "cannot remove mail from the outbox; retrying");
-                });
+                tracing::warn!(%notice, error = error.chain(), "cannot remove mail from the outbox; retrying");
                 message.nak(MAX_RETRY_DELAY).await;
             }
         }

@@ -1,5 +1,7 @@
 //! The results of the mails of one notice.
 
+use runtime::ErrorChain as _;
+
 use crate::transport::TransportError;
 
 /// The recipients of a notice that got a mail, and those that did not.
@@ -19,7 +21,7 @@ impl Results {
         let is_final = error.again_after().is_none();
         // Only a final refusal is a reason to give up, or any refusal once the time for retries is over.
         if is_final || late {
-            self.reason.get_or_insert_with(|| error.with_causes());
+            self.reason.get_or_insert_with(|| error.chain());
         }
         let sooner = match (&self.later, error.again_after()) {
             (Some(later), Some(after)) => later.again_after().is_none_or(|other| after < other) && error.was_tried(),

@@ -3,7 +3,6 @@
 //! lettre's own transport hides the command, so this module pools its connections itself: at most [`MAX_CONNECTIONS`].
 
 use std::{
-    error::Error as _,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -19,6 +18,7 @@ use lettre::{
         response::Response,
     },
 };
+use runtime::{ErrorChain, causes};
 use tokio::{sync::Semaphore, time::timeout};
 use url::Url;
 
@@ -187,7 +187,8 @@ async fn step<T>(
     match timeout(SMTP_TIMEOUT, doing).await {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(error)) => {
-            let reply = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+            // The error itself says the class of the reply, and then the reply once more.
+            let reply = causes(&error).nth(1).map_or_else(|| error.to_string(), ErrorChain::chain);
             let code = error.status().map(u16::from);
             let text = code.map_or_else(|| reply.clone(), |code| format!("{code} {reply}"));
             Err(Failure { stage, code, text })

@@ -68,12 +68,6 @@ impl TransportError {
     pub(crate) const fn was_tried(&self) -> bool {
         !matches!(self, Self::Paused(_))
     }
-
-    /// The error and its causes in one line.
-    pub(crate) fn with_causes(&self) -> String {
-        let causes = std::iter::successors(Some(self as &dyn std::error::Error), |error| error.source());
-        causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-    }
 }
 
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use read_model::{
     project::{Projected, Received},
 };
 use runtime::{
-    Latch, NeededBy, Platform, crash,
+    ErrorChain as _, Latch, NeededBy, Platform, crash,
     trace::{self, TraceContext},
 };
 use tokio::{
@@ -99,13 +99,10 @@ impl Progress {
     }
 
     fn fails(&mut self, error: &StoreError) {
-        let why = match error {
-            StoreError::Database(source) => format!("{error}: {source}"),
-            other => other.to_string(),
-        };
+        let why = error.chain();
         if self.failure.as_ref() != Some(&why) {
-            let trouble = error.public();
-            tracing::warn!(stream = self.stream.as_str(), error = why, "projector stopped: {trouble}; retrying");
+            let public = error.public();
+            tracing::warn!(stream = self.stream.as_str(), error = error.chain(), "projector stopped: {public}; retrying");
         }
         self.latch.not_ready(error.public());
         self.failure = Some(why);

@@ -89,7 +89,7 @@ fn each_cause_has_a_word_and_advice() {
     let kinds = ErrorKind::ALL.map(Cause::Error);
     let reasons = [FailureReason::PayloadGone, FailureReason::Crashed].map(Cause::Reason);
     for cause in kinds.into_iter().chain(reasons).chain([Cause::Status(404), Cause::Status(599)]) {
-        assert_eq!(Cause::parse(&cause.to_string()), Some(cause));
+        assert_eq!(Cause::parse(&format!("{cause}")), Some(cause));
         assert!(!cause.suggested_action().is_empty());
     }
     for rubbish in ["", "20", "1000", "-404", "Timeout"] {

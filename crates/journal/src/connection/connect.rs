@@ -14,7 +14,7 @@ use async_nats::{
     jetstream::{Context, ContextBuilder},
 };
 use jiff::Timestamp;
-use runtime::{Drain, ErrorChain as _, Platform};
+use runtime::{Drain, ErrorChain as _, Platform, causes};
 use tokio::{sync::watch, time::Instant};
 use uuid::Uuid;
 
@@ -213,7 +213,7 @@ fn with_credentials(options: &NatsOptions, health: &Health) -> Result<ConnectOpt
         let auth = Credentials::read(&file).map_err(AuthError::new);
         let auth = auth.and_then(|credentials| credentials.sign(&nonce).map_err(AuthError::new));
         if let Err(error) = &auth {
-            health.refused(&format!("cannot use the credentials in {}: {error}", file.display()));
+            health.refused(&format!("cannot use the credentials in {}: {}", file.display(), error.chain()));
         }
         async move { auth }
     }))
@@ -235,8 +235,7 @@ fn is_tls(error: &ConnectError) -> bool {
         let io = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
         io.is_some_and(|inner| inner.is::<async_nats::rustls::Error>()) || error.is::<async_nats::rustls::Error>()
     };
-    let first: &(dyn Error + 'static) = error;
-    error.kind() == ConnectErrorKind::Tls || std::iter::successors(Some(first), |&error| error.source()).any(inner)
+    error.kind() == ConnectErrorKind::Tls || causes(error).any(inner)
 }
 
 fn report(health: &Health, event: &Event) {

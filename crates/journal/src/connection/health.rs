@@ -23,7 +23,7 @@ use async_nats::jetstream::{
     stream::Info,
 };
 use futures::future::join_all;
-use runtime::{Drain, Latch, NeededBy, Platform};
+use runtime::{Drain, ErrorChain as _, Latch, NeededBy, Platform};
 use serde::{Deserialize, Serialize};
 use tokio::{
     sync::{Notify, watch},
@@ -333,7 +333,7 @@ async fn check_stream(context: &Context, stream: StreamName) -> Option<StorageFa
     let subject = format!("STREAM.MSG.DELETE.{}", stream.as_str());
     let deleted = context.request(subject, &DeleteMessage { seq: IMPOSSIBLE_SEQUENCE }).await;
     match deleted {
-        Ok(Response::<MessageDeleted>::Err { error }) => StorageFault::from_storage(&error.to_string()),
+        Ok(Response::<MessageDeleted>::Err { error }) => StorageFault::from_storage(&error.chain()),
         Ok(Response::Ok(MessageDeleted {})) | Err(_) => None,
     }
 }

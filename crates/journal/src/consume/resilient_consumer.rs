@@ -53,7 +53,7 @@ impl ResilientConsumer {
                     self.healthy = true;
                     return message;
                 }
-                Some(Err(error)) => self.recover(&error.to_string()).await,
+                Some(Err(error)) => self.recover(&error.chain()).await,
                 None => self.recover("the stream of messages ended").await,
             }
         }

@@ -6,6 +6,7 @@
 
 use std::{collections::HashSet, error::Error, path::Path, time::Duration};
 
+use runtime::ErrorChain as _;
 use sqlx::{
     Any, AnyPool, AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection, Row as _,
     SqliteConnection, Transaction,
@@ -45,7 +46,7 @@ impl Store {
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         install_default_drivers();
         let failed = |source: Box<dyn Error + Send + Sync>| {
-            let hint = hint(&source.to_string());
+            let hint = hint(&source.chain());
             StoreError::Connect { url: without_password(url), hint, source }
         };
         open(url).await.map_err(failed)

@@ -22,7 +22,7 @@ use tonic::{Code, Status};
 use tracing::Span;
 
 use super::{ConnectionLimits, DRAIN_SILENCE, Peer, measured::Measured, methods::Methods, server_span};
-use crate::{Drain, Exceeded, REQUEST_ID, RequestId, Share, Shares, trace::Traced as _};
+use crate::{Drain, Exceeded, REQUEST_ID, RequestId, Share, Shares, causes};
 
 /// The part of all health watches and reflection streams that one connection may have, as a divisor.
 const PROBES_DIVISOR: usize = 10;
@@ -63,10 +63,7 @@ pub enum Late {
 impl Late {
     /// Finds [`Late`] among the causes of an error.
     pub fn of(error: &(dyn Error + 'static)) -> Option<Self> {
-        match error.downcast_ref() {
-            Some(late) => Some(*late),
-            None => Self::of(error.source()?),
-        }
+        causes(error).find_map(|cause| cause.downcast_ref().copied())
     }
 
     /// The same as a gRPC status.

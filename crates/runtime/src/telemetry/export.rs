@@ -289,9 +289,8 @@ impl<E> Reporting<E> {
         let was_failing = self.is_failing.swap(exported.is_err(), Relaxed);
         match exported {
             Err(error) if !was_failing => {
-                let error = error.chain();
                 tracing::warn!(
-                    error,
+                    error = error.chain(),
                     endpoint = self.endpoint,
                     "cannot export {what}; {lost} until the collector answers"
                 );

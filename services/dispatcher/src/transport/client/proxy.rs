@@ -99,6 +99,7 @@ impl fmt::Display for ProxyFailure {
 }
 
 impl Error for ProxyFailure {
+    #[expect(clippy::disallowed_methods, reason = "passes the source on")]
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.fault.source()
     }
