@@ -236,7 +236,7 @@ impl Quarantine<'_> {
             "cannot read message; copying it to the stream POISON"
         );
         let mut headers = HeaderMap::new();
-        headers.insert("Leadline-Reason", error.to_string().replace(['\r', '\n'], " "));
+        headers.insert("Leadline-Reason", error.chain().replace(['\r', '\n'], " "));
         headers.insert("Leadline-Reader", reader);
         headers.insert("Leadline-Sequence", sequence.to_string());
         let copy = PublishMessage::build().payload(payload).headers(headers);

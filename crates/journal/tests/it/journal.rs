@@ -8,6 +8,7 @@ use domain::{
     delivery::{Effect, FailureReason, HoldReason, abandon, hold, request, request_parked},
     registry::{Account, Change, Routing},
 };
+use events::Record as _;
 use jiff::Timestamp;
 use journal::{
     Flush, Journal, JournalError, NatsOptions, RangeError, RegistryView, SEQUENCER_LEASE, Since, StreamName, Traffic,
@@ -239,6 +240,11 @@ async fn unacknowledged_messages_are_redelivered_and_unreadable_ones_quarantined
     let second = soon(feed.next()).await;
     assert_eq!((second.sequence, second.delivered), (2, 2));
     assert_eq!(second.value, requested("e1"));
+    let poison = jetstream.get_stream("POISON").await.unwrap();
+    let copy = poison.get_raw_message(1).await.unwrap();
+    let reason = copy.headers.get("Leadline-Reason").unwrap().as_str();
+    let cause = DeliveryFact::decode("rubbish".into()).unwrap_err().chain();
+    assert!(reason == cause && reason.contains("Protobuf"), "{reason}");
     assert_eq!(messages_in(&server, "POISON").await, 1);
 }
 
