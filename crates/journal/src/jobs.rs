@@ -11,10 +11,11 @@ use jiff::Timestamp;
 use runtime::{ErrorChain as _, trace::TraceContext};
 
 use crate::{
-    JournalError, StreamName, Traffic,
+    JournalError, StreamName,
     connection::broker_info,
     consume::range::{answered, fetch},
-    consume::{work_queue::timestamp, work_queues::router},
+    consume::work_queue::timestamp,
+    consumers,
     handles::{Jobs, Leads},
     headers,
     leader::lease::SEQUENCER_LEASE,
@@ -104,10 +105,9 @@ impl Leads<'_> {
         if in_turn && self.journal.positions().position_of(SEQUENCER_LEASE).await? < up_to.0 {
             return Ok(false);
         }
-        for traffic in [Traffic::Steady, Traffic::Burst] {
-            let (router, subjects) = ((StreamName::Leads, router(traffic)), subjects::leads(traffic));
-            let operation = "read the progress of the router";
-            let first = broker_info::first_unacknowledged(self.journal.context(), router, subjects, operation).await?;
+        for router in [consumers::ROUTER, consumers::BURST_ROUTER] {
+            let operation = "read how far the router is";
+            let first = broker_info::first_unacknowledged(self.journal.context(), &router, operation).await?;
             if first.is_some_and(|first| first.sequence <= up_to.0) {
                 return Ok(false);
             }

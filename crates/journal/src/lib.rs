@@ -18,6 +18,7 @@
 mod anonymise;
 mod connection;
 mod consume;
+mod consumers;
 mod error;
 pub mod handles;
 mod headers;

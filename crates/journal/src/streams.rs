@@ -1,4 +1,5 @@
-//! The table of streams: what each holds, for how long, and its last sequence.
+//! The table of streams: what each holds, for how long, and how far it goes. (`subjects.rs` has the subjects in them,
+//! and `consumers.rs` who reads them.)
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -87,34 +88,13 @@ impl StreamName {
         }
     }
 
-    /// Whether work queues read it.
-    const fn has_work(self) -> bool {
-        match self {
-            Self::Leads
-            | Self::Registry
-            | Self::Deliveries
-            | Self::Timers
-            | Self::Parked
-            | Self::Notices
-            | Self::Jobs
-            | Self::Anonymised => true,
-            Self::Ordered | Self::Positions | Self::Poison => false,
-        }
-    }
-
     /// The streams that the read model is built from.
     pub fn projected() -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().filter(|stream| stream.is_projected())
     }
 
-    /// The streams that work queues read.
-    pub(crate) fn with_work() -> impl Iterator<Item = Self> {
-        Self::ALL.into_iter().filter(|stream| stream.has_work())
-    }
-
-    /// A setting that is not given stays unchanged, because a process that is started without it must not remove
-    /// replicas. Settings that Leadline does not need, such as compression and placement, stay as the operator set
-    /// them.
+    /// A setting that is not given stays unchanged: a process that is started without it must not remove replicas. So do
+    /// settings that Leadline does not need, such as compression and placement, which an operator may have changed.
     fn config(self, options: &NatsOptions, existing: Option<&Config>) -> Config {
         let max_age = self.max_age(options, existing);
         let base = existing.cloned().unwrap_or_default();

@@ -2,27 +2,12 @@
 //! backlog.
 
 use crate::{
-    Journal, JournalError, LEAD_NOTIFIER_LEASE, NOTIFIER_LEASE, SEQUENCER_LEASE, StreamName, Traffic,
-    connection::broker_info, consume::work_queues, subjects,
+    Journal, JournalError, StreamName,
+    connection::broker_info,
+    consumers::{CONSUMERS, Consumer, READERS},
 };
 
 const OPERATION: &str = "read the backlog";
-/// The durable consumers that processes share: the name in the status, the stream, the name on the broker, and the
-/// subjects that it delivers.
-pub(super) const SHARED: [(&str, StreamName, &str, &str); 6] = [
-    ("router", StreamName::Leads, work_queues::router(Traffic::Steady), subjects::leads(Traffic::Steady)),
-    ("router of bursts", StreamName::Leads, work_queues::router(Traffic::Burst), subjects::leads(Traffic::Burst)),
-    ("sender", StreamName::Deliveries, work_queues::SENDER, subjects::TODO),
-    ("timers", StreamName::Timers, "due", subjects::DUE),
-    ("mailer", StreamName::Notices, "mailer", subjects::CALLED_FOR),
-    ("mailer of leads", StreamName::Notices, "mailer-leads", subjects::CALLED_FOR_LEADS),
-];
-/// The leases whose readers have no durable consumer: the lease, the stream, and the subjects that its leader reads.
-pub(super) const READERS: [(&str, StreamName, &str); 3] = [
-    (SEQUENCER_LEASE, StreamName::Leads, subjects::ANYTHING),
-    (NOTIFIER_LEASE, StreamName::Deliveries, subjects::DONE),
-    (LEAD_NOTIFIER_LEASE, StreamName::Leads, subjects::ANYTHING),
-];
 
 /// The lag of a consumer or lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,8 +43,8 @@ impl Journal {
     /// When the broker does not answer.
     pub async fn backlog(&self) -> Result<Backlog, JournalError> {
         let mut lags = vec![];
-        for (name, stream, consumer, _) in SHARED {
-            lags.push(self.lag(name, stream, consumer).await?);
+        for consumer in CONSUMERS {
+            lags.push(self.lag(consumer).await?);
         }
         for (reader, stream, subjects) in READERS {
             lags.push(self.reader_lag(reader, stream, subjects).await?);
@@ -71,9 +56,11 @@ impl Journal {
         Ok(Backlog { lags, parked, timers, in_order, poison })
     }
 
-    async fn lag(&self, name: &'static str, stream: StreamName, consumer: &str) -> Result<Lag, JournalError> {
-        let (waiting, in_hand) = match broker_info::consumer(self.context(), (stream, consumer), OPERATION).await? {
+    async fn lag(&self, consumer: &Consumer) -> Result<Lag, JournalError> {
+        let Consumer { name, stream, is_optional, .. } = *consumer;
+        let (waiting, in_hand) = match broker_info::consumer(self.context(), consumer, OPERATION).await? {
             Some(info) => (info.num_pending, info.num_ack_pending as u64),
+            None if is_optional => (0, 0),
             None => (self.messages(stream).await?, 0),
         };
         Ok(Lag { name, stream, waiting, in_hand })

@@ -10,7 +10,7 @@ use async_nats::jetstream::{
     stream::{ClusterInfo, Info, InfoWithSubjects, LastRawMessageErrorKind, RawMessageErrorKind, State, Stream},
 };
 
-use crate::{JournalError, StreamName};
+use crate::{JournalError, StreamName, consumers::Consumer};
 
 /// Why an answer counts as unavailable.
 #[derive(Debug, thiserror::Error)]
@@ -84,10 +84,11 @@ pub(crate) async fn subjects(
 /// The state of a consumer; `None` if it does not exist.
 pub(crate) async fn consumer(
     context: &Context,
-    (on, name): (StreamName, &str),
+    of: &Consumer,
     operation: &'static str,
 ) -> Result<Option<consumer::Info>, JournalError> {
-    let Some(info) = reported_consumer(context, (on, name), operation).await? else { return Ok(None) };
+    let Consumer { stream: on, durable, .. } = *of;
+    let Some(info) = reported_consumer(context, (on, durable), operation).await? else { return Ok(None) };
     let is_leader = match &info.cluster {
         Some(cluster) => is_leader(cluster),
         // A server reports no cluster if it alone keeps the stream, or if it has just started.
@@ -96,11 +97,11 @@ pub(crate) async fn consumer(
             stream.cached_info().cluster.as_ref().is_none_or(is_alone)
         }
     };
-    require_leader(is_leader, name, operation)?;
+    require_leader(is_leader, durable, operation)?;
     Ok(Some(info))
 }
 
-/// The first message on these subjects that a consumer has not acknowledged; `None` if it has acknowledged all.
+/// The first message that a consumer has not acknowledged; `None` if it has acknowledged all.
 ///
 /// The number of pending messages is not used: a broker that has just become leader may not know it yet. A follower is
 /// never ahead of its leader, so a message that it reports as acknowledged is acknowledged.
@@ -109,14 +110,14 @@ pub(crate) async fn consumer(
 /// When the broker does not answer, or the consumer never existed.
 pub(crate) async fn first_unacknowledged(
     context: &Context,
-    (on, name): (StreamName, &str),
-    subjects: &str,
+    of: &Consumer,
     operation: &'static str,
 ) -> Result<Option<StreamMessage>, JournalError> {
-    let consumer = reported_consumer(context, (on, name), operation).await?;
+    let Consumer { stream, durable, subjects, .. } = *of;
+    let consumer = reported_consumer(context, (stream, durable), operation).await?;
     let consumer =
-        consumer.ok_or_else(|| JournalError::unavailable(operation, format!("there is no consumer {name}")))?;
-    first_on(context, on, subjects, consumer.ack_floor.stream_sequence + 1, operation).await
+        consumer.ok_or_else(|| JournalError::unavailable(operation, format!("there is no consumer {durable}")))?;
+    first_on(context, stream, subjects, consumer.ack_floor.stream_sequence + 1, operation).await
 }
 
 async fn reported_consumer(

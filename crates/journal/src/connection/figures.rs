@@ -6,9 +6,12 @@ use std::time::Duration;
 use async_nats::jetstream::stream::{ClusterInfo, Info};
 use jiff::Timestamp;
 
-use super::backlog::{READERS, SHARED};
 use crate::{
-    Journal, JournalError, StreamName, connection::broker_info, consume::work_queue::timestamp, handles::Stream,
+    Journal, JournalError, StreamName,
+    connection::broker_info,
+    consume::work_queue::timestamp,
+    consumers::{CONSUMERS, Consumer, READERS},
+    handles::Stream,
     subjects,
 };
 
@@ -69,15 +72,16 @@ impl Journal {
     /// When the broker does not answer.
     pub async fn oldest_waiting(&self) -> Result<Vec<(&'static str, Option<Timestamp>)>, JournalError> {
         let mut all = vec![];
-        for (name, stream, consumer, subjects) in SHARED {
-            let context = self.context();
-            let oldest = match broker_info::consumer(context, (stream, consumer), OPERATION).await? {
+        for consumer in CONSUMERS {
+            let (context, Consumer { stream, subjects, .. }) = (self.context(), *consumer);
+            let oldest = match broker_info::consumer(context, consumer, OPERATION).await? {
                 Some(info) if info.num_pending > 0 || info.num_ack_pending > 0 => {
-                    broker_info::first_unacknowledged(context, (stream, consumer), subjects, OPERATION).await?
+                    broker_info::first_unacknowledged(context, consumer, OPERATION).await?
                 }
+                None if !consumer.is_optional => broker_info::first_on(context, stream, subjects, 1, OPERATION).await?,
                 Some(_) | None => None,
             };
-            all.push((name, oldest.map(|message| timestamp(message.time.unix_timestamp_nanos()))));
+            all.push((consumer.name, oldest.map(|message| timestamp(message.time.unix_timestamp_nanos()))));
         }
         for (reader, stream, subjects) in READERS {
             let position = self.positions().position_of(reader).await?;

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use runtime::ErrorChain as _;
 use tokio::{sync::watch, time::Instant};
 
-use crate::{JournalError, StreamName, connection::broker_info, consume::work_queue::timestamp};
+use crate::{JournalError, connection::broker_info, consume::work_queue::timestamp, consumers::streams_with_work};
 
 const RETRY_DELAY: Duration = Duration::from_millis(250);
 
@@ -77,8 +77,8 @@ impl RestartWatermark {
 
 async fn newest(context: &Context) -> Result<Timestamp, JournalError> {
     let mut newest = Timestamp::MIN;
-    for stream in StreamName::with_work() {
-        let state = broker_info::state(context, stream, "read the last sequences of the streams").await?;
+    for stream in streams_with_work() {
+        let state = broker_info::state(context, stream, "read how far the streams go").await?;
         if state.last_sequence > 0 {
             newest = newest.max(timestamp(state.last_timestamp.unix_timestamp_nanos()));
         }

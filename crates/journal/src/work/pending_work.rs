@@ -5,12 +5,10 @@ use futures::TryStreamExt as _;
 use jiff::Timestamp;
 
 use crate::{
-    JournalError, StreamName, Traffic,
+    JournalError, StreamName,
     connection::broker_info,
-    consume::{
-        work_queue::timestamp,
-        work_queues::{SENDER, router},
-    },
+    consume::work_queue::timestamp,
+    consumers,
     handles::{Parking, PendingWork, Timers},
     subjects,
 };
@@ -28,12 +26,8 @@ impl PendingWork<'_> {
     /// When the broker does not answer, or no dispatcher ever ran.
     pub async fn handled_before(self) -> Result<Timestamp, JournalError> {
         let mut handled_before = Timestamp::now();
-        let routers = [Traffic::Steady, Traffic::Burst]
-            .map(|traffic| ((StreamName::Leads, router(traffic)), subjects::leads(traffic)));
-        let sender = ((StreamName::Deliveries, SENDER), subjects::TODO);
-        for (consumer, subjects) in [sender].into_iter().chain(routers) {
-            if let Some(first) =
-                broker_info::first_unacknowledged(self.journal.context(), consumer, subjects, OPERATION).await?
+        for consumer in [consumers::SENDER, consumers::ROUTER, consumers::BURST_ROUTER] {
+            if let Some(first) = broker_info::first_unacknowledged(self.journal.context(), &consumer, OPERATION).await?
             {
                 handled_before = handled_before.min(timestamp(first.time.unix_timestamp_nanos()));
             }

@@ -1,6 +1,7 @@
 //! The journal against a real broker.
 #![allow(clippy::unwrap_used)] // helpers of tests may panic
 
+mod consumers;
 mod health;
 mod jobs;
 mod journal;
