@@ -3,10 +3,14 @@
 use std::time::Duration;
 
 use api::DeliveryStatus;
-use testkit::{Answer, Receiver, wait};
+use futures::TryStreamExt as _;
+use testkit::{Answer, Receiver, SmtpSink, wait};
 use tonic::Code;
 
-use crate::world::{SOON, World, retries, some_destination};
+use crate::{
+    publishing::nats,
+    world::{SOON, World, retries, some_destination},
+};
 
 async fn status(world: &World) -> api::GetStatusResponse {
     world.status().get_status(api::GetStatusRequest::default()).await.unwrap().into_inner()
@@ -89,4 +93,21 @@ async fn status_counts_unacknowledged_work() {
     .await;
     receiver.open_gate();
     world.delivery_is("e1", DeliveryStatus::Succeeded).await;
+}
+
+#[tokio::test]
+async fn nothing_waits_for_an_outbox_that_a_mail_server_replaced() {
+    let has_outbox = async |world: &World| {
+        let (context, mut all) = (async_nats::jetstream::new(nats(world).await), vec![]);
+        for stream in ["DELIVERIES", "ANONYMISED"] {
+            let stream = context.get_stream(stream).await.unwrap();
+            all.extend(stream.consumer_names().try_collect::<Vec<_>>().await.unwrap());
+        }
+        [all.contains(&"outbox".to_owned()), all.contains(&"outbox-leads".to_owned())]
+    };
+    let (world, smtp) = (World::start().await, SmtpSink::start().await);
+    wait::until_eq("the consumers of the outbox", SOON, [true; 2], async || has_outbox(&world).await).await;
+    world.process.kill();
+    let world = world.again(&["--smtp-url", &smtp.url()]).await;
+    wait::until_eq("no consumers of the outbox", SOON, [false; 2], async || has_outbox(&world).await).await;
 }

@@ -89,6 +89,14 @@ impl Mailer {
             (journal.registry().destination_work_queue(), journal.registry().address_work_queue());
         let (mut attempts, mut events) = (journal.deliveries().blanked_work_queue(), journal.anonymised().work_queue());
         let (keeps_mails, asks) = (self.transport.keeps_mails(), self.asking.is_some());
+        if !keeps_mails {
+            // A mail server replaced the outbox; what waits for the outbox would wait for ever.
+            for removed in [attempts.remove().await, events.remove().await] {
+                if let Err(error) = removed {
+                    tracing::warn!(error = error.chain(), "cannot remove work queue of the outbox; restart to retry");
+                }
+            }
+        }
         let (mut under_way, mut leads_under_way) = (FuturesUnordered::new(), FuturesUnordered::new());
         loop {
             let (room, room_for_leads) = (under_way.len() < MAX_IN_FLIGHT, leads_under_way.len() < MAX_IN_FLIGHT);

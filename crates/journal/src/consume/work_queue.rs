@@ -9,9 +9,10 @@ use std::{collections::VecDeque, marker::PhantomData, pin::pin, time::Duration};
 use async_nats::{
     HeaderMap,
     jetstream::{
-        AckKind,
+        AckKind, ErrorCode,
         consumer::{AckPolicy, PullConsumer, pull},
         message::PublishMessage,
+        stream::ConsumerErrorKind,
     },
 };
 use bytes::Bytes;
@@ -157,6 +158,20 @@ impl<T: Record> WorkQueue<T> {
         self.stale_since = is_stale.then(|| lately.unwrap_or(now));
     }
 
+    /// Removes the consumer if nobody reads the queue any more, so that nothing waits in it. A later consumer reads the
+    /// stream from its beginning.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn remove(&self) -> Result<(), JournalError> {
+        let (context, stream) = (self.journal.context(), self.spec.stream.as_str());
+        match context.delete_consumer_from_stream(&self.spec.name, stream).await {
+            Ok(_) => Ok(()),
+            Err(error) if is_missing(&error.kind()) => Ok(()),
+            Err(error) => Err(JournalError::unavailable("remove a consumer", error)),
+        }
+    }
+
     pub(crate) const fn journal(&self) -> &Journal {
         &self.journal
     }
@@ -201,7 +216,11 @@ impl<T: Record> WorkQueue<T> {
     }
 }
 
-/// If this fails, the broker redelivers the message, and the next process that gets it tries again.
+fn is_missing(kind: &ConsumerErrorKind) -> bool {
+    matches!(kind, ConsumerErrorKind::JetStream(error) if error.error_code() == ErrorCode::CONSUMER_NOT_FOUND)
+}
+
+/// If this fails, the message is redelivered and tried again.
 async fn quarantine(
     journal: Journal,
     spec: WorkQueueSpec,

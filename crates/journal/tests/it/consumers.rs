@@ -103,3 +103,16 @@ async fn work_waits_for_a_consumer_that_never_existed_unless_it_is_optional() {
         assert_eq!(waiting[name], (0, false), "{name}");
     }
 }
+
+#[tokio::test]
+async fn nothing_waits_in_a_removed_work_queue() {
+    let server = NatsServer::start().await;
+    let (journal, context) = (connect(&server).await, jetstream::new(server.client().await));
+    let queue = open(journal.anonymised().work_queue(), &context).await;
+    context.publish("anonymised.event.acme", "rubbish".into()).await.unwrap().await.unwrap();
+    wait::until_eq("the message", SOON, (1, true), async || waiting(&journal).await["outbox of leads"]).await;
+    queue.remove().await.unwrap();
+    assert_eq!(waiting(&journal).await["outbox of leads"], (0, false));
+    queue.remove().await.unwrap();
+    assert_eq!(consumers(&context).await, 0);
+}
