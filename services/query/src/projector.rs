@@ -6,6 +6,7 @@
 use std::{future::ready, time::Duration};
 
 use domain::{AnonymisationFact, DeliveryFact, JobFact, NoticeFact, RegistryFact};
+use futures::future::{BoxFuture, FutureExt as _};
 use journal::{Entry, Journal, StreamName, StreamReader};
 use read_model::{
     Store, StoreError,
@@ -55,13 +56,38 @@ pub(crate) struct Projectors {
     pub(crate) hashing: Option<Hashing>,
 }
 
+/// A stream that is projected.
+struct Kind {
+    stream: StreamName,
+    /// The name of its projector in the readiness.
+    projector: &'static str,
+    spawn: fn(&'static str, &Projectors, &Platform),
+    catch_up: for<'a> fn(&'a Projectors) -> BoxFuture<'a, anyhow::Result<u64>>,
+}
+
+/// Every stream that is projected, in the order in which a rebuild projects them.
+const KINDS: [Kind; 6] = [
+    kind::<RegistryFact>("registry projector"),
+    kind::<Received>("leads projector"),
+    kind::<NoticeFact>("notices projector"),
+    kind::<JobFact>("jobs projector"),
+    kind::<AnonymisationFact>("anonymised projector"),
+    kind::<DeliveryFact>("deliveries projector"),
+];
+
+const fn kind<T: Projected>(projector: &'static str) -> Kind {
+    Kind {
+        stream: T::STREAM,
+        projector,
+        spawn: spawn::<T>,
+        catch_up: |projectors| catch_up_with::<T>(projectors).boxed(),
+    }
+}
+
 pub(crate) fn start(projectors: &Projectors, platform: &Platform) {
-    spawn::<Received>("leads projector", projectors, platform);
-    spawn::<NoticeFact>("notices projector", projectors, platform);
-    spawn::<DeliveryFact>("deliveries projector", projectors, platform);
-    spawn::<AnonymisationFact>("anonymised projector", projectors, platform);
-    spawn::<RegistryFact>("registry projector", projectors, platform);
-    spawn::<JobFact>("jobs projector", projectors, platform);
+    for Kind { projector, spawn, .. } in KINDS {
+        spawn(projector, projectors, platform);
+    }
 }
 
 fn spawn<T: Projected>(name: &'static str, projectors: &Projectors, platform: &Platform) {
@@ -102,7 +128,11 @@ impl Progress {
         let why = error.chain();
         if self.failure.as_ref() != Some(&why) {
             let public = error.public();
-            tracing::warn!(stream = self.stream.as_str(), error = error.chain(), "projector stopped: {public}; retrying");
+            tracing::warn!(
+                stream = self.stream.as_str(),
+                error = error.chain(),
+                "projector stopped: {public}; retrying"
+            );
         }
         self.latch.not_ready(error.public());
         self.failure = Some(why);
@@ -237,13 +267,13 @@ fn span<T: Projected>(batch: &[Entry<T>]) -> Span {
 
 /// Projects all stored facts, then returns; for a rebuild. Returns the number of facts.
 pub(crate) async fn catch_up(projectors: &Projectors) -> anyhow::Result<u64> {
-    let changes = catch_up_with::<RegistryFact>(projectors).await?;
-    let leads = catch_up_with::<Received>(projectors).await?;
-    let notices = catch_up_with::<NoticeFact>(projectors).await?;
-    let jobs = catch_up_with::<JobFact>(projectors).await?;
-    let anonymised = catch_up_with::<AnonymisationFact>(projectors).await?;
-    let deliveries = catch_up_with::<DeliveryFact>(projectors).await?;
-    Ok(changes + leads + notices + jobs + anonymised + deliveries)
+    let mut count = 0;
+    for Kind { stream, catch_up, .. } in KINDS {
+        let facts = catch_up(projectors).await?;
+        tracing::info!(stream = stream.as_str(), facts, "projected");
+        count += facts;
+    }
+    Ok(count)
 }
 
 async fn catch_up_with<T: Projected>(projectors: &Projectors) -> anyhow::Result<u64> {
@@ -274,7 +304,6 @@ async fn catch_up_with<T: Projected>(projectors: &Projectors) -> anyhow::Result<
             ahead = ReadAhead::after(projectors, at, end);
         }
     }
-    tracing::info!(stream = T::STREAM.as_str(), facts = count, "projected");
     Ok(count)
 }
 
@@ -331,6 +360,15 @@ async fn large_batch<T: Projected>(facts: &mut StreamReader<T>, until: u64) -> V
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_projected_stream_has_one_projector() {
+        let mut streams = KINDS.map(|kind| kind.stream.as_str());
+        let mut projected: Vec<_> = StreamName::projected().map(StreamName::as_str).collect();
+        streams.sort_unstable();
+        projected.sort_unstable();
+        assert_eq!(streams[..], projected[..]);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn facts_are_gathered_longer_after_slow_transactions_unless_a_caller_waits() {
