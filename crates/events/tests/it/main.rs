@@ -4,6 +4,7 @@
 mod damage;
 mod exchanges;
 mod jobs;
+mod manifests;
 mod notices;
 mod older;
 mod registry_facts;
