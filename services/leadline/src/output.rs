@@ -105,3 +105,18 @@ fn descriptor_of<M: Name>() -> anyhow::Result<MessageDescriptor> {
     let name = M::full_name();
     descriptors()?.get_message_by_name(&name).with_context(|| format!("the API has no {name}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pools are equal if they are the same one, and never if each was decoded.
+    #[test]
+    fn rows_share_one_decoded_pool() {
+        assert!(DescriptorPool::decode(api::DESCRIPTORS).unwrap() != DescriptorPool::decode(api::DESCRIPTORS).unwrap());
+        let rows = [descriptor_of::<api::Lead>(), descriptor_of::<api::Lead>(), descriptor_of::<api::Delivery>()];
+        for row in rows {
+            assert!(row.unwrap().parent_pool() == descriptors().unwrap());
+        }
+    }
+}
