@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use runtime::{publishing, trace::TraceContext};
 use tracing::Instrument as _;
 
-use crate::{JournalError, handles::Anonymised};
+use crate::{JournalError, StreamName, handles::Anonymised};
 
 impl Anonymised<'_> {
     /// Anonymises everything about a lead up to a sequence of LEADS. Returns the sequence of the fact, from which
@@ -21,7 +21,8 @@ impl Anonymised<'_> {
         by: String,
         trace: Option<&TraceContext>,
     ) -> Result<u64, JournalError> {
-        let (span, trace) = TraceContext::enter(trace, || publishing!("ANONYMISED", leadline.account.id = %account));
+        let (span, trace) =
+            TraceContext::enter(trace, || publishing!(StreamName::Anonymised, leadline.account.id = %account));
         let fact = LeadAnonymised { account: account.clone(), lead, until, at: Timestamp::now(), by };
         let fact = AnonymisationFact::LeadAnonymised(fact);
         Ok(self.append(&fact, &trace).instrument(span).await?.sequence)

@@ -18,11 +18,8 @@ use domain::{
 };
 use futures::FutureExt as _;
 use jiff::Timestamp;
-use journal::{Attempted, Found, JournalError};
-use runtime::{
-    ErrorChain as _, crash, publishing, together,
-    trace::{TraceContext, Traced as _},
-};
+use journal::{Attempted, Found, JournalError, StreamName};
+use runtime::{ErrorChain as _, crash, publishing, together, trace::TraceContext};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -256,9 +253,9 @@ async fn make_once(
         together::sleep_at_least(Duration::ZERO).await;
     }
     let _turn = if success { None } else { shared.unhurried.acquire().await.ok() };
-    let storing = TraceContext::enter(Some(&trace), || publishing!("DELIVERIES")).0;
-    perform(shared, effects, &trace).traced(storing, &trace).await;
-    Ok(Ended { pause, transport_failed, not_begun: None, span, finished, _slot })
+    let storing = TraceContext::enter(Some(&trace), || publishing!(StreamName::Deliveries)).0;
+    perform(shared, effects, &trace).instrument(storing).await;
+    Ok(Ended { pause, transport_failed, not_begun: None, finished, _slot })
 }
 
 /// The content to send, or the reason why there is none.

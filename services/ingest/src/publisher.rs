@@ -8,7 +8,7 @@ use domain::{
     routing::deliveries_at_most,
 };
 use jiff::Timestamp;
-use journal::{Appended, FreshnessError, Journal, JournalError, RegistryView, Submitted};
+use journal::{Appended, FreshnessError, Journal, JournalError, RegistryView, StreamName, Submitted};
 use runtime::{ErrorChain as _, RequestId, crash, publishing, trace::TraceContext};
 use tracing::{Instrument as _, Span};
 use uuid::Uuid;
@@ -164,7 +164,7 @@ impl Publisher {
             let (account, event_id) = (&event.account, &event.event_id);
             let request_id = from.request_id();
             publishing!(
-                "LEADS",
+                StreamName::Leads,
                 leadline.account.id = %account,
                 leadline.event.id = %event_id,
                 leadline.request.id = request_id

@@ -12,7 +12,7 @@ use domain::{
     anonymisation::{blank_attempt, blank_event, brought_forward, end_of},
 };
 use jiff::Timestamp;
-use journal::{Journal, JournalError};
+use journal::{Journal, JournalError, StreamName};
 use read_model::{Sources, Store, tables::anonymised::Erasure};
 use runtime::{Drain, Platform, crash, publishing, trace::TraceContext};
 use tokio::{sync::Notify, time::Instant};
@@ -88,7 +88,7 @@ impl Eraser {
             if let Some(delivery) = store.delivery(*delivery).await?
                 && let Some(end) = end_of(&delivery, Timestamp::now())
             {
-                let make = || publishing!("DELIVERIES", leadline.delivery.id = %delivery.reference.delivery);
+                let make = || publishing!(StreamName::Deliveries, leadline.delivery.id = %delivery.reference.delivery);
                 let (_span, trace) = TraceContext::enter(None, make);
                 if let Some(work) = brought_forward(&delivery) {
                     journal.timers().schedule(&work, Timestamp::now(), &trace).await?;

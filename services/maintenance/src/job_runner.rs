@@ -17,7 +17,7 @@ mod run;
 use std::{sync::Arc, time::Duration};
 
 use domain::{JobFact, JobId, job::JobRef};
-use journal::Message;
+use journal::{Message, StreamName};
 use read_model::{Sources, read_barrier::ReadBarrier};
 use runtime::{
     ErrorChain as _, Platform, UnderWay, processing,
@@ -68,7 +68,7 @@ impl JobRunner {
         };
         let (span, trace) = TraceContext::enter(
             Some(&message.trace),
-            || processing!("JOBS", leadline.job.id = %reference.job, leadline.account.id = %reference.account),
+            || processing!(StreamName::Jobs, leadline.job.id = %reference.job, leadline.account.id = %reference.account),
         );
         let working = async {
             tracing::info!(job = %reference.job, account = %reference.account, "job runs here");

@@ -14,7 +14,7 @@ use domain::{
 };
 use futures::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use jiff::{SignedDuration, Timestamp};
-use journal::{JournalError, Message};
+use journal::{JournalError, Message, StreamName};
 use runtime::{
     ErrorChain as _, crash, processing,
     trace::{self, TraceContext},
@@ -398,7 +398,7 @@ impl Mailer {
 /// The span of a notice: a child of the span that called for it, unless that span is old or the notice collects several
 /// failures or leads.
 fn enter<T>(message: &Message<T>, notice: NoticeId, collects: bool) -> (Span, TraceContext) {
-    let make = || processing!("NOTICES", leadline.notice.id = %notice);
+    let make = || processing!(StreamName::Notices, leadline.notice.id = %notice);
     let is_late = Timestamp::now().duration_since(message.published_at) > MAX_CHILD_AGE;
     match collects || is_late {
         true => TraceContext::enter_linked(&[(message.trace.clone(), "called_for")], make),

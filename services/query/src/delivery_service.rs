@@ -242,7 +242,7 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
             force: request.force,
             previous: self.store.latest_span(id).await.map_err(failed)?,
         };
-        let make = || publishing!("DELIVERIES", leadline.delivery.id = %id);
+        let make = || publishing!(StreamName::Deliveries, leadline.delivery.id = %id);
         let (span, trace) = TraceContext::enter(trace.as_ref(), make);
         self.retry(&caller, id, asked, &trace).instrument(span).await?;
         let delivery = self.find(&caller, id).await?;

@@ -186,7 +186,7 @@ impl api::job_service_server::JobService for JobService {
         let id = fields.end(|| id)?;
         let reference = self.find(&caller, id).await?.reference().clone();
         let (span, trace) =
-            TraceContext::enter(trace.as_ref(), || publishing!("JOBS", leadline.job.id = %reference.job));
+            TraceContext::enter(trace.as_ref(), || publishing!(StreamName::Jobs, leadline.job.id = %reference.job));
         let job = self.cancel(&reference, caller.by(), &trace).instrument(span).await?;
         Ok(Response::new(api::CancelJobResponse { job: Some(self.with_outcomes(&job).await?) }))
     }
@@ -232,7 +232,7 @@ impl JobService {
             ));
         }
         let (span, trace) =
-            TraceContext::enter(trace.as_ref(), || publishing!("JOBS", leadline.job.id = %reference.job));
+            TraceContext::enter(trace.as_ref(), || publishing!(StreamName::Jobs, leadline.job.id = %reference.job));
         let fact = JobStarted { reference, plan, dry_run, pace, force, by, reason, at: Timestamp::now() };
         let fact = JobFact::Started(fact);
         let sequence = match self.journal.jobs().append(&fact, 0, &trace).instrument(span).await {

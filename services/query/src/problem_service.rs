@@ -102,8 +102,10 @@ impl api::problem_service_server::ProblemService for ProblemService {
             by,
             at,
         });
-        let (span, trace) =
-            TraceContext::enter(trace.as_ref(), || publishing!("NOTICES", leadline.destination.id = %destination));
+        let (span, trace) = TraceContext::enter(
+            trace.as_ref(),
+            || publishing!(StreamName::Notices, leadline.destination.id = %destination),
+        );
         let appended = self.journal.notices().append(&fact, &trace).instrument(span).await.map_err(|error| {
             tracing::warn!(error = error.chain(), "cannot append the acknowledgement of a problem; refused the call");
             unavailable(format!("cannot confirm that the acknowledgement was stored: {error}; repeat the call"))

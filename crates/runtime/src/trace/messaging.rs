@@ -5,28 +5,33 @@ use tracing::Span;
 
 use super::{attribute, exporting};
 
-/// Makes the span of a message that is stored in a stream; further fields are attributes of the span.
+/// Makes the span of a message that is stored in a stream, which a `StreamName` names; further fields are attributes of
+/// the span.
 #[macro_export]
 macro_rules! publishing {
-    ($stream:literal $(, $($fields:tt)*)?) => {
+    ($stream:expr $(, $($fields:tt)*)?) => {{
+        let stream = $stream.as_str();
+        let name = format!("publish {stream}");
         $crate::trace::described(
-            ::tracing::info_span!(concat!("publish ", $stream), otel.kind = "producer" $(, $($fields)*)?),
+            ::tracing::info_span!("publish", otel.kind = "producer", otel.name = name $(, $($fields)*)?),
             ("publish", "send"),
-            $stream,
+            stream,
         )
-    };
+    }};
 }
 
-/// Makes the span of a message of a stream that is processed; further fields are attributes of the span.
+/// Makes the span of a message of a stream that is processed; the rest is as in [`publishing`].
 #[macro_export]
 macro_rules! processing {
-    ($stream:literal $(, $($fields:tt)*)?) => {
+    ($stream:expr $(, $($fields:tt)*)?) => {{
+        let stream = $stream.as_str();
+        let name = format!("process {stream}");
         $crate::trace::described(
-            ::tracing::info_span!(concat!("process ", $stream), otel.kind = "consumer" $(, $($fields)*)?),
+            ::tracing::info_span!("process", otel.kind = "consumer", otel.name = name $(, $($fields)*)?),
             ("process", "process"),
-            $stream,
+            stream,
         )
-    };
+    }};
 }
 
 /// Adds the attributes that the conventions require of a span about messages.

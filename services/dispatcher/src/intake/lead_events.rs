@@ -22,11 +22,8 @@ use futures::{
     Stream, StreamExt as _,
     stream::{self, FuturesUnordered},
 };
-use journal::{JournalError, Message, Traffic};
-use runtime::{
-    ErrorChain as _, crash, processing,
-    trace::{TraceContext, Traced as _},
-};
+use journal::{JournalError, Message, StreamName, Traffic};
+use runtime::{ErrorChain as _, crash, processing, trace::TraceContext};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
@@ -113,7 +110,7 @@ async fn route(shared: &Arc<Shared>, lanes: &Arc<Lanes>, message: Message<LeadEv
     shared.payloads.remember(sequence, event, &message.trace);
     let (span, trace) = TraceContext::enter(
         Some(&message.trace),
-        || processing!("LEADS", leadline.event.id = %event.event_id, leadline.deliveries = facts.len()),
+        || processing!(StreamName::Leads, leadline.event.id = %event.event_id, leadline.deliveries = facts.len()),
     );
     if facts.len() <= MAX_DIRECT_DELIVERIES && message.may_be_repeat.is_none() {
         let works: Vec<_> = facts.iter().filter_map(Work::asked_for_by).collect();

@@ -129,7 +129,7 @@ async fn queue_all(shared: &Shared, events: &[Entry<LeadEvent>], again: bool) ->
         for wanted in queue {
             let was_requested = before.contains(&wanted.requested.reference().delivery);
             let event = &wanted.requested.reference().event_id;
-            let make = || processing!("LEADS", leadline.event.id = %event);
+            let make = || processing!(StreamName::Leads, leadline.event.id = %event);
             let span = TraceContext::enter(Some(&wanted.trace), make).0;
             queue_one(shared, &wanted, was_requested, again).traced(span, &wanted.trace).await?;
         }

@@ -80,7 +80,7 @@ impl Context {
         if self.store.delivery(id).await?.as_ref() != Some(delivery) || self.lost(delivery).await?.is_none() {
             return Ok(());
         }
-        let (span, trace) = TraceContext::enter(None, || publishing!("TIMERS", leadline.delivery.id = %id));
+        let (span, trace) = TraceContext::enter(None, || publishing!(StreamName::Timers, leadline.delivery.id = %id));
         self.journal.timers().schedule(work, Timestamp::now(), &trace).instrument(span).await?;
         self.repairs.count_stuck();
         trace.within(|| {

@@ -68,7 +68,7 @@ impl DeliveryService {
         let delivery = DeliveryId::of(&event.account, &event.event_id, &id);
         let (span, trace) = TraceContext::enter(
             trace,
-            || publishing!("LEADS", leadline.delivery.id = %delivery, leadline.destination.id = %id),
+            || publishing!(StreamName::Leads, leadline.delivery.id = %delivery, leadline.destination.id = %id),
         );
         self.journal.leads().append(&event, &trace).instrument(span).await.map_err(|error| {
             tracing::warn!(error = error.chain(), "cannot append the event of a test; refused the call");
