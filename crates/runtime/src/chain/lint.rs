@@ -122,6 +122,25 @@ fn wrong_part(part: &str) -> Option<&'static str> {
     (name == "error" && !is_chain).then_some("the field error holds something else than a chain")
 }
 
+/// What is wrong with a line of code; `None` if nothing is.
+fn wrong_line(line: &str) -> Option<&'static str> {
+    let prints = |shape: &dyn Fn(&str) -> String| ERRORS.iter().any(|error| line.contains(&shape(error)));
+    if line.contains(":#}") && prints(&|error| format!("{{{error}:#}}")) {
+        return Some("an error of anyhow is printed without chain_of");
+    }
+    if line.contains("}: {") && ERRORS.iter().any(|cause| prints(&|error| format!("{{{error}}}: {{{cause}}}"))) {
+        return Some("an error is printed with one cause");
+    }
+    if !line.contains(".to_string()") {
+        return None;
+    }
+    if prints(&|error| format!("(&{error}.to_string())")) {
+        return Some("an error is passed on without its causes");
+    }
+    let becomes_text = |why: &&str| prints(&|error| format!("let {why} = {error}.to_string()"));
+    WHY.iter().any(|why| becomes_text(&why)).then_some("an error becomes a text without its causes")
+}
+
 /// What is wrong in a source file, with the line of each.
 fn wrong_lines(text: &str) -> Vec<(usize, &'static str)> {
     let mut wrong = vec![];
@@ -132,18 +151,7 @@ fn wrong_lines(text: &str) -> Vec<(usize, &'static str)> {
             wrong.extend(found.map(|what| (line(at), what)));
         }
     }
-    for error in ERRORS {
-        let shapes = [
-            (format!("(&{error}.to_string())"), "an error is passed on without its causes"),
-            (format!("{{{error}:#}}"), "an error of anyhow is printed without chain_of"),
-        ];
-        let pairs = ERRORS.map(|cause| (format!("{{{error}}}: {{{cause}}}"), "an error is printed with one cause"));
-        let texts =
-            WHY.map(|why| (format!("let {why} = {error}.to_string()"), "an error becomes a text without its causes"));
-        for (shape, what) in shapes.into_iter().chain(pairs).chain(texts) {
-            wrong.extend(text.match_indices(&shape).map(|(at, _)| (line(at), what)));
-        }
-    }
+    wrong.extend(text.lines().enumerate().filter_map(|(index, line)| Some((index + 1, wrong_line(line)?))));
     wrong.extend(text.match_indices("#[error(").filter_map(|(at, attribute)| {
         let display = bracketed(text, at + attribute.len());
         let after = text[at + attribute.len() + display.len()..].strip_prefix(")]")?;
