@@ -1,8 +1,8 @@
 //! The one way to print an error with its causes. `Display` of an error does not print its source, so a log line with
 //! the error alone loses the cause. (For errors of anyhow use [`chain_of`].)
 //!
-//! Clippy refuses `Error::source` elsewhere (`clippy.toml`), and the test `chain/lint.rs` refuses log lines that print
-//! an error in another way, and errors that print their source.
+//! The test `chain/lint.rs` refuses other calls of `Error::source`, log lines that print an error in another way, and
+//! errors that print their source; Clippy refuses the chains of anyhow (`clippy.toml`).
 
 use std::{error::Error, iter};
 
@@ -16,7 +16,6 @@ pub trait ErrorChain {
 }
 
 impl<E: Error + ?Sized> ErrorChain for E {
-    #[expect(clippy::disallowed_methods, reason = "this is the one printer of sources")]
     fn chain(&self) -> String {
         joined(self.to_string(), self.source(), ToString::to_string)
     }
@@ -35,7 +34,6 @@ pub fn chain_in_words(error: &anyhow::Error, words: impl Fn(&(dyn Error + 'stati
 }
 
 /// An error and its causes, from the outermost on: to look for one of them.
-#[expect(clippy::disallowed_methods, reason = "this is the one search in sources")]
 pub fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     iter::successors(Some(error), |&error| error.source())
 }

@@ -236,7 +236,6 @@ fn stored() -> Vec<Bytes> {
 }
 
 /// A record is refused, or equals itself after it is stored and read again.
-#[expect(clippy::disallowed_methods, reason = "this crate has no runtime")]
 fn reads_or_refuses<T: Record + PartialEq + Debug>(bytes: &Bytes) {
     match T::decode(bytes.clone()) {
         Ok(value) => assert_eq!(T::decode(value.encode()).unwrap(), value),

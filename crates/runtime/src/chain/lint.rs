@@ -16,6 +16,19 @@ const WHY: [&str; 4] = ["error", "why", "reason", "cause"];
 const PRINTERS: [&str; 6] =
     ["tracing::error!(", "tracing::warn!(", "tracing::info!(", "tracing::debug!(", "tracing::trace!(", "eprintln!("];
 
+const READS_SOURCE: &str = "the source of an error is read";
+/// Files that read the source of an error.
+const MAY_READ_SOURCES: [&str; 4] = [
+    // The printer, and the search.
+    "crates/runtime/src/chain.rs",
+    // Looks further than the search, into errors of I/O.
+    "services/dispatcher/src/transport/client/failure.rs",
+    // Passes the source of another error on as its own.
+    "services/dispatcher/src/transport/client/proxy.rs",
+    // A test of a crate that has no runtime.
+    "crates/events/tests/it/damage.rs",
+];
+
 /// The position after a string or character literal, or after a comment, that begins at `at`; `at` if none does.
 fn after_literal(text: &str, at: usize) -> usize {
     let rest = &text[at..];
@@ -131,6 +144,9 @@ fn wrong_line(line: &str) -> Option<&'static str> {
     if line.contains("}: {") && ERRORS.iter().any(|cause| prints(&|error| format!("{{{error}}}: {{{cause}}}"))) {
         return Some("an error is printed with one cause");
     }
+    if line.contains(".source()") {
+        return Some(READS_SOURCE);
+    }
     if !line.contains(".to_string()") {
         return None;
     }
@@ -215,7 +231,8 @@ fn errors_are_printed_with_their_chain_alone() {
     let mut wrong = vec![];
     for file in files {
         let text = fs::read_to_string(&file).unwrap();
-        let found = wrong_lines(&text).into_iter();
+        let may_read = MAY_READ_SOURCES.iter().any(|path| file.ends_with(path));
+        let found = wrong_lines(&text).into_iter().filter(|(_, what)| !may_read || *what != READS_SOURCE);
         wrong.extend(found.map(|(line, what)| format!("{}:{line}: {what}", file.display())));
     }
     assert!(wrong.is_empty(), "print errors with `error = error.chain()`:\n{}", wrong.join("\n"));
@@ -238,6 +255,7 @@ fn every_other_way_to_print_an_error_is_found() {
         r#"self.recover(&error.to_string()).await"#,
         r#"format!("{error}: {source}")"#,
         r#"format!("{error:#}")"#,
+        "std::iter::successors(Some(error), |error| error.source())",
         "#[error(\"cannot read: {0}\")]\nFile(#[from] io::Error),",
         "#[error(\"cannot read: {}\", .0)]\nFile(#[source] io::Error),",
         "#[error(\"cannot read {name}: {source}\")]\n/// A file.\nFile { name: String, source: io::Error },",

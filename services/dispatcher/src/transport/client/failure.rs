@@ -49,7 +49,6 @@ impl std::fmt::Display for Step {
 
 /// An error and its causes, from the outermost on. What an [`io::Error`] wraps is no cause to the standard library,
 /// and is one here.
-#[expect(clippy::disallowed_methods, reason = "looks further than runtime::causes")]
 pub(crate) fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error| {
         let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);

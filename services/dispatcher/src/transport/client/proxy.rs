@@ -99,7 +99,6 @@ impl fmt::Display for ProxyFailure {
 }
 
 impl Error for ProxyFailure {
-    #[expect(clippy::disallowed_methods, reason = "passes the source on")]
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.fault.source()
     }
