@@ -19,7 +19,10 @@ use domain::{
 use futures::FutureExt as _;
 use jiff::Timestamp;
 use journal::{Attempted, Found, JournalError, StreamName};
-use runtime::{ErrorChain as _, crash, publishing, together, trace::TraceContext};
+use runtime::{
+    ErrorChain as _, crash, publishing, together,
+    trace::{TraceContext, Traced as _},
+};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -254,8 +257,8 @@ async fn make_once(
     }
     let _turn = if success { None } else { shared.unhurried.acquire().await.ok() };
     let storing = TraceContext::enter(Some(&trace), || publishing!(StreamName::Deliveries)).0;
-    perform(shared, effects, &trace).instrument(storing).await;
-    Ok(Ended { pause, transport_failed, not_begun: None, finished, _slot })
+    perform(shared, effects, &trace).traced(storing, &trace).await;
+    Ok(Ended { pause, transport_failed, not_begun: None, span, finished, _slot })
 }
 
 /// The content to send, or the reason why there is none.

@@ -17,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use journal::{JournalError, Message, StreamName};
 use runtime::{
     ErrorChain as _, crash, processing,
-    trace::{self, TraceContext},
+    trace::{self, TraceContext, Traced as _},
 };
 use tokio::time::Instant;
 use tracing::Span;
@@ -224,7 +224,9 @@ impl Mailer {
         match self.transport.forget(notice) {
             Ok(()) => message.ack().await,
             Err(error) => {
-                tracing::warn!(%notice, error = error.chain(), "cannot remove mail from the outbox; retrying");
+                message.trace.within(|| {
+                    tracing::warn!(%notice, error = error.chain(), "cannot remove mail from the outbox; retrying");
+                });
                 message.nak(MAX_RETRY_DELAY).await;
             }
         }

@@ -177,18 +177,3 @@ fn searchable(registry: &Registry) -> Option<&InterfaceId> {
     let mut interfaces = registry.accounts().flat_map(|account| account.interfaces());
     interfaces.find(|interface| !interface.searchable.is_empty()).map(|interface| &interface.id)
 }
-
-/// The one place where a failure of the database becomes a gRPC status; the failure is logged here.
-fn failed(error: StoreError) -> Status {
-    tracing::error!(error = error.chain(), "cannot read the read model");
-    api::status::unavailable("the read model does not answer now; repeat the call")
-}
-
-/// The status of a call that needs a newer read model.
-fn stale(stale: Stale) -> Status {
-    match stale {
-        Stale::Store(error) => failed(error),
-        Stale::Journal(error) => Status::unavailable(format!("cannot read the journal: {error}")),
-        Stale::Behind => Status::unavailable(stale.to_string()),
-    }
-}

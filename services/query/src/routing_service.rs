@@ -152,7 +152,7 @@ impl RoutingService {
                     Some(event) => past.at(event.registry_sequence).await,
                     None => of_erased.at_time(of.event.received_at, now.sequence()).await,
                 };
-                explained.push((of.event.sequence, shown::explanation(caller, account, id, then, now, &of)));
+                explained.push((of.event.sequence, to_api::explanation(caller, account, id, then, now, &of)));
             }
             explained
         };

@@ -167,7 +167,11 @@ async fn ambiguous_id_prefixes_are_refused() {
     for (number, id) in &destinations {
         let destination =
             api::Destination { url: receiver.url(), event_types: vec!["none".into()], ..some_destination() };
-        let create = api::CreateDestinationRequest { destination: Some(destination), request_id: format!("r{number}") };
+        let create = api::CreateDestinationRequest {
+            destination: Some(destination),
+            request_id: format!("r{number}"),
+            ..Default::default()
+        };
         let made = world.registry().create_destination(create).await.unwrap().into_inner();
         assert_eq!(made.destination_id, *id);
     }

@@ -22,7 +22,7 @@ use tonic::{Code, Status};
 use tracing::Span;
 
 use super::{ConnectionLimits, DRAIN_SILENCE, Peer, measured::Measured, methods::Methods, server_span};
-use crate::{Drain, Exceeded, REQUEST_ID, RequestId, Share, Shares, causes};
+use crate::{Drain, Exceeded, REQUEST_ID, RequestId, Share, Shares, causes, trace::Traced as _};
 
 /// The part of all health watches and reflection streams that one connection may have, as a divisor.
 const PROBES_DIVISOR: usize = 10;

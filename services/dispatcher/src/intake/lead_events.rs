@@ -23,7 +23,10 @@ use futures::{
     stream::{self, FuturesUnordered},
 };
 use journal::{JournalError, Message, StreamName, Traffic};
-use runtime::{ErrorChain as _, crash, processing, trace::TraceContext};
+use runtime::{
+    ErrorChain as _, crash, processing,
+    trace::{TraceContext, Traced as _},
+};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 

@@ -71,6 +71,7 @@ impl Watch {
             ..Names::default()
         };
         names.check(&session).await?;
+        let Answered { status, class } = self.answer.unwrap_or_default();
         let request = api::WatchDeliveriesRequest {
             account_id: self.account.given(),
             destination_id,

@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use read_model::tables::{attempts::AttemptRow, audit::AuditFilter};
 use render::{Head, HeaderText, Input, Rendered};
 use runtime::ErrorChain as _;
-use tonic::Status;
+use tonic::{Code, Status};
 use uuid::Uuid;
 
 use super::{DeliveryService, destination};

@@ -23,12 +23,8 @@ use runtime::Drain;
 use tokio::time::timeout;
 use tonic::{Code, Status};
 
-use super::{
-    Changes, DeliveryService, SHOWN_POLL,
-    shown::{optional, shown, statuses},
-    watchers::Counted,
-};
-use crate::{caller::Caller, failed, listing};
+use super::{Changes, DeliveryService, SHOWN_POLL, to_api::delivery_for, watchers::Counted};
+use crate::{caller::Caller, errors::unread, failed, listing};
 
 /// At most this many facts are read in one batch.
 const MAX_BATCH: usize = 500;

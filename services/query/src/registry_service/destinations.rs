@@ -165,7 +165,7 @@ impl RegistryService {
         };
         let registry = self.changes.make(&caller, owned).await?;
         tracing::info!(destination = %id, by = caller.by(), "a destination is enabled");
-        Ok(Response::new(self.shown(destination_of(&registry, &account, &id)?).await))
+        Ok(Response::new(self.with_held(destination_of(&registry, &account, &id)?).await))
     }
 
     pub(super) async fn disable_destination(
@@ -182,7 +182,7 @@ impl RegistryService {
         };
         let registry = self.changes.make(&caller, owned).await?;
         tracing::info!(destination = %id, by = caller.by(), "a destination is disabled");
-        Ok(Response::new(self.shown(destination_of(&registry, &account, &id)?).await))
+        Ok(Response::new(self.with_held(destination_of(&registry, &account, &id)?).await))
     }
 
     pub(super) async fn delete_destination(
