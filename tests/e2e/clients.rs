@@ -20,7 +20,7 @@ const EVENTS: usize = 5;
 const LEADS: usize = 10_000;
 /// An interface whose events no destination wants.
 const IMPORTED: &str = "imported";
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_secs(300);
 const NO_ENVIRONMENT: [(&str, &str); 0] = [];
 
 /// A system whose receiver refuses each event of an interface once.
@@ -151,7 +151,7 @@ async fn curl_works_as_the_readme_shows() {
     ] {
         assert!(said.contains(step), "{step}: {said}");
     }
-    assert_eq!(said.lines().last(), Some("10000 leads"), "{said}");
+    assert!(said.trim_end().ends_with("}10000 leads"), "{said}");
     assert_eq!(receiver.count(), 3);
     let lead = world.delivery("order-7").await.delivery.unwrap().lead_id;
     was_resent(&world, &receiver, "order-7", &lead).await;

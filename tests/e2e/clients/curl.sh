@@ -55,5 +55,5 @@ list() { # prints the ids of all leads, a page of 500 at a time
     [ -n "$token" ] || break
   done
 }
-until [ "$(list | wc -l)" -ge 10000 ]; do sleep 0.5; done
+until [ "$(list | wc -l)" -ge 10000 ]; do sleep 1; done
 echo "$(list | sort -u | wc -l) leads"

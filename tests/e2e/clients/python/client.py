@@ -8,6 +8,7 @@ Prints what came of each step.
 
 import json
 import sys
+import time
 
 folder, address, key, account, interface, count, imported, leads_to_import = sys.argv[1:]
 sys.path.insert(0, folder)
@@ -139,6 +140,7 @@ while True:
     found, pages = leads_of(imported)
     if len(found) >= len(many):
         break
+    time.sleep(1)
 complete = set(found) == stored
 print(f"stored: {len(stored)}; listed: {len(set(found))} of {len(found)} on {pages} pages; the same: {complete}")
 print("done", flush=True)

@@ -127,6 +127,7 @@ const { results } = (await answer.json()) as { results: { lead_id?: string }[] }
 const stored = new Set(results.map((result) => result.lead_id).filter((lead) => lead !== undefined));
 let [all, allPages] = await leadsOf(imported);
 while (all.length < rows.length) {
+  await new Promise((resume) => setTimeout(resume, 1_000));
   [all, allPages] = await leadsOf(imported);
 }
 const unique = new Set(all);
