@@ -8,16 +8,16 @@ import { chromium } from "@playwright/test";
 
 const [origin, rounds, ...lists] = process.argv.slice(2);
 const browser = await chromium.launch({
-  executablePath: process.env.LEADLINE_CHROMIUM,
-  args: ["--no-sandbox", "--disable-dev-shm-usage"],
+    executablePath: process.env.LEADLINE_CHROMIUM,
+    args: ["--no-sandbox", "--disable-dev-shm-usage"],
 });
 const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
 
 async function open(path) {
-  const began = performance.now();
-  await page.goto(`${origin}/console/${path}`, { waitUntil: "commit" });
-  await page.locator("a.row-link").first().waitFor();
-  return performance.now() - began;
+    const began = performance.now();
+    await page.goto(`${origin}/console/${path}`, { waitUntil: "commit" });
+    await page.locator("a.row-link").first().waitFor();
+    return performance.now() - began;
 }
 
 await page.goto(`${origin}/console/login`);
@@ -26,9 +26,9 @@ await page.getByRole("button", { name: "Log in" }).click();
 await page.getByRole("navigation", { name: "Screens" }).waitFor();
 const times = {};
 for (const list of lists) {
-  const [name, path] = list.split(/=(.*)/s);
-  times[name] = [];
-  for (let round = 0; round <= Number(rounds); round += 1) times[name].push(await open(path));
+    const [name, path] = list.split(/=(.*)/s);
+    times[name] = [];
+    for (let round = 0; round <= Number(rounds); round += 1) times[name].push(await open(path));
 }
 await browser.close();
 console.log(JSON.stringify(times));

@@ -61,6 +61,7 @@ function Known({ lead, loaded }: { lead: Lead; loaded: Loaded<Lead> }) {
             Retry failed deliveries …
           </Button>
         ) : null}
+        <Button onClick={() => change({ do: "export" })}>Export …</Button>
         {mayAnonymise ? (
           <Button kind="danger" onClick={() => change({ do: "anonymise" })}>
             Anonymise …
@@ -75,6 +76,8 @@ function Known({ lead, loaded }: { lead: Lead; loaded: Loaded<Lead> }) {
         <DeliveryTable rows={list.rows} filter={filter} selected={new Set()} retry={retryOne} />
       )}
       <New list={list} />
+      <h2>Events at destinations</h2>
+      <Matrix lead={lead} rows={list.rows} />
       <WhyNot lead={lead} />
       <Log lead={lead} />
       <EventDialog />

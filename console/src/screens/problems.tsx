@@ -18,8 +18,9 @@ import {
 import { type LivePages, useLivePages } from "../live/list";
 import { change, to, usePlace } from "../router";
 import { millis, span } from "../time";
-import { Button, Time } from "../ui/basics";
+import { Button, Chip, Time } from "../ui/basics";
 import { List, New } from "../ui/list";
+import { NothingMatches } from "../ui/states";
 import { say } from "../ui/toast";
 import { ERROR_KINDS, ofDeliveries, PROBLEM_STATES, REASONS } from "../words";
 import { Live } from "./deliveries";
@@ -31,11 +32,12 @@ export function ProblemsScreen() {
   const accountId = useAccount();
   const { query } = usePlace();
   const includeClosed = query.has("closed");
+  const destinationId = query.get("destination") ?? "";
   const list = useLivePages<Problem>({
-    key: `problems ${accountId} ${includeClosed}`,
-    watched: { accountId },
+    key: `problems ${accountId} ${destinationId} ${includeClosed}`,
+    watched: { accountId, destinationId },
     load: async (pageToken, signal) => {
-      const page = await api.listProblems({ accountId, includeClosed, pageToken }, { signal });
+      const page = await api.listProblems({ accountId, destinationId, includeClosed, pageToken }, { signal });
       return { items: page.problems, next: page.nextPageToken };
     },
     id,
@@ -61,7 +63,8 @@ export function ProblemsScreen() {
         </label>
         <New list={list} />
       </div>
-      <Problems list={list} />
+      <OneDestination id={destinationId} />
+      <Problems list={list} isFiltered={destinationId !== ""} />
       <Sheets />
     </>
   );
@@ -74,9 +77,22 @@ export function useLooksAgain(reload: () => void): void {
   }, []);
 }
 
+const allDestinations = (): void => change({ destination: undefined });
+
+/** The filter of a link in a mail. */
+function OneDestination({ id }: { id: string }) {
+  const { nameOf } = useThings();
+  if (id === "") return null;
+  return (
+    <ul class="chips" aria-label="Filters that are set">
+      <Chip shown={`Destination: ${nameOf(id)}`} remove={allDestinations} />
+    </ul>
+  );
+}
+
 const id = ({ destinationId, cause }: Problem): string => `${destinationId}/${cause}`;
 
-function Problems({ list }: { list: LivePages<Problem> }) {
+function Problems({ list, isFiltered }: { list: LivePages<Problem>; isFiltered: boolean }) {
   // Without closed problems, one that is no longer listed has closed.
   const isClosed = (one: Problem): boolean => one.closedAt !== undefined || list.stays.has(id(one));
   return (
@@ -86,7 +102,13 @@ function Problems({ list }: { list: LivePages<Problem> }) {
       caption="Problems, the latest failure first"
       id={id}
       stays={list.stays}
-      nothing={<p class="state">There is no problem: every delivery has succeeded or has not ended.</p>}
+      nothing={
+        isFiltered ? (
+          <NothingMatches what="problem" clear={allDestinations} />
+        ) : (
+          <p class="state">There is no problem: every delivery has succeeded or has not ended.</p>
+        )
+      }
       columns={[
         { title: "Destination", cell: (one) => <Destination of={one} /> },
         { title: "Cause", cell: ({ cause }) => causeInWords(cause) },
