@@ -121,7 +121,7 @@ fn last_name(value: &str) -> &str {
 fn wrong_part(part: &str) -> Option<&'static str> {
     if part.starts_with('"') {
         let names = |name: &&str| part.contains(&format!("{{{name}}}")) || part.contains(&format!("{{{name}:"));
-        return ERRORS.iter().any(|name| names(&name)).then_some("the message prints an error");
+        return ERRORS.iter().any(names).then_some("the message prints an error");
     }
     let (name, value) = part.split_once(" = ").unwrap_or((last_name(part), part));
     if value.starts_with(['%', '?']) && (WHY.contains(&name) || ERRORS.contains(&last_name(value))) {
@@ -154,7 +154,7 @@ fn wrong_line(line: &str) -> Option<&'static str> {
         return Some("an error is passed on without its causes");
     }
     let becomes_text = |why: &&str| prints(&|error| format!("let {why} = {error}.to_string()"));
-    WHY.iter().any(|why| becomes_text(&why)).then_some("an error becomes a text without its causes")
+    WHY.iter().any(becomes_text).then_some("an error becomes a text without its causes")
 }
 
 /// What is wrong in a source file, with the line of each.
