@@ -7,13 +7,13 @@
 
 mod connect;
 mod egress;
-mod failure;
 mod http1;
 mod http2;
 mod origin;
 mod pool;
 mod proxy;
 mod socket;
+mod stream;
 mod tls;
 mod wire;
 
@@ -21,7 +21,6 @@ use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use domain::{AccountId, AttemptOutcome, Guard, delivery::HttpVersion};
-use http::{HeaderMap, StatusCode};
 use runtime::Latch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
@@ -29,27 +28,25 @@ use tokio_util::task::AbortOnDropHandle;
 use self::{
     connect::{Call, Dialer},
     egress::Egress,
-    failure::Step,
     origin::Origin,
     pool::{Http1Lease, Http2Lease, Lease, Limits, Pool},
     tls::Tls,
 };
 pub(crate) use self::{
     egress::EgressSettings,
-    failure::{Failure, causes},
-    proxy::Proxy,
+    proxy::{Proxy, ProxyFailure},
+    tls::TlsError,
     wire::{Seen, Wire},
 };
-use crate::{
-    transport::exchange::Sent,
-    transport::outcome::{self, NotSent},
-    transport::request::Request,
-    transport::resolver::{Resolve, Resolver},
+use crate::transport::{
+    answer::Answer,
+    exchange::Sent,
+    failure::{self, Failure, Step},
+    outcome::{self, NotSent},
+    request::Request,
+    resolver::{Resolve, Resolver},
 };
 
-/// The maximum bytes of an answer's body that are read. A connection can only be used again after its body was read to
-/// the end.
-const MAX_BODY_READ: usize = 16 * 1024;
 /// How long a body may take after the head of the answer. The status decides, and the body is only shown to people.
 /// After this time the connection is closed.
 const BODY_TIMEOUT: Duration = Duration::from_secs(1);
@@ -77,13 +74,6 @@ pub(crate) struct Settings<'a> {
 
 /// How often a receiver may refuse a repeated request.
 const MAX_REFUSALS: u32 = 5;
-
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    headers: HeaderMap,
-    pub(crate) beginning: Vec<u8>,
-}
 
 impl Client {
     pub(crate) fn new(guard: Guard, settings: Settings<'_>) -> anyhow::Result<Self> {
@@ -124,7 +114,7 @@ impl Client {
             Ok(answer) => AttemptOutcome::Response {
                 status: answer.status.as_u16(),
                 excerpt: outcome::excerpt(&answer.beginning),
-                retry_after: outcome::retry_after(&answer.headers),
+                retry_after: outcome::retry_after(answer.headers()),
             },
             Err(failure) => outcome::of_failure(failure, timeout)?,
         };
@@ -150,7 +140,7 @@ impl Client {
     ) -> Result<Answer, Failure> {
         let asked = self.exchange(account, request, Instant::now() + timeout, wire).await;
         asked.inspect_err(|failure| {
-            if outcome::is_out_of_files(failure) {
+            if failure::is_out_of_files(failure) {
                 self.pool.close_idle();
             }
         })
@@ -167,7 +157,7 @@ impl Client {
     ) -> Result<Answer, Failure> {
         let begun = Instant::now();
         let route = request.route.as_ref();
-        let origin = Origin::of(&request.url, route).ok_or_else(outcome::no_url_of_http)?;
+        let origin = Origin::of(&request.url, route).ok_or_else(Failure::no_url_of_http)?;
         let call = Call { dialer: &self.dialer, account, origin: &origin, route, deadline, wire };
         let lease = self.lease(call, None).await?;
         let reused = lease.is_reused();
@@ -279,22 +269,6 @@ struct Unanswered {
 impl From<Failure> for Unanswered {
     fn from(failure: Failure) -> Self {
         Self { failure, nothing_came: true }
-    }
-}
-
-impl Answer {
-    #[cfg(test)]
-    pub(crate) fn made_up(status: u16, body: &str) -> Self {
-        let status = StatusCode::from_u16(status).expect("a test makes up a status");
-        Self { status, headers: HeaderMap::new(), beginning: body.into() }
-    }
-
-    pub(crate) const fn headers(&self) -> &HeaderMap {
-        &self.headers
-    }
-
-    fn of<B>(response: &http::Response<B>) -> Self {
-        Self { status: response.status(), headers: response.headers().clone(), beginning: vec![] }
     }
 }
 

@@ -7,7 +7,8 @@ use domain::{
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::transport::{
-    client::{Answer, Seen},
+    answer::Answer,
+    client::Seen,
     outcome::{cut, excerpt, text_of},
     redaction::{REDACTED, Redaction},
     request::Request,

@@ -7,10 +7,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use domain::{
-    AccountId, AttemptOutcome, ErrorKind,
-    registry::{ClientAuthentication, OAuth2Client, SealedSecret},
-};
+use domain::{AccountId, AttemptOutcome, ErrorKind, registry::ClientAuthentication};
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE},
@@ -21,7 +18,9 @@ use tokio::{sync::Mutex, time::Instant};
 use url::{Url, form_urlencoded};
 
 use crate::{
-    transport::client::{Answer, Client},
+    transport::answer::Answer,
+    transport::client::Client,
+    transport::grant::Grant,
     transport::outcome::{self, MAX_MESSAGE, NotSent, cut},
     transport::redaction::Redaction,
     transport::request::Request,
@@ -39,28 +38,6 @@ const MAX_MARGIN: Duration = Duration::from_secs(60);
 const MAX_LIFETIME: Duration = Duration::from_hours(24);
 /// The maximum number of destinations whose tokens are kept.
 const MAX_TOKENS: u64 = 10_000;
-
-/// The credentials for an access token.
-#[derive(Clone)]
-pub(crate) struct Grant {
-    client: OAuth2Client,
-    secret: String,
-    /// Identifies the grant, because a changed grant is sealed to other bytes.
-    sealed: Vec<u8>,
-}
-
-impl fmt::Debug for Grant {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Grant({} at {})", self.client.client_id, self.client.token_url)
-    }
-}
-
-impl Grant {
-    pub(crate) fn new(client: &OAuth2Client, secret: &[u8], sealed: &SealedSecret) -> Self {
-        let secret = String::from_utf8_lossy(secret).into_owned();
-        Self { client: client.clone(), secret, sealed: sealed.0.clone() }
-    }
-}
 
 /// A token from a server.
 #[derive(Clone)]
@@ -281,6 +258,8 @@ fn lifetime(expires_in: &serde_json::Value) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use domain::registry::{OAuth2Client, SealedSecret};
+
     use super::*;
 
     fn grant(authentication: ClientAuthentication) -> Grant {

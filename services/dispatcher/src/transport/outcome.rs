@@ -9,10 +9,9 @@ use std::{
 use domain::{AttemptOutcome, ErrorKind};
 use http::{HeaderMap, header::RETRY_AFTER};
 use jiff::{Timestamp, fmt::rfc2822};
-use nix::errno::Errno;
 use runtime::ErrorChain as _;
 
-use crate::transport::client::{Failure, causes};
+use crate::transport::failure::{Failure, causes, code_of_files};
 
 /// The longest excerpt of an answer, in bytes.
 const MAX_EXCERPT: usize = 2_048;
@@ -48,25 +47,6 @@ pub(crate) fn of_failure(failure: &Failure, timeout: Duration) -> Result<Attempt
         _ => cut(innermost(failure), MAX_MESSAGE),
     };
     Ok(AttemptOutcome::NoResponse { kind, message })
-}
-
-/// Whether this process has reached its limit of open files.
-pub(crate) fn is_out_of_files(error: &(dyn Error + 'static)) -> bool {
-    code_of_files(error).is_some()
-}
-
-fn code_of_files(error: &(dyn Error + 'static)) -> Option<Errno> {
-    causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).find_map(out_of_files)
-}
-
-/// The failure of a URL with another scheme.
-pub(crate) fn no_url_of_http() -> Failure {
-    Failure::Connect(io::Error::new(io::ErrorKind::InvalidInput, "the scheme of the URL is neither http nor https"))
-}
-
-pub(crate) fn out_of_files(error: &io::Error) -> Option<Errno> {
-    let code = Errno::from_raw(error.raw_os_error()?);
-    matches!(code, Errno::EMFILE | Errno::ENFILE).then_some(code)
 }
 
 /// `None` if the installation is at fault, so that no attempt is recorded.

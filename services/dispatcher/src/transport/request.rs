@@ -14,7 +14,10 @@ use runtime::trace::TraceContext;
 use url::Url;
 
 use crate::{
-    transport::compatibility, transport::oauth::Grant, transport::redaction::Redaction, transport::route::Route,
+    transport::compatibility,
+    transport::grant::Grant,
+    transport::redaction::Redaction,
+    transport::route::{NoRoute, Route},
 };
 
 /// A request that is ready to be sent.
@@ -49,6 +52,15 @@ pub(crate) enum NoRequest {
     Header(String),
     #[error("the destination's proxy cannot be used: its URL {0}")]
     Proxy(String),
+}
+
+impl From<NoRoute> for NoRequest {
+    fn from(failure: NoRoute) -> Self {
+        match failure {
+            NoRoute::Sealed(error) => Self::Sealed(error),
+            NoRoute::Proxy(problem) => Self::Proxy(problem),
+        }
+    }
 }
 
 impl Request {

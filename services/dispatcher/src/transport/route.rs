@@ -6,7 +6,7 @@ use crypto::{MasterKey, OpenError};
 use domain::registry::{ClientCertificate, Destination, DestinationProxy, ProxyAddress, Transport};
 use url::Url;
 
-use crate::{transport::client::Proxy, transport::request::NoRequest};
+use crate::transport::client::Proxy;
 
 /// The settings of a destination's connections. Connections are shared by requests whose settings are equal.
 #[derive(Clone)]
@@ -17,6 +17,20 @@ pub(crate) struct Route {
     pub(crate) proxy: Option<Proxy>,
 }
 
+/// Why there is no route.
+#[derive(Debug)]
+pub(crate) enum NoRoute {
+    Sealed(OpenError),
+    /// The URL of the proxy cannot be used.
+    Proxy(String),
+}
+
+impl From<OpenError> for NoRoute {
+    fn from(error: OpenError) -> Self {
+        Self::Sealed(error)
+    }
+}
+
 impl fmt::Debug for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Route").field("proxy", &self.proxy).finish_non_exhaustive()
@@ -25,7 +39,7 @@ impl fmt::Debug for Route {
 
 impl Route {
     /// `None` if the destination has no own settings for connections.
-    pub(crate) fn of(destination: &Destination, key: &MasterKey) -> Result<Option<Self>, NoRequest> {
+    pub(crate) fn of(destination: &Destination, key: &MasterKey) -> Result<Option<Self>, NoRoute> {
         let transport = &destination.transport;
         if **transport == Transport::default() {
             return Ok(None);
@@ -39,12 +53,12 @@ impl Route {
         let own = own.map(|own| open(&own.key.0, &ClientCertificate::belongs_to(account, id))).transpose()?;
         let proxy = |proxy: &DestinationProxy| {
             let address = Url::parse(&proxy.url).map_err(|e| e.to_string()).and_then(|url| ProxyAddress::of(&url));
-            let address = address.map_err(NoRequest::Proxy)?;
+            let address = address.map_err(NoRoute::Proxy)?;
             let password = proxy.password.as_ref();
             let password = password.map(|sealed| open(&sealed.0, &DestinationProxy::belongs_to(account, id)));
             let password = password.transpose()?.unwrap_or_default();
             let login = (!proxy.username.is_empty()).then(|| (proxy.username.clone(), password));
-            Ok::<_, NoRequest>(Proxy::of_destination(address, login))
+            Ok::<_, NoRoute>(Proxy::of_destination(address, login))
         };
         let proxy = transport.proxy.as_ref().map(proxy).transpose()?;
         Ok(Some(Self { transport: Arc::clone(transport), key: own.unwrap_or_default(), proxy }))

@@ -5,43 +5,36 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     sync::Arc,
-    time::Duration,
 };
 
 use domain::{AccountId, Guard, registry::ProxyAddress};
-use futures::{StreamExt as _, stream::FuturesUnordered};
 use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::{
     net::TcpStream,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, timeout_at},
 };
-use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_rustls::TlsConnector;
 use tokio_util::either::Either;
 use url::Host;
 
 use super::{
     egress::{Egress, PROXY_TIMEOUT},
-    failure::{Failure, Step},
     http1::Http1,
     http2::Http2,
     origin::Origin,
     proxy::{Fault, Proxy, Target},
+    stream::connect_any,
     tls::{Tls, chose_http2},
     wire::Wire,
 };
-use crate::{
-    transport::outcome::out_of_files,
-    transport::resolver::{LookupError, Resolve},
-    transport::route::Route,
+use crate::transport::{
+    failure::{Failure, Step, causes},
+    resolver::{LookupError, Resolve},
+    route::Route,
 };
 
-/// The delay before the next address is tried in parallel (RFC 8305, 5).
-const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 /// The maximum number of addresses of a host that are tried. Large services name up to eight in one answer.
 const MAX_ADDRESSES: usize = 8;
-
-/// The byte stream under HTTP.
-pub(super) type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
 /// A new connection.
 #[derive(Debug)]
@@ -253,17 +246,8 @@ async fn agree(
     })
 }
 
-/// Where a connection leads.
-pub(super) fn peer_of(stream: &Stream) -> Option<SocketAddr> {
-    match stream {
-        Either::Left(stream) => stream.peer_addr(),
-        Either::Right(stream) => stream.get_ref().0.peer_addr(),
-    }
-    .ok()
-}
-
 fn is_about_tls(failure: &Failure) -> bool {
-    super::failure::causes(failure).any(|cause| cause.is::<rustls::Error>())
+    causes(failure).any(|cause| cause.is::<rustls::Error>())
 }
 
 /// Alternates between the two families, beginning with the one that the resolver prefers: a family that cannot be
@@ -281,31 +265,4 @@ fn in_turns(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
     }
     turns.truncate(MAX_ADDRESSES);
     turns
-}
-
-/// Connects to the first address that answers (RFC 8305, 5).
-pub(super) async fn connect_any(addresses: &[IpAddr], port: u16) -> io::Result<(TcpStream, IpAddr)> {
-    let mut left = addresses.iter().copied();
-    let mut trying = FuturesUnordered::new();
-    let mut refused = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    trying.extend(left.next().map(|address| connect(address, port)));
-    loop {
-        tokio::select! {
-            connected = trying.next() => match connected {
-                Some(Ok(connected)) => return Ok(connected),
-                Some(Err(error)) if out_of_files(&error).is_some() => return Err(error),
-                Some(Err(error)) => refused = error,
-                None => return Err(refused),
-            },
-            () = sleep(ATTEMPT_DELAY), if left.len() > 0 => {}
-        }
-        trying.extend(left.next().map(|address| connect(address, port)));
-    }
-}
-
-async fn connect(address: IpAddr, port: u16) -> io::Result<(TcpStream, IpAddr)> {
-    let stream = TcpStream::connect(SocketAddr::new(address, port)).await?;
-    // A request is written as a whole, so Nagle's algorithm would only delay it.
-    stream.set_nodelay(true)?;
-    Ok((stream, address))
 }

@@ -19,10 +19,10 @@ use tokio::{
 use url::{Host, Url};
 
 use super::{
-    connect::connect_any,
     proxy::{Fault, Proxy, ProxyFailure, Target},
+    stream::connect_any,
 };
-use crate::{transport::outcome::is_out_of_files, transport::resolver::Resolve};
+use crate::transport::{failure::is_out_of_files, resolver::Resolve};
 
 /// How long a proxy may take to accept a connection. It is short, because the proxy is near and the receiver's timeout
 /// runs meanwhile.

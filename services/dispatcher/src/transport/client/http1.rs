@@ -20,10 +20,10 @@ use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
 use super::{
-    MAX_BODY_READ,
-    connect::{Stream, peer_of},
     socket::{Heard, Socket},
+    stream::{Stream, peer_of},
 };
+use crate::transport::answer::MAX_BODY_READ;
 
 type Driver = Connection<TokioIo<Socket<Stream>>, Full<Bytes>>;
 

@@ -21,10 +21,8 @@ use runtime::ErrorChain as _;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{
-    MAX_BODY_READ,
-    connect::{Stream, peer_of},
-};
+use super::stream::{Stream, peer_of};
+use crate::transport::answer::MAX_BODY_READ;
 
 /// The interval of pings on a connection with requests in flight. Load balancers forget a silent connection after 60 s
 /// or more.

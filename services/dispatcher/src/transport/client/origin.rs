@@ -10,10 +10,9 @@ use http::{
 use http_body_util::Full;
 use url::{Host, Position, Url};
 
-use super::failure::Failure;
-use crate::{transport::request::Request, transport::route::Route};
+use crate::transport::{failure::Failure, request::Request, route::Route};
 
-pub(super) const AGENT: HeaderValue = HeaderValue::from_static(render::AGENT);
+const AGENT: HeaderValue = HeaderValue::from_static(render::AGENT);
 const ANYTHING: HeaderValue = HeaderValue::from_static(render::ACCEPT);
 
 /// An origin. Requests to the same origin share connections.

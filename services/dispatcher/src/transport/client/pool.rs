@@ -24,11 +24,11 @@ use tokio::{
 
 use super::{
     connect::{Call, Connected},
-    failure::Failure,
     http1::Http1,
     http2::{Http2, Http2Stream},
     origin::Origin,
 };
+use crate::transport::failure::Failure;
 
 /// How long an idle connection is kept for the next request.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);

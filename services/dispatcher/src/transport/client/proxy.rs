@@ -21,7 +21,6 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio_socks::{Error as SocksError, tcp::Socks5Stream};
 
-use super::{failure::Failure, origin::AGENT};
 use crate::transport::resolver::LookupError;
 
 /// A proxy, and the login of Leadline there.
@@ -182,7 +181,7 @@ impl Proxy {
 
     fn connect_request(&self, target: Target<'_>) -> Result<Request<Empty<Bytes>>, http::Error> {
         let authority = target.to_string();
-        let mut request = Request::connect(&authority).header(HOST, &authority).header(USER_AGENT, AGENT);
+        let mut request = Request::connect(&authority).header(HOST, &authority).header(USER_AGENT, render::AGENT);
         if let Some((username, password)) = &self.login {
             let login = format!("Basic {}", STANDARD.encode(format!("{username}:{password}")));
             request = request.header(PROXY_AUTHORIZATION, login);
@@ -234,12 +233,6 @@ fn of_socks(error: SocksError) -> Fault {
         | SocksError::PasswordAuthFailure(_)
         | SocksError::AuthorizationRequired => Fault::Login(answer),
         _ => Fault::Protocol(answer),
-    }
-}
-
-impl From<ProxyFailure> for Failure {
-    fn from(failure: ProxyFailure) -> Self {
-        Self::Proxy(Box::new(failure))
     }
 }
 

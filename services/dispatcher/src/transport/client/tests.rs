@@ -16,6 +16,7 @@ use std::{
 
 use domain::ErrorKind;
 use futures::{FutureExt as _, future::BoxFuture};
+use http::HeaderMap;
 use testkit::tls::Authority;
 
 use super::*;

@@ -2,8 +2,12 @@
 
 use std::{error::Error, io};
 
-use super::{proxy::ProxyFailure, tls::TlsError};
-use crate::transport::resolver::LookupError;
+use nix::errno::Errno;
+
+use crate::transport::{
+    client::{ProxyFailure, TlsError},
+    resolver::LookupError,
+};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -58,9 +62,33 @@ pub(crate) fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item
     })
 }
 
+/// Whether this process has reached its limit of open files.
+pub(crate) fn is_out_of_files(error: &(dyn Error + 'static)) -> bool {
+    code_of_files(error).is_some()
+}
+
+/// The code of an error that means that this process or the machine may open no more files.
+pub(crate) fn code_of_files(error: &(dyn Error + 'static)) -> Option<Errno> {
+    causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).find_map(|error| {
+        let code = Errno::from_raw(error.raw_os_error()?);
+        matches!(code, Errno::EMFILE | Errno::ENFILE).then_some(code)
+    })
+}
+
+impl From<ProxyFailure> for Failure {
+    fn from(failure: ProxyFailure) -> Self {
+        Self::Proxy(Box::new(failure))
+    }
+}
+
 impl Failure {
+    /// The failure of a URL with another scheme.
+    pub(crate) fn no_url_of_http() -> Self {
+        Self::Connect(io::Error::new(io::ErrorKind::InvalidInput, "the scheme of the URL is neither http nor https"))
+    }
+
     /// Whether the connection ended in a way that says nothing about the request.
-    pub(super) fn is_end_of_connection(&self) -> bool {
+    pub(crate) fn is_end_of_connection(&self) -> bool {
         match self {
             Self::Http1(error) => {
                 let ended = error.is_incomplete_message() || error.is_closed() || error.is_canceled();
@@ -72,7 +100,7 @@ impl Failure {
     }
 
     /// Whether the receiver guarantees that it did not process the request (RFC 9113, 8.7).
-    pub(super) fn is_refusal_to_begin(&self) -> bool {
+    pub(crate) fn is_refusal_to_begin(&self) -> bool {
         match self {
             Self::Http2(error) if error.is_remote() => match error.reason() {
                 Some(h2::Reason::REFUSED_STREAM | h2::Reason::HTTP_1_1_REQUIRED) => true,
@@ -85,7 +113,7 @@ impl Failure {
     }
 
     /// Whether the receiver only reset this request, and the connection can take others.
-    pub(super) fn is_of_one_stream(&self) -> bool {
+    pub(crate) fn is_of_one_stream(&self) -> bool {
         match self {
             Self::Http2(error) => error.is_remote() && error.is_reset() && !self.is_refusal_to_begin(),
             _ => false,
@@ -93,7 +121,7 @@ impl Failure {
     }
 
     /// Whether the receiver requires HTTP/1.1 for this request (RFC 9113, 7).
-    pub(super) fn wants_http1(&self) -> bool {
+    pub(crate) fn wants_http1(&self) -> bool {
         matches!(self, Self::Http2(error) if error.reason() == Some(h2::Reason::HTTP_1_1_REQUIRED))
     }
 }
