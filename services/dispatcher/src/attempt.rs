@@ -246,7 +246,8 @@ async fn make_once(
     let trace = span::end(shared, destination, item, (&execution, exchange.as_deref()), (span, trace));
     execution.trace = span::reference(&trace);
     let span = execution.trace;
-    let execution = successes::added_to(shared, item, destination, execution).await;
+    let successes = &shared.successes;
+    let execution = successes.complete(&shared.journal, &shared.registry, item, destination, execution).await;
     let effects = delivery::after_attempt(&item.work, &destination.retry, execution);
     let finished = !effects.iter().any(|effect| matches!(effect, Effect::SetTimer { .. }));
     // After a success the slot is dropped here.

@@ -22,6 +22,7 @@ mod intake;
 mod lanes;
 mod measured;
 mod payloads;
+mod shared;
 mod transport;
 mod wide_event;
 mod work_item;
@@ -41,6 +42,8 @@ use journal::{Journal, RegistryView};
 use runtime::{Latch, NeededBy, Platform, Service};
 use tokio::sync::Semaphore;
 use url::Url;
+
+use self::shared::Shared;
 
 /// The settings of the dispatcher.
 #[derive(Debug, Clone, clap::Args)]
@@ -90,40 +93,6 @@ pub struct Options {
     pub log_deliveries: bool,
 }
 
-/// The state that the parts of the dispatcher share.
-struct Shared {
-    platform: Platform,
-    journal: Journal,
-    registry: RegistryView,
-    payloads: payloads::Payloads,
-    client: transport::client::Client,
-    tokens: transport::oauth::AccessTokens,
-    renderers: attempt::renderers::Renderers,
-    key: MasterKey,
-    vault: attempt::vault::Vault,
-    known: history::attempts::AttemptHistory,
-    successes: attempt::successes::Successes,
-    requested: history::deliveries::DeliveryHistory,
-    released: history::deliveries::DeliveryHistory,
-    /// The work items that wait in the queues of lanes.
-    waiting: Arc<lanes::counter::Counter>,
-    /// The requests in flight in all lanes, and their limit.
-    under_way: Arc<lanes::counter::Counter>,
-    most_under_way: usize,
-    forgotten: anonymised::AnonymisedLeads,
-    /// Suspects make their requests one at a time.
-    alone: Semaphore,
-    /// The reports about lanes that are not open.
-    lane_reports: lanes::report::Reports,
-    /// Limits work that no caller waits for.
-    unhurried: Semaphore,
-    /// Whether failed attempts are exported even if their trace is not sampled.
-    trace_failures: bool,
-    keep_exchanges: bool,
-    /// Whether a line is logged for each delivery that ends.
-    log_deliveries: bool,
-}
-
 /// The concurrency of work that no caller waits for: facts about long attempts, and the effects of failed ones. When
 /// hundreds of attempts time out together, successes do not wait behind them.
 const UNHURRIED: usize = 16;
@@ -167,7 +136,7 @@ pub async fn start(
         most_under_way,
         forgotten: anonymised::AnonymisedLeads::default(),
         alone: Semaphore::new(1),
-        lane_reports: lanes::report::Reports::default(),
+        lane_reports: Arc::default(),
         unhurried: Semaphore::new(UNHURRIED),
         trace_failures: options.trace_failures,
         keep_exchanges: options.keep_exchanges,
@@ -177,10 +146,15 @@ pub async fn start(
     platform.drain.spawn("forgetting", async move {
         forgetting.forgotten.follow(&forgetting.journal, &forgetting.payloads, &forgetting.platform.drain).await;
     });
-    platform.drain.spawn("lane reports", lanes::report::run(Arc::clone(&shared)));
-    platform.drain.spawn("secrets", attempt::vault::follow(Arc::clone(&shared)));
+    let reports = Arc::clone(&shared.lane_reports);
+    platform.drain.spawn("lane reports", reports.run(journal.clone(), platform.drain.clone()));
+    let checking = Arc::clone(&shared);
+    platform.drain.spawn("secrets", async move {
+        checking.vault.follow(&checking.registry, &checking.key, &checking.platform.drain).await;
+    });
     let lanes = Arc::<lanes::directory::Lanes>::default();
-    measured::observe(&shared, &lanes);
+    let counted = Arc::clone(&lanes);
+    measured::observe(&shared, move || counted.count());
     platform.drain.spawn("router", intake::lead_events::run(Arc::clone(&shared), Arc::clone(&lanes)));
     platform.drain.spawn("sequencer", intake::ordered::run(Arc::clone(&shared)));
     intake::requests::start(&shared, &lanes);

@@ -20,7 +20,6 @@ use url::Url;
 
 use crate::{
     Shared,
-    lanes::directory::Lanes,
     work_item::{AskedBy, WorkItem},
 };
 
@@ -227,7 +226,8 @@ fn since(from: Timestamp, to: Timestamp) -> Duration {
 }
 
 /// Observes lanes and requests in flight, and registers the counters, so that their rates begin with the first attempt.
-pub(crate) fn observe(shared: &Arc<Shared>, lanes: &Arc<Lanes>) {
+/// `count_lanes` counts the open lanes; `None` if it cannot count them at this moment.
+pub(crate) fn observe(shared: &Arc<Shared>, count_lanes: impl Fn() -> Option<usize> + Send + Sync + 'static) {
     if !metrics::are_on() {
         return;
     }
@@ -258,7 +258,7 @@ pub(crate) fn observe(shared: &Arc<Shared>, lanes: &Arc<Lanes>) {
         .with_description("Work that waits in the memory of this process")
         .with_callback(move |observer| observer.observe(of.waiting.count() as u64, &[]))
         .build();
-    let (shared, lanes) = (Arc::clone(shared), Arc::clone(lanes));
+    let shared = Arc::clone(shared);
     meter
         .u64_observable_gauge("leadline.lanes")
         .with_unit("{lane}")
@@ -266,7 +266,7 @@ pub(crate) fn observe(shared: &Arc<Shared>, lanes: &Arc<Lanes>) {
         .with_callback(move |observer| {
             let not_open = shared.lane_reports.counts();
             let closed: u64 = not_open.iter().map(|(_, count)| count).sum();
-            let Some(all) = lanes.count() else { return };
+            let Some(all) = count_lanes() else { return };
             let open = [("open", (all as u64).saturating_sub(closed))];
             for (state, count) in open.into_iter().chain(not_open) {
                 observer.observe(count, &[KeyValue::new("leadline.state", state)]);

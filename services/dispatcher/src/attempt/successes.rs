@@ -13,12 +13,12 @@ use domain::{
     registry::Destination,
 };
 use jiff::{SignedDuration, Timestamp};
-use journal::{Found, Journal, JournalError, Since};
+use journal::{Found, Journal, JournalError, RegistryView, Since};
 use moka::{policy::EvictionPolicy, sync::Cache};
 use runtime::ErrorChain as _;
 use tokio::{sync::Mutex, time::sleep};
 
-use crate::{Shared, effects::is_off, work_item::WorkItem};
+use crate::work_item::WorkItem;
 
 /// The number of destinations whose log is remembered. The log of a forgotten one is read again.
 const MAX_DESTINATIONS: u64 = 10_000;
@@ -53,7 +53,7 @@ impl Default for Successes {
 
 impl Successes {
     /// Whether a delivery to the same destination succeeded at this time or later.
-    pub(crate) async fn any_since(
+    async fn any_since(
         &self,
         journal: &Journal,
         reference: &DeliveryRef,
@@ -68,31 +68,34 @@ impl Successes {
         }
         Ok(read.is_some_and(|read| read.latest >= Some(since)))
     }
-}
 
-/// Completes an execution with the facts that decide whether it deactivates its destination. The attempt has been made,
-/// so the broker is asked until it answers.
-pub(crate) async fn added_to(
-    shared: &Shared,
-    item: &WorkItem,
-    destination: &Destination,
-    made: Execution,
-) -> Execution {
-    let reference = &item.work.reference;
-    let Some(since) = delivery::spared_by_success_since(&item.work, &destination.retry, &made) else { return made };
-    let others_succeeded = loop {
-        match shared.successes.any_since(&shared.journal, reference, since).await {
-            Ok(any) => break any,
-            Err(error) => {
-                item.message.trace.within(|| {
-                    tracing::warn!(error = error.chain(), destination = %reference.destination, "cannot look up successes; retrying");
-                });
-                sleep(RETRY_DELAY).await;
+    /// Completes an execution with the facts that decide whether it deactivates its destination. The attempt has been made,
+    /// so the broker is asked until it answers.
+    pub(crate) async fn complete(
+        &self,
+        journal: &Journal,
+        registry: &RegistryView,
+        item: &WorkItem,
+        destination: &Destination,
+        made: Execution,
+    ) -> Execution {
+        let reference = &item.work.reference;
+        let Some(since) = delivery::spared_by_success_since(&item.work, &destination.retry, &made) else { return made };
+        let others_succeeded = loop {
+            match self.any_since(journal, reference, since).await {
+                Ok(any) => break any,
+                Err(error) => {
+                    item.message.trace.within(|| {
+                        tracing::warn!(error = error.chain(), destination = %reference.destination, "cannot look up successes; retrying");
+                    });
+                    sleep(RETRY_DELAY).await;
+                }
             }
-        }
-    };
-    // Another delivery may have deactivated the destination meanwhile.
-    Execution { others_succeeded, destination_off: is_off(shared, &reference.destination), ..made }
+        };
+        // Another delivery may have deactivated the destination meanwhile.
+        let destination_off = registry.snapshot().destination(&reference.destination).is_none_or(|d| d.is_off());
+        Execution { others_succeeded, destination_off, ..made }
+    }
 }
 
 /// The part of the log that has to be read to find a success since then; `None` if the answer is known.

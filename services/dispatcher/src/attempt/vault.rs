@@ -6,15 +6,14 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use crypto::{MasterKey, OpenError};
 use domain::{DestinationId, Registry};
 use jiff::Timestamp;
-use runtime::{ErrorChain as _, Latch};
-
-use crate::Shared;
+use journal::RegistryView;
+use runtime::{Drain, ErrorChain as _, Latch};
 
 /// The destinations whose secrets do not open.
 #[derive(Debug)]
@@ -53,6 +52,20 @@ impl Vault {
         }
     }
 
+    /// Checks the secrets again after each change of the configuration, until the drain.
+    pub(crate) async fn follow(&self, registry: &RegistryView, key: &MasterKey, drain: &Drain) {
+        let mut seen = 0;
+        loop {
+            tokio::select! {
+                changed = registry.changed_since(seen) => {
+                    seen = changed.sequence();
+                    self.look_again(&changed, key);
+                }
+                () = drain.stopping() => return,
+            }
+        }
+    }
+
     fn show(&self, closed: &BTreeSet<DestinationId>) {
         if closed.is_empty() {
             return self.latch.ready();
@@ -67,20 +80,5 @@ impl Vault {
 
     fn closed(&self) -> MutexGuard<'_, BTreeSet<DestinationId>> {
         self.closed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Checks the secrets again after each change of the configuration, until the drain.
-pub(crate) async fn follow(shared: Arc<Shared>) {
-    let drain = shared.platform.drain.clone();
-    let mut seen = 0;
-    loop {
-        tokio::select! {
-            registry = shared.registry.changed_since(seen) => {
-                seen = registry.sequence();
-                shared.vault.look_again(&registry, &shared.key);
-            }
-            () = drain.stopping() => return,
-        }
     }
 }

@@ -39,8 +39,14 @@ impl Lanes {
                 let mut lanes = self.lanes.lock().await;
                 let open = || {
                     let (orders, inbox) = mpsc::channel(ORDERS);
-                    let lane = driver::Lane::new(Arc::clone(shared), Arc::clone(self), destination.clone(), inbox);
-                    shared.platform.drain.spawn_work(lane.run());
+                    let lane = driver::Lane::new(Arc::clone(shared), destination.clone(), inbox);
+                    let (lanes, shared, destination) = (Arc::clone(self), Arc::clone(shared), destination.clone());
+                    let drain = shared.platform.drain.clone();
+                    drain.spawn_work(async move {
+                        if let Some(inbox) = lane.run().await {
+                            lanes.close(&shared, destination, inbox).await;
+                        }
+                    });
                     orders
                 };
                 lanes.entry(destination.clone()).or_insert_with(open).clone()
@@ -57,7 +63,7 @@ impl Lanes {
 
     /// As [`Lanes::order`], for an order that reached a lane while it closed. Boxed, because the future of a lane would
     /// otherwise contain itself.
-    pub(crate) fn order_anew(
+    fn order_anew(
         self: Arc<Self>,
         shared: Arc<Shared>,
         destination: DestinationId,
@@ -66,8 +72,17 @@ impl Lanes {
         Box::pin(async move { self.order(&shared, &destination, order).await })
     }
 
-    /// Removes a lane that is about to close; the next order opens another one.
-    pub(crate) async fn forget(&self, destination: &DestinationId) {
-        self.lanes.lock().await.remove(destination);
+    /// Closes an idle lane. Orders that arrive meanwhile go to the lane that opens next.
+    async fn close(
+        self: Arc<Self>,
+        shared: &Arc<Shared>,
+        destination: DestinationId,
+        mut inbox: mpsc::Receiver<Order>,
+    ) {
+        self.lanes.lock().await.remove(&destination);
+        inbox.close();
+        while let Some(order) = inbox.recv().await {
+            Arc::clone(&self).order_anew(Arc::clone(shared), destination.clone(), order).await;
+        }
     }
 }

@@ -30,7 +30,6 @@ use crate::{
     attempt::{self, Disposition, Ended},
     lanes::concurrency::{room, share},
     lanes::counter::Counter,
-    lanes::directory::Lanes,
     lanes::lane_queue::LaneQueue,
     lanes::order::Order,
     lanes::rate_limit::RateLimit,
@@ -63,7 +62,6 @@ type Drawn = (ParkedLane, Result<Vec<Message<Work>>, JournalError>);
 
 pub(crate) struct Lane {
     shared: Arc<Shared>,
-    lanes: Arc<Lanes>,
     destination: DestinationId,
     inbox: mpsc::Receiver<Order>,
     waiting: LaneQueue,
@@ -85,19 +83,13 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        lanes: Arc<Lanes>,
-        destination: DestinationId,
-        inbox: mpsc::Receiver<Order>,
-    ) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, destination: DestinationId, inbox: mpsc::Receiver<Order>) -> Self {
         Self {
             parked: Some(shared.journal.parking().lane(&destination)),
             waiting: LaneQueue::new(Arc::clone(&shared.waiting)),
             under_way: Counter::part_of(&shared.under_way),
-            reported: Reported::of(&shared, &destination),
+            reported: Reported::of(&shared.lane_reports, &destination),
             shared,
-            lanes,
             destination,
             inbox,
             running: JoinSet::new(),
@@ -114,7 +106,8 @@ impl Lane {
         }
     }
 
-    pub(crate) async fn run(mut self) {
+    /// Works until the lane is idle, and returns its inbox, which may still get orders. `None` if it can get none.
+    pub(crate) async fn run(mut self) -> Option<mpsc::Receiver<Order>> {
         let drain = self.shared.platform.drain.clone();
         loop {
             let registry = self.shared.registry.snapshot();
@@ -128,7 +121,7 @@ impl Lane {
             let held = matches!(state, State::Held(_) | State::Unknown) && self.backlog;
             let idle = self.is_idle() && !held;
             if idle && self.closed {
-                return;
+                return None;
             }
             // A paused lane stays open, because the lane that opens next would not know the pause.
             let idle = idle && self.paused_until.is_none();
@@ -148,9 +141,12 @@ impl Lane {
                 Some(drawn) = self.drawing.join_next() => self.drawn(drawn, &state),
                 _ = self.shared.registry.changed_since(seen), if held => {}
                 () = sleep_until(wake_at) => if idle {
-                    return self.close().await;
+                    return Some(self.inbox);
                 },
-                () = drain.stopping() => return self.finish().await,
+                () = drain.stopping() => {
+                    self.finish().await;
+                    return None;
+                }
             }
         }
     }
@@ -360,16 +356,6 @@ impl Lane {
             let _counted = counted;
             setting_aside.await
         });
-    }
-
-    /// Closes an idle lane. Orders that arrive meanwhile go to the lane that opens next.
-    async fn close(mut self) {
-        self.lanes.forget(&self.destination).await;
-        self.inbox.close();
-        while let Some(order) = self.inbox.recv().await {
-            let (lanes, shared) = (Arc::clone(&self.lanes), Arc::clone(&self.shared));
-            lanes.order_anew(shared, self.destination.clone(), order).await;
-        }
     }
 
     /// Returns work that has not started to the broker, for another process, and finishes the work that has.

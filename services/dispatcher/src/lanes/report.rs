@@ -7,12 +7,10 @@ use std::{
 };
 
 use domain::{DestinationId, breaker::Breaker, delivery::SpanRef, health::LaneCondition, registry::Destination};
-use journal::LaneReport;
-use runtime::trace::TraceContext;
+use journal::{Journal, LaneReport};
+use runtime::{Drain, trace::TraceContext};
 use tokio::{sync::Notify, time::Instant};
 use uuid::Uuid;
-
-use crate::Shared;
 
 /// How often a dispatcher reports while one of its lanes is not open.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -59,20 +57,20 @@ impl NotOpen {
 
 /// The reported condition of one lane. A lane that closes is reported as open.
 pub(crate) struct Reported {
-    shared: Arc<Shared>,
+    reports: Arc<Reports>,
     destination: DestinationId,
     last: Option<NotOpen>,
 }
 
 impl Reported {
-    pub(crate) fn of(shared: &Arc<Shared>, destination: &DestinationId) -> Self {
-        Self { shared: Arc::clone(shared), destination: destination.clone(), last: None }
+    pub(crate) fn of(reports: &Arc<Reports>, destination: &DestinationId) -> Self {
+        Self { reports: Arc::clone(reports), destination: destination.clone(), last: None }
     }
 
     pub(crate) fn note(&mut self, condition: Option<NotOpen>) {
         if condition != self.last {
             self.last = condition;
-            self.shared.lane_reports.note(&self.destination, condition);
+            self.reports.note(&self.destination, condition);
         }
     }
 }
@@ -122,6 +120,30 @@ impl Reports {
         let lanes = lanes.iter().take(MAX_REPORTED).map(|(id, lane)| (id.clone(), lane.condition(now)));
         LaneReport { dispatcher, lanes: lanes.collect() }
     }
+
+    /// Sends a report after each change, at most one every [`INTERVAL`], and repeats it while a lane is not open.
+    pub(crate) async fn run(self: Arc<Self>, journal: Journal, drain: Drain) {
+        let dispatcher = Uuid::new_v4();
+        let mut are_all_open = true;
+        loop {
+            let next = async {
+                if are_all_open {
+                    self.changed.notified().await;
+                }
+            };
+            tokio::select! {
+                () = next => {}
+                () = drain.stopping() => return,
+            }
+            let report = self.report(dispatcher);
+            are_all_open = report.lanes.is_empty();
+            journal.lanes().report(&report).await;
+            tokio::select! {
+                () = tokio::time::sleep(INTERVAL) => {}
+                () = drain.stopping() => return,
+            }
+        }
+    }
 }
 
 /// Logs that the breaker of a lane opened or closed, in the trace of the attempt that caused it.
@@ -131,28 +153,4 @@ pub(crate) fn log_breaker(destination: &DestinationId, is_open: bool, attempt: O
         true => tracing::warn!(%destination, "breaker of lane opened; it allows probes alone"),
         false => tracing::info!(%destination, "breaker of lane closed; requests go on"),
     });
-}
-
-/// Reports when something changed, but at most every [`INTERVAL`], and again while a lane is not open.
-pub(crate) async fn run(shared: Arc<Shared>) {
-    let (dispatcher, drain) = (Uuid::new_v4(), shared.platform.drain.clone());
-    let mut are_all_open = true;
-    loop {
-        let next = async {
-            if are_all_open {
-                shared.lane_reports.changed.notified().await;
-            }
-        };
-        tokio::select! {
-            () = next => {}
-            () = drain.stopping() => return,
-        }
-        let report = shared.lane_reports.report(dispatcher);
-        are_all_open = report.lanes.is_empty();
-        shared.journal.lanes().report(&report).await;
-        tokio::select! {
-            () = tokio::time::sleep(INTERVAL) => {}
-            () = drain.stopping() => return,
-        }
-    }
 }
