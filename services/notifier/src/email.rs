@@ -16,7 +16,6 @@ use crate::{
     console::Console,
     details::{Details, Target},
     templates::{self, Footer},
-    transport::TransportError,
     unsubscribe::Unsubscribing,
 };
 
@@ -79,8 +78,11 @@ impl Sender {
 
     /// The mail for one recipient. Its Message-ID is computed from the notice and the recipient, so that a mail that
     /// went out twice can be recognised. `left_out` counts the mails to this recipient that a quota left out before.
-    pub(crate) fn mail(&self, email: &Email, recipient: &str, left_out: u64) -> Result<Mail, TransportError> {
-        let refused = |e: &dyn std::fmt::Display| TransportError::Refused(format!("cannot make the mail: {e}"));
+    ///
+    /// # Errors
+    /// Why the recipient can get no mail.
+    pub(crate) fn mail(&self, email: &Email, recipient: &str, left_out: u64) -> Result<Mail, String> {
+        let refused = |e: &dyn std::fmt::Display| format!("cannot make the mail: {e}");
         let to = envelope(recipient).map_err(|e| refused(&e))?;
         // Without an envelope, lettre reads the addresses from the headers and fails at quoted ones.
         let on_envelope = Envelope::new(Some(self.from.email.clone()), vec![to.clone()]).map_err(|e| refused(&e))?;

@@ -372,7 +372,7 @@ impl Mailer {
         let mail = self.sender.mail(&prepared.email, recipient, left_out);
         let sent = match mail {
             Ok(mail) => self.transport.send(&mail, precedence).await,
-            Err(refused) => Err(refused),
+            Err(why) => Err(TransportError::Refused(why)),
         };
         if let Err(error) = sent {
             self.quota.give_back(account, recipient, left_out);

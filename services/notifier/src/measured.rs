@@ -4,8 +4,6 @@ use std::sync::LazyLock;
 
 use runtime::metrics::{Counters, KeyValue};
 
-use crate::transport::TransportError;
-
 static SENT: LazyLock<Counters<()>> =
     LazyLock::new(|| Counters::new("leadline.mails.sent", "{mail}", "Mails that the mail server took", |()| vec![]));
 static POSTPONED: LazyLock<Counters<&'static str>> = LazyLock::new(|| {
@@ -22,16 +20,12 @@ pub(crate) fn start() {
     GIVEN_UP.add(&(), 0);
 }
 
-/// Counts a try to send a mail, also if a pause prevented it.
-pub(crate) fn tried(sent: &Result<(), TransportError>) {
-    match sent {
-        Ok(()) => SENT.add(&(), 1),
-        Err(TransportError::Later { .. }) => POSTPONED.add(&"refused", 1),
-        Err(TransportError::Paused(_)) => POSTPONED.add(&"paused", 1),
-        Err(TransportError::Outbox { .. }) => POSTPONED.add(&"outbox", 1),
-        // Counted by [`given_up`] when the mailer records it.
-        Err(TransportError::Refused(_)) => {}
-    }
+pub(crate) fn sent() {
+    SENT.add(&(), 1);
+}
+
+pub(crate) fn postponed(why: &'static str) {
+    POSTPONED.add(&why, 1);
 }
 
 pub(crate) fn given_up(mails: usize) {

@@ -112,7 +112,15 @@ impl Transport {
     /// Returns once the mail server has taken the mail, or the file is written.
     pub(crate) async fn send(&self, mail: &Mail, precedence: bool) -> Result<(), TransportError> {
         let sent = self.hand_over(mail, precedence).await;
-        measured::tried(&sent);
+        match &sent {
+            Ok(()) => measured::sent(),
+            Err(TransportError::Later { .. }) => measured::postponed("refused"),
+            // Counted although the mail was not tried.
+            Err(TransportError::Paused(_)) => measured::postponed("paused"),
+            Err(TransportError::Outbox { .. }) => measured::postponed("outbox"),
+            // Counted as given up when the mailer records it.
+            Err(TransportError::Refused(_)) => {}
+        }
         sent
     }
 
