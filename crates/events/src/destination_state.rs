@@ -2,16 +2,17 @@
 
 use bytes::Bytes;
 use domain::{
-    AccountId, DestinationId, ErrorKind,
-    notice::{DestinationHealth, DestinationState, ErrorCount, Window},
+    AccountId, DestinationId,
+    notice::{DestinationHealth, DestinationState},
 };
 use prost::Message as _;
 
 use crate::{
     Record, RecordError,
     notice::{called_from_stored, called_to_stored},
-    primitives::{message, non_empty, parsed, time, wrong},
+    primitives::{message, parsed, time},
     stored,
+    window::{window, window_to_stored},
 };
 
 impl Record for DestinationState {
@@ -51,39 +52,4 @@ impl Record for DestinationState {
         let pending = stored.unsaid.into_iter().map(called_from_stored).collect::<Result<_, _>>()?;
         Ok(Self { account, destination, health, pending })
     }
-}
-
-pub(crate) fn window_to_stored(window: &Window) -> stored::NoticeWindow {
-    let errors = window.errors.iter().map(|error| stored::ErrorCount {
-        status: error.status.into(),
-        kind: error.kind.map(|kind| kind.as_str().to_owned()).unwrap_or_default(),
-        count: error.count,
-    });
-    stored::NoticeWindow {
-        from: window.from.as_microsecond(),
-        until: window.until.as_microsecond(),
-        count: window.count,
-        since: window.since.map(|at| at.as_microsecond()),
-        errors: errors.collect(),
-        examples: window.examples.clone(),
-    }
-}
-
-pub(crate) fn window(record: &'static str, stored: stored::NoticeWindow) -> Result<Window, RecordError> {
-    let error = |stored: stored::ErrorCount| {
-        let unknown = || wrong(record, "kind", format!("{:?}", stored.kind));
-        Ok(ErrorCount {
-            status: u16::try_from(stored.status).map_err(|e| wrong(record, "status", e))?,
-            kind: non_empty(&stored.kind).map(|word| ErrorKind::parse(word).ok_or_else(unknown)).transpose()?,
-            count: stored.count,
-        })
-    };
-    Ok(Window {
-        from: time(record, "from", stored.from)?,
-        until: time(record, "until", stored.until)?,
-        count: stored.count,
-        since: stored.since.map(|at| time(record, "since", at)).transpose()?,
-        errors: stored.errors.into_iter().map(error).collect::<Result<_, RecordError>>()?,
-        examples: stored.examples,
-    })
 }

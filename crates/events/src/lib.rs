@@ -17,6 +17,7 @@ mod notice;
 mod position;
 mod primitives;
 mod registry;
+mod window;
 
 use bytes::Bytes;
 pub use exchange::{decode_exchange, encode_exchange};

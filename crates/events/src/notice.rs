@@ -14,10 +14,10 @@ use stored::{notice_called_for as called_for, notice_fact::Fact};
 
 use crate::{
     Record, RecordError,
-    destination_state::{window, window_to_stored},
     interface_state::{lead_window, lead_window_to_stored},
     primitives::{message, non_empty, or_empty, parsed, time, uuid, wrong},
     stored,
+    window::{window, window_to_stored},
 };
 
 const FACT: &str = "notice fact";
