@@ -20,12 +20,9 @@ use journal::{Journal, JournalError, NatsOptions};
 use runtime::{Platform, telemetry};
 
 use crate::{
-    data_dir::DataDir,
+    data_dir::{ADMIN_KEY, DataDir},
     output::{note, print},
 };
-
-/// Name of the file with the administrator's key.
-pub(crate) const ADMIN_KEY: &str = "admin.key";
 
 /// Create, list and revoke API keys.
 #[derive(Debug, Args)]

@@ -8,8 +8,8 @@ use clap::Args;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Uri};
 
 use crate::{
-    api_keys::ADMIN_KEY,
     contexts::{Context, Contexts},
+    data_dir::ADMIN_KEY,
 };
 
 /// The address of the API, and the key for calls.

@@ -10,6 +10,9 @@ use std::{
 use anyhow::Context as _;
 use runtime::private;
 
+/// Name of the file with the administrator's key.
+pub(crate) const ADMIN_KEY: &str = "admin.key";
+
 /// The data directory, locked against other processes while this value exists.
 #[derive(Debug)]
 pub(crate) struct DataDir {

@@ -4,6 +4,7 @@ mod condition;
 mod connection;
 mod content;
 pub(super) mod health;
+mod named;
 mod settings;
 mod shown;
 mod trial;
@@ -13,6 +14,7 @@ use clap::{Args, Subcommand};
 use self::{
     condition::TestCondition,
     health::{Health, List},
+    named::Named,
     settings::Settings,
     shown::{COLUMNS, row, show, warn},
     trial::Trial,
@@ -24,7 +26,7 @@ use super::{
 };
 use crate::{
     errors::usage,
-    session::{ForAccount, Remote, Session, within},
+    session::{ForAccount, Remote, within},
     table::{Cell, Tone, fixed, flexible, wrapped},
     time_args::{lasted, shown},
 };
@@ -84,16 +86,6 @@ enum Verb {
     /// Delete a destination
     #[command(after_help = "Example:\n  leadline destinations delete CRM")]
     Delete(Named),
-}
-
-#[derive(Debug, Args)]
-struct Named {
-    /// The destination: its id or its name
-    destination: String,
-    #[command(flatten)]
-    account: ForAccount,
-    #[command(flatten)]
-    remote: Remote,
 }
 
 #[derive(Debug, Args)]
@@ -199,15 +191,6 @@ impl Destinations {
                 session.done(&deleted, &said)
             }
         }
-    }
-}
-
-impl Named {
-    async fn found(&self) -> anyhow::Result<(Session, api::Destination)> {
-        let session = self.remote.connect().await?;
-        let account_id = session.account(&self.account).await?;
-        let destination = session.destination(&account_id, &self.destination).await?;
-        Ok((session, destination))
     }
 }
 

@@ -7,7 +7,7 @@ use clap::Args;
 use tonic::Code;
 
 use super::{
-    Named,
+    named::Named,
     shown::{scope, state},
 };
 use crate::{

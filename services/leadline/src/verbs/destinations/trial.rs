@@ -8,7 +8,7 @@ use clap::Args;
 use tokio::time::{Instant, sleep};
 use tonic::Code;
 
-use super::Named;
+use super::named::Named;
 use crate::{
     errors::ToldAlready,
     output::note,
