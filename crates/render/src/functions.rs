@@ -7,8 +7,8 @@ use minijinja::{
 };
 
 use crate::{
-    meter::Meter,
-    operators::{invalid, plain},
+    meter::{Meter, invalid},
+    operators::plain,
     part::Part,
     values::{Exact, PLACEHOLDER, is_placeholder},
     write,

@@ -113,6 +113,11 @@ impl Meter {
     }
 }
 
+/// The error of an operation that does not take the value.
+pub(crate) fn invalid(problem: String) -> Error {
+    Error::new(ErrorKind::InvalidOperation, problem)
+}
+
 pub(crate) fn too_deep() -> Error {
     Error::new(ErrorKind::InvalidOperation, format!("a value is nested more than {MAX_DEPTH} levels deep, the limit"))
 }

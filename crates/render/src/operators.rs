@@ -1,12 +1,12 @@
 //! The filters that [`guard`](crate::guard) puts around operands. Templates cannot name them.
 
 use minijinja::{
-    Environment, Error, ErrorKind, State, Value,
+    Environment, Error, State, Value,
     value::{Rest, ValueKind},
 };
 
 use crate::{
-    meter::{MAX_TEXT_GROWTH, Meter},
+    meter::{MAX_TEXT_GROWTH, Meter, invalid},
     part::Part,
     values::{Exact, PLACEHOLDER, decimal, is_placeholder},
 };
@@ -58,10 +58,6 @@ pub(crate) fn add_to(environment: &mut Environment<'static>, part: Part) {
         one_piece(part, &value, &named)?;
         Ok::<_, Error>(value)
     });
-}
-
-pub(crate) fn invalid(problem: String) -> Error {
-    Error::new(ErrorKind::InvalidOperation, problem)
 }
 
 /// The nearest number that the engine can calculate with; other values stay unchanged.

@@ -7,8 +7,7 @@ use minijinja::{
 
 use crate::{
     json::quote,
-    meter::{Meter, too_deep},
-    operators::invalid,
+    meter::{Meter, invalid, too_deep},
     values::{PLACEHOLDER, Raw, decimal, is_placeholder, placeholder_json},
     xml,
 };
