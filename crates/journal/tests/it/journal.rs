@@ -3,9 +3,8 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use domain::{
-    AccountId, DeliveryFact, DeliveryId, DestinationId, EventId, EventType, InterfaceId, LeadEvent, LeadId,
-    LeadSequence, RegistryFact, Work,
-    delivery::{Effect, FailureReason, HoldReason, abandon, hold, request, request_parked},
+    AccountId, DeliveryId, LeadEvent, LeadSequence, RegistryFact,
+    delivery::{Effect, FailureReason, HoldReason, abandon, hold, request_parked},
     registry::{Account, Change, Routing},
 };
 use events::Record as _;
@@ -17,51 +16,10 @@ use runtime::{ErrorChain as _, Platform, trace::TraceContext};
 use testkit::{NatsCluster, NatsServer, wait};
 use tokio::time::Instant;
 
-const SOON: Duration = Duration::from_secs(20);
+use crate::support::{SOON, connect, destination, event, messages_in, options, requested, soon, work};
+
 /// A server without its cluster answers only after ten seconds.
 const ELECTED: Duration = Duration::from_secs(60);
-
-fn options(server: &NatsServer) -> NatsOptions {
-    NatsOptions { nats_url: Some(server.url()), dedup_window: Some(Duration::from_secs(60)), ..NatsOptions::default() }
-}
-
-async fn connect(server: &NatsServer) -> (Journal, Platform) {
-    let platform = Platform::default();
-    (Journal::connect(&options(server), &platform).await.unwrap(), platform)
-}
-
-fn event(id: &str) -> LeadEvent {
-    LeadEvent {
-        event_id: EventId::parse(id).unwrap(),
-        account: AccountId::parse("acme").unwrap(),
-        interface: InterfaceId::parse("form").unwrap(),
-        client: None,
-        lead: LeadId::parse("lead-1").unwrap(),
-        destination: None,
-        event_type: EventType::lead_created(),
-        occurred_at: Timestamp::UNIX_EPOCH,
-        received_at: Timestamp::UNIX_EPOCH,
-        registry_sequence: 0,
-        hops: 0,
-        payload: br#"{"a": 1}"#.as_slice().into(),
-    }
-}
-
-fn destination() -> DestinationId {
-    DestinationId::parse("dst_1").unwrap()
-}
-
-fn requested(id: &str) -> DeliveryFact {
-    request(&event(id), LeadSequence(1), &destination(), Timestamp::UNIX_EPOCH)
-}
-
-fn work(id: &str) -> Work {
-    Work::asked_for_by(&requested(id)).unwrap()
-}
-
-async fn soon<T>(future: impl Future<Output = Option<T>>) -> T {
-    tokio::time::timeout(SOON, future).await.expect("in time").expect("before the drain")
-}
 
 #[tokio::test]
 async fn repeated_event_is_stored_once_and_unchanged() {
@@ -154,76 +112,6 @@ async fn concurrent_writers_race_and_views_follow_the_winner() {
     let registry = view.at_least(second, SOON).await.unwrap();
     assert_eq!(registry.account(&AccountId::parse("acme").unwrap()).unwrap().account.name, "two");
     assert!(view.at_least(second + 1, Duration::from_millis(10)).await.is_none());
-}
-
-#[tokio::test]
-async fn a_timer_fires_once_at_its_last_time_unless_cancelled() {
-    let server = NatsServer::start().await;
-    let (journal, _platform) = connect(&server).await;
-    let trace = TraceContext::of_ids(7, 8);
-    let now = Timestamp::now();
-    let at = |millis: u64| now + Duration::from_millis(millis);
-    journal.timers().schedule(&work("gone"), at(600), &trace).await.unwrap();
-    journal.timers().cancel(&destination(), work("gone").reference.delivery, 0).await.unwrap();
-    journal.timers().schedule(&work("moved"), at(300), &trace).await.unwrap();
-    journal.timers().schedule(&Work { attempt: 2, ..work("moved") }, at(900), &trace).await.unwrap();
-
-    let mut due = journal.timers().work_queue();
-    let fired = soon(due.next()).await;
-    assert_eq!(fired.value, Work { attempt: 2, ..work("moved") });
-    assert_eq!(fired.trace, trace);
-    assert!(Timestamp::now() >= at(900));
-    fired.ack().await;
-    wait::until_eq("an empty stream of timers", SOON, 0, async || messages_in(&server, "TIMERS").await).await;
-}
-
-#[tokio::test]
-async fn late_timer_does_not_replace_one_of_a_later_attempt() {
-    let server = NatsServer::start().await;
-    let (journal, _platform) = connect(&server).await;
-    let (now, trace, second) = (Timestamp::now(), TraceContext::of_ids(7, 8), Duration::from_secs(1));
-    let attempt = |attempt| Work { attempt, ..work("e1") };
-    let mut due = journal.timers().work_queue();
-    let mut fires = async |expected: Work| {
-        let fired = soon(due.next()).await;
-        assert_eq!(fired.value, expected);
-        fired.ack().await;
-    };
-    journal.timers().schedule(&attempt(2), now, &trace).await.unwrap();
-    fires(attempt(2)).await;
-    // The caller repeats the call, because it got no acknowledgement.
-    journal.timers().schedule(&attempt(2), now, &trace).await.unwrap();
-    journal.timers().schedule(&attempt(3), now + 600 * second, &trace).await.unwrap();
-    // Another time gives another message id, as if the broker had forgotten the first.
-    journal.timers().schedule(&attempt(2), now + second, &trace).await.unwrap();
-    journal.timers().schedule(&work("later"), now + 2 * second, &trace).await.unwrap();
-    fires(work("later")).await;
-    journal.timers().schedule(&attempt(3), now, &trace).await.unwrap();
-    fires(attempt(3)).await;
-    // Without another timer it fires once more, and then makes room for the next.
-    journal.timers().schedule(&attempt(2), now + 600 * second, &trace).await.unwrap();
-    journal.timers().schedule(&attempt(4), now, &trace).await.unwrap();
-    fires(attempt(4)).await;
-    wait::until_eq("an empty stream of timers", SOON, 0, async || messages_in(&server, "TIMERS").await).await;
-}
-
-#[tokio::test]
-async fn parked_work_is_listed_by_lane_and_delivered_once() {
-    let server = NatsServer::start().await;
-    let (journal, _platform) = connect(&server).await;
-    for id in ["a", "b"] {
-        journal.parking().park(&work(id), format!("TEST/{id}"), &TraceContext::of_ids(7, 8)).await.unwrap();
-    }
-    assert_eq!(journal.parking().lanes().await.unwrap(), [(destination(), 2)]);
-    let mut parked = journal.parking().lane(&destination());
-    let first = parked.take(1).await.unwrap();
-    let second = parked.take(10).await.unwrap();
-    assert!(parked.take(10).await.unwrap().is_empty(), "a taken message is not delivered to another process");
-    for (message, id) in first.iter().chain(&second).zip(["a", "b"]) {
-        assert_eq!(message.value, work(id));
-        message.ack().await;
-    }
-    wait::until_eq("nothing parked", SOON, vec![], async || journal.parking().lanes().await.unwrap()).await;
 }
 
 #[tokio::test]
@@ -423,9 +311,4 @@ async fn a_single_server_is_trusted_although_it_names_a_cluster() {
     wait::until_eq("one unacknowledged message", SOON, 1, in_hand).await;
     event.ack().await;
     wait::until_eq("no unacknowledged message", SOON, 0, in_hand).await;
-}
-
-async fn messages_in(server: &NatsServer, stream: &str) -> u64 {
-    let jetstream = async_nats::jetstream::new(server.client().await);
-    jetstream.get_stream(stream).await.unwrap().cached_info().state.messages
 }

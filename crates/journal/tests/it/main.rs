@@ -7,3 +7,5 @@ mod jobs;
 mod journal;
 mod leader;
 mod streams;
+mod support;
+mod work;
