@@ -1,10 +1,8 @@
 //! A running system with an account, and its operations in tests.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+mod home;
+
+use std::{fs, path::Path, time::Duration};
 
 use access::{AuthChannel, AuthInterceptor};
 use api::{
@@ -14,9 +12,10 @@ use api::{
     registry_service_client::RegistryServiceClient, status_service_client::StatusServiceClient,
 };
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use testkit::{Process, Receiver, wait};
 use tonic::transport::Channel;
+
+pub(crate) use self::home::{Home, program};
 
 /// The usual deadline of waits.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
@@ -24,12 +23,6 @@ pub(crate) const ACCOUNT: &str = "acme";
 pub(crate) const INTERFACE: &str = "form";
 pub(crate) const API_USER: &str = "dev@acme.example";
 pub(crate) const OWNER: &str = "owner@acme.example";
-
-/// The folder of a system, which may run or not.
-#[derive(Debug)]
-pub(crate) struct Home {
-    folder: TempDir,
-}
 
 /// A running system.
 #[derive(Debug)]
@@ -43,54 +36,6 @@ pub(crate) struct World {
     pub(crate) key: String,
     channel: AuthChannel,
     web: reqwest::Client,
-}
-
-/// The path of the program.
-pub(crate) fn program() -> PathBuf {
-    env!("CARGO_BIN_EXE_leadline").into()
-}
-
-impl Home {
-    pub(crate) fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
-    }
-
-    /// Creates the folder on another disk.
-    pub(crate) fn within(folder: &Path) -> Self {
-        Self { folder: tempfile::tempdir_in(folder).unwrap() }
-    }
-
-    pub(crate) fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
-    }
-
-    pub(crate) fn admin_key(&self) -> String {
-        fs::read_to_string(self.data().join("admin.key")).unwrap().trim().to_owned()
-    }
-
-    pub(crate) fn outbox(&self) -> Vec<String> {
-        let Ok(files) = fs::read_dir(self.data().join("outbox")) else { return vec![] };
-        let mails = files.flatten().map(|file| file.path()).filter(|path| path.extension().is_some_and(|e| e == "eml"));
-        mails.map(|path| fs::read_to_string(path).unwrap()).collect()
-    }
-
-    /// Starts `leadline up` in this folder.
-    pub(crate) fn up(&self, args: &[&str], env: &[(&str, &str)]) -> Process {
-        self.up_under(&[], args, env)
-    }
-
-    /// Like [`Home::up`], with this command as a wrapper; empty if there is none.
-    pub(crate) fn up_under(&self, starter: &[&str], args: &[&str], env: &[(&str, &str)]) -> Process {
-        let (data, leadline) = (self.data(), program());
-        let mut all = starter.to_vec();
-        all.extend([leadline.to_str().unwrap(), "up", "--data-dir", data.to_str().unwrap(), "--http", "127.0.0.1:0"]);
-        all.extend(["--allow-network", "127.0.0.0/8", "--allow-plain-http"]);
-        let grpc: &[_] = if args.contains(&"--grpc") { &[] } else { &["--grpc", "127.0.0.1:0"] };
-        all.extend(grpc.iter().chain(args));
-        let nats_server = testkit::nats::binary();
-        let env = [env, &[("LEADLINE_NATS_SERVER", nats_server.to_str().unwrap())]].concat();
-        Process::start("leadline up", all[0], &all[1..], env)
-    }
 }
 
 impl World {
