@@ -51,6 +51,18 @@ impl Registry {
         if kind != EntityKind::Account && account.is_some_and(|account| self.account(account).is_none()) {
             return;
         }
+        self.put(fact);
+        if let (Some(account), false) = (account, fact.change.emails().0.is_empty()) {
+            self.change(account, |entry| entry.note_emails(&fact.change));
+        }
+    }
+
+    /// Notes that the fact at `sequence` of REGISTRY is unreadable.
+    pub fn pass_over(&mut self, sequence: u64) {
+        self.sequence = self.sequence.max(sequence);
+    }
+
+    fn put(&mut self, fact: &RegistryFact) {
         match &fact.change {
             Change::AccountCreated(account) | Change::AccountUpdated(account) => self.put_account(account),
             Change::AccountDeleted(id) => {
@@ -118,14 +130,6 @@ impl Registry {
             Change::KeyRevoked(_, id) => self.keys.revoke(id, fact.at),
             Change::PayloadViewed(..) => {}
         }
-        if let (Some(account), false) = (account, fact.change.emails().0.is_empty()) {
-            self.change(account, |entry| entry.note_emails(&fact.change));
-        }
-    }
-
-    /// Notes that the fact at `sequence` of REGISTRY is unreadable.
-    pub fn pass_over(&mut self, sequence: u64) {
-        self.sequence = self.sequence.max(sequence);
     }
 
     fn put_account(&mut self, account: &Account) {
