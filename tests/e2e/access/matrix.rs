@@ -31,7 +31,6 @@ const OF_THE_CALLER: [&str; 4] = [
 const NONE_SUCH: &str = "none-such";
 pub(super) const SCOPES: [Scope; 5] = [Scope::Publish, Scope::Read, Scope::Operate, Scope::Admin, Scope::Payload];
 
-/// A caller.
 struct Caller {
     is: Is,
     key: String,

@@ -13,7 +13,6 @@ use crate::{
     ids::{AccountId, ClientId, KeyId},
 };
 
-/// An API key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKey {
     /// The public part of the key.

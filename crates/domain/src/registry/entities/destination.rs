@@ -158,7 +158,6 @@ impl Destination {
     pub const DEFAULT_BREAKER_FAILURES: u32 = 20;
     /// The maximum number of transport failures that open a breaker.
     pub const MAX_BREAKER_FAILURES: u32 = 1_000;
-    /// The default timeout.
     pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
     /// The minimum timeout.
     pub const MIN_TIMEOUT: Duration = Duration::from_millis(100);
@@ -173,7 +172,6 @@ impl Destination {
 /// One secret of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenSecret {
-    /// The secret, sealed.
     pub sealed: SealedSecret,
     /// When it was made.
     pub created_at: Timestamp,

@@ -14,7 +14,6 @@ pub struct CompatibilitySignature {
     pub encoding: Encoding,
     /// The text before the signature, such as `sha256=`.
     pub prefix: String,
-    /// The signed content.
     pub content: SignedContent,
 }
 
@@ -38,10 +37,8 @@ pub enum Encoding {
     Base64,
 }
 
-/// The signed content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SignedContent {
-    /// The body.
     Body,
     /// `<timestamp>.<body>`; the timestamp, in seconds since 1970, is in this header.
     TimestampInHeader(String),

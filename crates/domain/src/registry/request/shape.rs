@@ -161,7 +161,6 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// The kinds of credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CredentialKind {
     /// `Authorization: Bearer …` (RFC 6750).

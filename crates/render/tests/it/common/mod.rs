@@ -57,7 +57,6 @@ pub fn destination(url: &str, body: Body) -> Destination {
     }
 }
 
-/// A rendered request.
 #[derive(Debug)]
 pub struct RenderedRequest {
     pub url: String,

@@ -42,7 +42,6 @@ impl AttemptRequest {
     }
 }
 
-/// Prints a rendered request.
 pub(in crate::verbs) fn print_request(session: &Session, request: &api::RenderedRequest) -> anyhow::Result<()> {
     if session.out.is_json() {
         return session.out.json(request);
