@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use domain::{
-    AccountId, DeliveryId, LeadEvent, LeadSequence, RegistryFact,
+    AccountId, DeliveryFact, DeliveryId, LeadEvent, LeadSequence, RegistryFact,
     delivery::{Effect, FailureReason, HoldReason, abandon, hold, request_parked},
     registry::{Account, Change, Routing},
 };
