@@ -18,7 +18,7 @@ use crate::{
 /// How long a delivery may take after the start.
 const DELIVERED: Duration = Duration::from_secs(120);
 /// Leads in work at the kill.
-const UNDER_WAY: usize = 2_000;
+const IN_FLIGHT: usize = 2_000;
 const CONNECTIONS: usize = 4;
 const BATCH: usize = 200;
 
@@ -34,14 +34,14 @@ pub(crate) async fn measure(program: &Path, stored: Stored) -> anyhow::Result<Va
     let stopped = started(&system, &probe, &probing, "after a clean stop").await?;
 
     receiver.take();
-    load::publish(&Target::system(&system.api, &interfaces), UNDER_WAY, CONNECTIONS, BATCH).await?;
+    load::publish(&Target::system(&system.api, &interfaces), IN_FLIGHT, CONNECTIONS, BATCH).await?;
     let home = system.kill().await;
     let sent = receiver.count();
     let system = System::start_in(home, program, &[]).await?;
     let mut killed = started(&system, &probe, &probing, "after a kill").await?;
-    let received = receiver.wait_for(UNDER_WAY as u64, DELIVERED).await;
-    ensure!(received >= UNDER_WAY as u64, "{received} of {UNDER_WAY} leads in work at the kill arrived");
-    killed["under_way"] = (UNDER_WAY as u64).saturating_sub(sent).into();
+    let received = receiver.wait_for(IN_FLIGHT as u64, DELIVERED).await;
+    ensure!(received >= IN_FLIGHT as u64, "{received} of {IN_FLIGHT} leads in work at the kill arrived");
+    killed["in_flight"] = (IN_FLIGHT as u64).saturating_sub(sent).into();
     drop(system.stop().await);
     Ok(json!({"after_stop": stopped, "after_kill": killed}))
 }

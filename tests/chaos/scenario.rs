@@ -198,8 +198,8 @@ async fn release_what_is_held(stage: &Stage, ledger: &Ledger, destinations: &Has
 }
 
 /// The next future that ends. Pending forever if there is none.
-async fn next<F: Future>(under_way: &mut FuturesUnordered<F>) -> F::Output {
-    match under_way.next().await {
+async fn next<F: Future>(in_flight: &mut FuturesUnordered<F>) -> F::Output {
+    match in_flight.next().await {
         Some(ended) => ended,
         None => std::future::pending().await,
     }

@@ -15,7 +15,7 @@ use tokio::{io::AsyncWriteExt as _, process::Command, time::timeout};
 use crate::world::{SOON, World, program};
 
 /// The usual width of rows of `leadline watch`.
-const USUAL_WIDTH: usize = 120;
+const DEFAULT_WIDTH: usize = 120;
 
 /// The result of a command.
 #[derive(Debug)]

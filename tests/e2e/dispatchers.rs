@@ -53,7 +53,7 @@ async fn work_of_a_dead_dispatcher_is_redelivered_after_ack_wait() {
     let wide = api::Destination { url: receiver.url(), timeout, ..some_destination() };
     world.destination_with(wide).await;
     world.publish_many(40).await;
-    wait::until_eq("all under way", SOON, 40, async || receiver.in_flight()).await;
+    wait::until_eq("all in flight", SOON, 40, async || receiver.in_flight()).await;
     others[0].kill();
     let died = Instant::now();
     receiver.open_gate();

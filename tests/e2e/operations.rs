@@ -58,7 +58,7 @@ async fn concurrency_limit_of_one_destination_does_not_slow_others() {
     wait::until_eq("three at the slow one", SOON, 3, async || slow.in_flight()).await;
     slow.open_gate();
     wait::until_eq("all at the slow one", SOON, 400, async || slow.count()).await;
-    assert_eq!(slow.most_in_flight(), 3);
+    assert_eq!(slow.max_in_flight(), 3);
 }
 
 #[tokio::test]

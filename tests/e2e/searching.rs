@@ -151,7 +151,7 @@ async fn leads_and_deliveries_are_found_by_values_inside_payloads() {
 }
 
 #[tokio::test]
-async fn the_read_model_holds_no_value_and_other_accounts_and_clients_find_nothing() {
+async fn read_model_holds_no_value_and_strangers_find_nothing() {
     let world = World::start().await;
     world.set_searchable(fields()).await.unwrap();
     for client in ["north", "south"] {
@@ -247,7 +247,7 @@ async fn an_anonymised_lead_is_not_found_and_a_rebuild_finds_the_same() {
 }
 
 #[tokio::test]
-async fn fields_hold_for_what_is_published_later_and_after_a_rebuild_for_everything() {
+async fn fields_hold_for_later_events_and_after_a_rebuild_for_all() {
     let world = World::start().await;
     world.publish_about("e1", "ada", json!({"email": ADA.1, "city": "Zürich"})).await;
     let unknown = leads_by(world.channel(), ACCOUNT, &[ADA]).await.unwrap_err();

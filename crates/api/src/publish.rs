@@ -181,8 +181,8 @@ fn check_payload(payload: &Bytes) -> Result<(), PublishError> {
         return Err(PublishError::invalid("payload", "is missing"));
     }
     if !domain::payload::is_shallow(payload) {
-        let most = domain::payload::MAX_DEPTH;
-        let problem = format!("is nested more than {most} levels deep, the limit, so no destination could be sent it");
+        let max = domain::payload::MAX_DEPTH;
+        let problem = format!("is nested more than {max} levels deep, the limit, so no destination could be sent it");
         return Err(PublishError::invalid("payload", problem));
     }
     Ok(())

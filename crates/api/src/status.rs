@@ -88,8 +88,8 @@ pub fn refusal(refusal: &Refusal) -> Status {
         Refusal::AlreadyExists { kind, .. } => because(Code::AlreadyExists, &about(*kind, "EXISTS"), message),
         Refusal::NotFound { kind, .. } => because(Code::NotFound, &about(*kind, "NOT_FOUND"), message),
         Refusal::InUse { kind, .. } => because(Code::FailedPrecondition, &about(*kind, "IN_USE"), message),
-        Refusal::TooMany { most, .. } => {
-            with(Code::ResourceExhausted, message, info("LIMIT_REACHED", [("limit", most.to_string())]))
+        Refusal::TooMany { max, .. } => {
+            with(Code::ResourceExhausted, message, info("LIMIT_REACHED", [("limit", max.to_string())]))
         }
         Refusal::Limit { limit, setting, .. } => with(
             Code::ResourceExhausted,

@@ -47,8 +47,8 @@ pub enum ImportError {
     #[error("is not {0}")]
     Encoding(&'static str),
     /// The secret is too short or too long.
-    #[error("has {bytes} bytes, and has to have {least} to {most}")]
-    Length { bytes: usize, least: usize, most: usize },
+    #[error("has {bytes} bytes, and has to have {min} to {max}")]
+    Length { bytes: usize, min: usize, max: usize },
 }
 
 impl Secret {
@@ -80,7 +80,7 @@ impl Secret {
         if range.contains(&bytes.len()) {
             return Ok(Self(bytes));
         }
-        Err(ImportError::Length { bytes: bytes.len(), least: *range.start(), most: *range.end() })
+        Err(ImportError::Length { bytes: bytes.len(), min: *range.start(), max: *range.end() })
     }
 
     /// Creates a secret from random numbers of the operating system.
@@ -150,8 +150,8 @@ mod tests {
         assert_eq!(Secret::import_whsec(written).unwrap().reveal(), written);
         let of = |bytes: usize| Secret::import_whsec(&format!("whsec_{}", STANDARD.encode(vec![7; bytes])));
         assert!(of(24).is_ok() && of(64).is_ok());
-        assert_eq!(of(23), Err(ImportError::Length { bytes: 23, least: 24, most: 64 }));
-        assert_eq!(of(65), Err(ImportError::Length { bytes: 65, least: 24, most: 64 }));
+        assert_eq!(of(23), Err(ImportError::Length { bytes: 23, min: 24, max: 64 }));
+        assert_eq!(of(65), Err(ImportError::Length { bytes: 65, min: 24, max: 64 }));
         for text in ["", "whsec_", "whsec_a b", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_%%%%"] {
             assert!(Secret::import_whsec(text).is_err(), "{text}");
         }
@@ -166,8 +166,8 @@ mod tests {
         for text in ["+/+/+/+/+/8=", "+/+/+/+/+/8", "-_-_-_-_-_8", "-_-_-_-_-_8="] {
             assert_eq!(bytes(text, Base64).unwrap(), [0xfb, 0xff, 0xbf, 0xfb, 0xff, 0xbf, 0xfb, 0xff], "{text}");
         }
-        assert_eq!(bytes("seven 7", Utf8), Err(ImportError::Length { bytes: 7, least: 8, most: 256 }));
-        assert_eq!(bytes(&"x".repeat(257), Utf8), Err(ImportError::Length { bytes: 257, least: 8, most: 256 }));
+        assert_eq!(bytes("seven 7", Utf8), Err(ImportError::Length { bytes: 7, min: 8, max: 256 }));
+        assert_eq!(bytes(&"x".repeat(257), Utf8), Err(ImportError::Length { bytes: 257, min: 8, max: 256 }));
         assert!(bytes(&"x".repeat(256), Utf8).is_ok());
         for (text, format) in
             [("00f", Hex), ("zz00112233445566", Hex), ("é0112233445566", Hex), ("a b c d e f g", Base64)]

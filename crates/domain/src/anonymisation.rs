@@ -16,7 +16,7 @@ use crate::{
     ids::{AccountId, LeadId, LeadSequence},
     lead::LeadEvent,
     outcome::AttemptOutcome,
-    policy::Progress,
+    policy::RetryProgress,
 };
 
 /// A fact about anonymisation.
@@ -111,7 +111,7 @@ pub fn brought_forward(delivery: &Delivery) -> Option<Work> {
         attempt: delivery.attempts + 1,
         round: delivery.round,
         resend: delivery.position.resend,
-        progress: Progress::default(),
+        progress: RetryProgress::default(),
         holds: 0,
         redelivered: false,
         requested_at: delivery.requested_at.unwrap_or(delivery.updated_at),

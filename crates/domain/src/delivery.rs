@@ -1,6 +1,6 @@
 //! Deliveries: one lead event for one destination.
 //!
-//! [`facts`] are stored, and [`state`] folds them. [`decide`] decides what may happen next, [`standing`] whether the
+//! [`facts`] are stored, and [`state`] folds them. [`decide`] decides what may happen next, [`lost_work`] whether the
 //! work of a delivery is lost, [`deactivation`] whether an attempt deactivates its destination, and [`tracing`] which
 //! trace an attempt belongs to.
 
@@ -9,15 +9,15 @@ mod decide;
 mod exchange;
 mod facts;
 mod filter;
-mod standing;
+mod lost_work;
 mod state;
 mod tracing;
 mod work;
 
 pub use deactivation::spared_by_success_since;
 pub use decide::{
-    Effect, Execution, RetryAsked, RetryRefusal, Subject, abandon, after_attempt, hold, pass_turn, release, request,
-    request_in_turn, request_parked, request_retry,
+    Effect, Execution, RetryContext, RetryRefusal, RetryRequest, abandon, after_attempt, hold, release, release_next,
+    request, request_in_turn, request_parked, request_retry,
 };
 pub use exchange::{EncodedExchange, Exchange, HeaderLine, HttpVersion, Times};
 pub use facts::{
@@ -25,7 +25,7 @@ pub use facts::{
     DeliveryRequested, FailureReason, HoldReason, NextStep, RequestLine, RequestedWork, RetryRequested,
 };
 pub use filter::DeliveryFilter;
-pub use standing::{Remains, lost_work, may_be_lost};
+pub use lost_work::{PendingState, lost_work, may_be_lost};
 pub use state::{Delivery, DeliveryStatus, IllegalHistory, InJob, LastAttempt, Position, RoundOutcome, Switch};
 pub use tracing::{MAX_CHILD_AGE, Placement, SpanRef, WorkTrace};
 pub use work::Work;

@@ -100,7 +100,7 @@ pub struct PolicyError {
 
 /// The progress of a delivery in its round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Progress {
+pub struct RetryProgress {
     /// The quick retries used.
     pub quick_used: u32,
     /// The steps of the schedule used.
@@ -204,11 +204,11 @@ impl RetryPolicy {
         &self,
         delivery: DeliveryId,
         attempt: u32,
-        progress: Progress,
+        progress: RetryProgress,
         requested_at: Timestamp,
         outcome: &AttemptOutcome,
         now: Timestamp,
-    ) -> (NextStep, Progress) {
+    ) -> (NextStep, RetryProgress) {
         if outcome.error_kind() == Some(ErrorKind::Render) {
             // The same settings and the same lead fail again.
             return (NextStep::Failed(FailureReason::Render), progress);
@@ -218,7 +218,7 @@ impl RetryPolicy {
         let longer = outcome.asks_to_pause().filter(|wish| usual.is_some_and(|usual| *wish > usual));
         let (delay, next) = match (longer, planned) {
             (Some(wish), _) if progress.waits < Self::MAX_FREE_WAITS => {
-                (wish, Progress { waits: progress.waits + 1, ..progress })
+                (wish, RetryProgress { waits: progress.waits + 1, ..progress })
             }
             (_, Some((delay, next))) => (delay.max(outcome.retry_after().unwrap_or_default()), next),
             (_, None) => return (NextStep::Failed(FailureReason::Exhausted), progress),
@@ -235,15 +235,15 @@ impl RetryPolicy {
         &self,
         delivery: DeliveryId,
         attempt: u32,
-        progress: Progress,
+        progress: RetryProgress,
         outcome: &AttemptOutcome,
-    ) -> Option<(Duration, Progress)> {
+    ) -> Option<(Duration, RetryProgress)> {
         if progress.quick_used < self.quick.count && self.quick.covers(outcome) {
-            return Some((self.quick.pause, Progress { quick_used: progress.quick_used + 1, ..progress }));
+            return Some((self.quick.pause, RetryProgress { quick_used: progress.quick_used + 1, ..progress }));
         }
         let delay = *self.schedule.get(progress.step as usize)?;
         let extra = jitter(delivery, attempt, delay, self.jitter_percent);
-        Some((delay + extra, Progress { step: progress.step + 1, ..progress }))
+        Some((delay + extra, RetryProgress { step: progress.step + 1, ..progress }))
     }
 
     /// The delay before the last attempt of the policy; `None` if it never retries.
@@ -285,7 +285,7 @@ mod tests {
 
     /// The delays, in whole seconds, until the policy has no further attempt.
     fn delays(policy: &RetryPolicy, outcome: &AttemptOutcome) -> Vec<i64> {
-        let (mut progress, mut now, mut waited) = (Progress::default(), t(0), vec![]);
+        let (mut progress, mut now, mut waited) = (RetryProgress::default(), t(0), vec![]);
         for attempt in 1..100 {
             let (next_step, next) =
                 policy.after_failure(DeliveryId::from_uuid(Uuid::nil()), attempt, progress, t(0), outcome, now);
@@ -332,7 +332,7 @@ mod tests {
         let render = AttemptOutcome::NoResponse { kind: ErrorKind::Render, message: String::new() };
         for policy in [RetryPolicy::standard(), RetryPolicy::patient(), RetryPolicy::manual()] {
             let id = DeliveryId::from_uuid(Uuid::nil());
-            let (next_step, _) = policy.after_failure(id, 1, Progress::default(), t(0), &render, t(0));
+            let (next_step, _) = policy.after_failure(id, 1, RetryProgress::default(), t(0), &render, t(0));
             assert_eq!(next_step, NextStep::Failed(FailureReason::Render));
         }
     }
@@ -351,10 +351,10 @@ mod tests {
         let waits = delays(&policy, &asks(day as u64));
         assert_eq!(waits.len(), RetryPolicy::MAX_FREE_WAITS as usize + 7);
         assert!(waits.iter().all(|wait| *wait == day), "waits that use a step also last a day");
-        let used = Progress { quick_used: 3, step: 2, waits: 0 };
+        let used = RetryProgress { quick_used: 3, step: 2, waits: 0 };
         let (next_step, next) =
             policy.after_failure(DeliveryId::from_uuid(Uuid::nil()), 6, used, t(0), &asks(day as u64), t(0));
-        assert_eq!((next_step, next), (NextStep::RetryAt(t(day)), Progress { waits: 1, ..used }));
+        assert_eq!((next_step, next), (NextStep::RetryAt(t(day)), RetryProgress { waits: 1, ..used }));
     }
 
     #[test]

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 pub use explanation::{Answer, Outcome, explain};
 pub use overlap::{Overlap, Overlaps, overlaps};
-use rules::{Asked, overriding};
 pub use rules::{Reason, Rule};
+use rules::{RuleInput, overriding};
 
 use crate::{
     ids::DestinationId,
@@ -32,18 +32,18 @@ use crate::{
 ///
 /// The payload is parsed only if a destination that might want the event has a condition.
 pub fn destinations_for(registry: &Registry, event: &LeadEvent) -> Vec<Arc<Destination>> {
-    routed(registry, &Asked::about(event))
+    routed(registry, &RuleInput::about(event))
 }
 
 /// The maximum number of deliveries of an event, as if every condition held. The payload is not parsed.
 pub fn deliveries_at_most(registry: &Registry, event: &LeadEvent) -> usize {
-    routed(registry, &Asked::as_if_conditions_held(event)).len()
+    routed(registry, &RuleInput::as_if_conditions_held(event)).len()
 }
 
 /// The destinations whose own rules all allow the event, and that no other destination overrides.
-fn routed(registry: &Registry, asked: &Asked<'_>) -> Vec<Arc<Destination>> {
-    let Some(account) = registry.account(&asked.event.account) else { return vec![] };
-    let wanting = wanting(registry, asked);
+fn routed(registry: &Registry, input: &RuleInput<'_>) -> Vec<Arc<Destination>> {
+    let Some(account) = registry.account(&input.event.account) else { return vec![] };
+    let wanting = wanting(registry, input);
     let routing = account.account.routing;
     let gets = |destination: &&Arc<Destination>| overriding(routing, &wanting, destination).is_none();
     let mut routed: Vec<_> = wanting.iter().filter(gets).cloned().collect();
@@ -52,11 +52,11 @@ fn routed(registry: &Registry, asked: &Asked<'_>) -> Vec<Arc<Destination>> {
 }
 
 /// The destinations whose own rules all allow the event.
-fn wanting(registry: &Registry, asked: &Asked<'_>) -> Vec<Arc<Destination>> {
-    let event = asked.event;
+fn wanting(registry: &Registry, input: &RuleInput<'_>) -> Vec<Arc<Destination>> {
+    let event = input.event;
     let Some(account) = registry.account(&event.account) else { return vec![] };
     let wants = |destination: &&Arc<Destination>| {
-        Rule::of_destinations(event).iter().all(|rule| rule.ask(asked, destination).is_ok())
+        Rule::of_destinations(event).iter().all(|rule| rule.ask(input, destination).is_ok())
     };
     match &event.destination {
         Some(named) => registry.destination(named).filter(wants).cloned().into_iter().collect(),

@@ -11,7 +11,7 @@ use domain::{
         EncodedExchange, FailureReason, HoldReason, NextStep, RequestLine, RequestedWork, RetryRequested, SpanRef,
         WorkTrace,
     },
-    policy::Progress,
+    policy::RetryProgress,
     registry::DeactivationCause,
 };
 use prost::Message as _;
@@ -179,7 +179,7 @@ impl Record for Work {
             attempt: stored.attempt,
             round: stored.round,
             resend: stored.resend,
-            progress: Progress { quick_used: stored.quick_used, step: stored.step, waits: stored.waits },
+            progress: RetryProgress { quick_used: stored.quick_used, step: stored.step, waits: stored.waits },
             holds: stored.holds,
             redelivered: stored.redelivered,
             requested_at: time(Self::NAME, "requested_at", stored.requested_at)?,

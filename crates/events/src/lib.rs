@@ -22,7 +22,7 @@ mod window;
 use bytes::Bytes;
 pub use exchange::{decode_exchange, encode_exchange};
 pub use installation_key::InstallationKey;
-pub use position::Position;
+pub use position::ReaderPosition;
 
 #[allow(missing_docs, clippy::all, unreachable_pub)]
 mod stored {

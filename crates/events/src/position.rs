@@ -12,14 +12,14 @@ use crate::{
 
 /// The position of a reader that reads a stream in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Position {
+pub struct ReaderPosition {
     /// The process that reads; `None` if the last one stopped cleanly.
     pub reader: Option<Uuid>,
     /// The last sequence that was worked on; 0 if there is none.
     pub sequence: u64,
 }
 
-impl Record for Position {
+impl Record for ReaderPosition {
     const NAME: &'static str = "position";
 
     fn encode(&self) -> Bytes {

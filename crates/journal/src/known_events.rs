@@ -99,7 +99,7 @@ impl KnownEvents<'_> {
         let client = self.journal.context().client();
         let subscriber = client.queue_subscribe(subject, QUEUE_GROUP.to_owned()).await;
         let subscriber = subscriber.map_err(|error| JournalError::unavailable(OPERATION, error))?;
-        Ok(Requests { client, subscriber, asked: PhantomData })
+        Ok(Requests { client, subscriber, content: PhantomData })
     }
 }
 
@@ -112,7 +112,7 @@ fn no_read_model() -> JournalError {
 pub struct Requests<Q> {
     client: Client,
     subscriber: Subscriber,
-    asked: PhantomData<Q>,
+    content: PhantomData<Q>,
 }
 
 impl<Q: Record> Requests<Q> {
@@ -122,7 +122,7 @@ impl<Q: Record> Requests<Q> {
             let message = self.subscriber.next().await?;
             let Some(reply) = message.reply else { continue };
             match Q::decode(message.payload) {
-                Ok(asked) => return Some(PendingRequest { asked, client: self.client.clone(), reply }),
+                Ok(content) => return Some(PendingRequest { content, client: self.client.clone(), reply }),
                 Err(error) => tracing::warn!(error = error.chain(), "cannot read a question about known events"),
             }
         }
@@ -131,7 +131,7 @@ impl<Q: Record> Requests<Q> {
 
 #[derive(Debug)]
 pub struct PendingRequest<Q> {
-    pub asked: Q,
+    pub content: Q,
     client: Client,
     reply: Subject,
 }

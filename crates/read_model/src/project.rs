@@ -318,7 +318,7 @@ fn delivery_entry(fact: &DeliveryFact) -> Option<LogEntry> {
         DeliveryFact::Released(_) | DeliveryFact::AttemptStarted(_) => return None,
         // The log shows attempts from their own rows.
         DeliveryFact::Attempted(_) | DeliveryFact::AttemptBlanked(_) => return None,
-        DeliveryFact::RetryRequested(f) => ("resentwebhook", asked_again(f)),
+        DeliveryFact::RetryRequested(f) => ("resentwebhook", retry_detail(f)),
         DeliveryFact::Held(f) => ("held", held(f.reason).to_owned()),
         DeliveryFact::Abandoned(f) => ("abandoned", abandoned(f.reason).to_owned()),
     };
@@ -342,7 +342,7 @@ fn delivery_entry(fact: &DeliveryFact) -> Option<LogEntry> {
 }
 
 /// The text about a request of another round: its caller and the reason.
-fn asked_again(fact: &RetryRequested) -> String {
+fn retry_detail(fact: &RetryRequested) -> String {
     let what = if fact.is_resend() { "resend" } else { "retry" };
     let job = fact.job.map(|job| format!(" in job {job}")).unwrap_or_default();
     let reason = if fact.reason.is_empty() { String::new() } else { format!(": {}", fact.reason) };

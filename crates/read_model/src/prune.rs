@@ -51,9 +51,9 @@ pub struct Pruned {
 
 impl Pruned {
     /// There may be more rows if a step found as many as it looked for, unless it could delete nothing.
-    fn of(rows: usize, found: usize, most: u32) -> Self {
+    fn of(rows: usize, found: usize, max: u32) -> Self {
         let rows = u32::try_from(rows).unwrap_or(u32::MAX);
-        Self { rows, more: rows > 0 && found >= most as usize }
+        Self { rows, more: rows > 0 && found >= max as usize }
     }
 }
 
@@ -71,13 +71,13 @@ impl Store {
         &self,
         old: &TooOld,
         after: Option<&LeadPlace>,
-        most: u32,
+        max: u32,
     ) -> Result<Vec<LeadPlace>, StoreError> {
         let (at, lead) = after.map_or((i64::MIN, ""), |after| (after.created_at, after.lead.as_str()));
         let mut select = Statement::new("SELECT created_at, lead FROM leads");
         select.push(" WHERE account = ? AND created_at < ?", [old.account.as_str().into(), old.before.into()]);
         select.push(" AND (created_at, lead) > (?, ?)", [at.into(), lead.into()]);
-        select.push(" ORDER BY created_at, lead LIMIT ?", [most.into()]);
+        select.push(" ORDER BY created_at, lead LIMIT ?", [max.into()]);
         let place = |row: &AnyRow| {
             let lead = sql::parsed(row, "lead", |text| LeadId::parse(text).ok())?;
             Ok(LeadPlace { created_at: sql::int(row, "created_at")?, lead })
@@ -85,13 +85,13 @@ impl Store {
         self.fetch_all(select).await?.iter().map(place).collect()
     }
 
-    /// Deletes at most `most` deliveries of these leads with their attempts. Open deliveries stay.
-    pub async fn prune_deliveries(&self, old: &TooOld, of: &[LeadPlace], most: u32) -> Result<Pruned, StoreError> {
+    /// Deletes at most `max` deliveries of these leads with their attempts. Open deliveries stay.
+    pub async fn prune_deliveries(&self, old: &TooOld, of: &[LeadPlace], max: u32) -> Result<Pruned, StoreError> {
         let mut select = Statement::new("SELECT delivery FROM deliveries WHERE lead IN (");
         push_list(&mut select, names(of));
         // Rows are found by the lead alone: the other conditions are written so that no other index serves them.
         select.push(" AND requested_at < ? AND (account || '') = ?", [old.before.into(), old.account.as_str().into()]);
-        select.push(&format!(" AND {ENDED} LIMIT ?"), [old.before.into(), most.into()]);
+        select.push(&format!(" AND {ENDED} LIMIT ?"), [old.before.into(), max.into()]);
         let found = keys(&self.fetch_all(select).await?, "delivery")?;
         if found.is_empty() {
             return Ok(Pruned::default());
@@ -110,15 +110,15 @@ impl Store {
         let news = news.iter().map(|(lead, lost)| ((&old.account, lead), lost.clone())).collect();
         leads::add_news(&mut transaction, news).await?;
         transaction.commit().await?;
-        Ok(Pruned::of(deleted.len(), count, most))
+        Ok(Pruned::of(deleted.len(), count, max))
     }
 
-    /// Deletes at most `most` events of these leads. Events whose deliveries are stored stay.
-    pub async fn prune_events(&self, old: &TooOld, of: &[LeadPlace], most: u32) -> Result<Pruned, StoreError> {
+    /// Deletes at most `max` events of these leads. Events whose deliveries are stored stay.
+    pub async fn prune_events(&self, old: &TooOld, of: &[LeadPlace], max: u32) -> Result<Pruned, StoreError> {
         let mut select = Statement::new("SELECT event_id FROM lead_events");
         select.push(" WHERE account = ? AND lead IN (", [old.account.as_str().into()]);
         push_list(&mut select, names(of));
-        select.push(" AND received_at < ? LIMIT ?", [old.before.into(), most.into()]);
+        select.push(" AND received_at < ? LIMIT ?", [old.before.into(), max.into()]);
         let mut found = keys(&self.fetch_all(select).await?, "event_id")?;
         let count = found.len();
         let mut delivered = Statement::new("SELECT event_id FROM deliveries");
@@ -138,15 +138,15 @@ impl Store {
         let leads = leads.collect::<Result<Vec<_>, _>>()?;
         leads::lose_events(&mut transaction, &old.account, &leads).await?;
         transaction.commit().await?;
-        Ok(Pruned::of(leads.len(), count, most))
+        Ok(Pruned::of(leads.len(), count, max))
     }
 
-    /// Deletes at most `most` log entries of these leads. Entries about a stored delivery stay.
-    pub async fn prune_log(&self, old: &TooOld, of: &[LeadPlace], most: u32) -> Result<Pruned, StoreError> {
+    /// Deletes at most `max` log entries of these leads. Entries about a stored delivery stay.
+    pub async fn prune_log(&self, old: &TooOld, of: &[LeadPlace], max: u32) -> Result<Pruned, StoreError> {
         let mut select = Statement::new("SELECT fact, delivery FROM lead_log");
         select.push(" WHERE account = ? AND lead IN (", [old.account.as_str().into()]);
         push_list(&mut select, names(of));
-        select.push(" AND at < ? LIMIT ?", [old.before.into(), most.into()]);
+        select.push(" AND at < ? LIMIT ?", [old.before.into(), max.into()]);
         let rows = self.fetch_all(select).await?;
         let mut over = keys(&rows, "delivery")?;
         let there = Statement::new("SELECT delivery FROM deliveries WHERE delivery IN (");
@@ -161,7 +161,7 @@ impl Store {
         if facts.is_empty() {
             return Ok(Pruned::default());
         }
-        let pruned = Pruned::of(facts.len(), rows.len(), most);
+        let pruned = Pruned::of(facts.len(), rows.len(), max);
         let mut delete = Statement::new("DELETE FROM lead_log WHERE fact IN (");
         push_list(&mut delete, facts);
         self.execute(delete).await?;
@@ -197,24 +197,24 @@ impl Store {
         Ok(Pruned::of(deleted.len(), of.len(), u32::MAX))
     }
 
-    /// Deletes at most `most` refusals of the oldest ended jobs, or these jobs if they have no refusals left.
-    pub async fn prune_jobs(&self, old: &TooOld, most: u32) -> Result<Pruned, StoreError> {
+    /// Deletes at most `max` refusals of the oldest ended jobs, or these jobs if they have no refusals left.
+    pub async fn prune_jobs(&self, old: &TooOld, max: u32) -> Result<Pruned, StoreError> {
         let open = JobStatus::ALL.into_iter().filter(|status| status.is_open());
         let open: Vec<_> = open.map(|status| format!("'{}'", status.as_str())).collect();
         let mut select = Statement::new("SELECT job FROM jobs");
         select.push(" WHERE account = ? AND started_at < ?", [old.account.as_str().into(), old.before.into()]);
         select.push(&format!(" AND (status || '') NOT IN ({})", open.join(", ")), []);
-        select.push(" ORDER BY started_at, job LIMIT ?", [most.into()]);
+        select.push(" ORDER BY started_at, job LIMIT ?", [max.into()]);
         let jobs = keys(&self.fetch_all(select).await?, "job")?;
         if jobs.is_empty() {
             return Ok(Pruned::default());
         }
         let mut select = Statement::new("SELECT job, delivery FROM job_refusals WHERE job IN (");
         push_list(&mut select, jobs.iter().cloned());
-        select.push(" LIMIT ?", [most.into()]);
+        select.push(" LIMIT ?", [max.into()]);
         let refusals = self.fetch_all(select).await?;
         if refusals.is_empty() {
-            let pruned = Pruned::of(jobs.len(), jobs.len(), most);
+            let pruned = Pruned::of(jobs.len(), jobs.len(), max);
             for table in ["job_outcomes", "jobs"] {
                 let mut delete = Statement::new(format!("DELETE FROM {table} WHERE job IN ("));
                 push_list(&mut delete, jobs.iter().cloned());
@@ -229,14 +229,14 @@ impl Store {
         let mut delete = Statement::new("DELETE FROM job_refusals WHERE (job, delivery) IN (VALUES ");
         delete.push(&vec!["(?, ?)"; refusals.len()].join(", "), values).push(")", []);
         self.execute(delete).await?;
-        Ok(Pruned { more: true, ..Pruned::of(refusals.len(), refusals.len(), most) })
+        Ok(Pruned { more: true, ..Pruned::of(refusals.len(), refusals.len(), max) })
     }
 
-    /// Deletes at most `most` notes about copies that a stream no longer holds, given the sequence of its first
+    /// Deletes at most `max` notes about copies that a stream no longer holds, given the sequence of its first
     /// message.
-    pub async fn prune_copies(&self, stream: StreamName, first: u64, most: u32) -> Result<Pruned, StoreError> {
+    pub async fn prune_copies(&self, stream: StreamName, first: u64, max: u32) -> Result<Pruned, StoreError> {
         let mut select = Statement::new("SELECT sequence FROM copies");
-        let values: [Value; 3] = [stream.as_str().into(), first.cast_signed().into(), most.into()];
+        let values: [Value; 3] = [stream.as_str().into(), first.cast_signed().into(), max.into()];
         select.push(" WHERE stream = ? AND sequence < ? ORDER BY sequence LIMIT ?", values);
         let found = self.fetch_all(select).await?;
         let Some(last) = found.last() else { return Ok(Pruned::default()) };
@@ -244,17 +244,17 @@ impl Store {
         let values: [Value; 2] = [stream.as_str().into(), sql::int(last, "sequence")?.into()];
         delete.push(" WHERE stream = ? AND sequence <= ?", values);
         self.execute(delete).await?;
-        Ok(Pruned::of(found.len(), found.len(), most))
+        Ok(Pruned::of(found.len(), found.len(), max))
     }
 
-    /// Deletes at most `most` buckets that are too old: those of five minutes after [`FINE_COUNTS`]. Then deletes closed
+    /// Deletes at most `max` buckets that are too old: those of five minutes after [`FINE_COUNTS`]. Then deletes closed
     /// problems with their acknowledgements.
-    pub async fn prune_counts(&self, old: &TooOld, most: u32) -> Result<Pruned, StoreError> {
+    pub async fn prune_counts(&self, old: &TooOld, max: u32) -> Result<Pruned, StoreError> {
         let account: Value = old.account.as_str().into();
         let fine = Timestamp::now().checked_sub(FINE_COUNTS).unwrap_or(old.before).max(old.before);
         let mut select = Statement::new("SELECT destination, width, start FROM delivery_counts WHERE account = ");
         select.push("? AND ((width = ? AND start < ?)", [account.clone(), FINE.seconds().into(), fine.into()]);
-        select.push(" OR start < ?) LIMIT ?", [old.before.into(), most.into()]);
+        select.push(" OR start < ?) LIMIT ?", [old.before.into(), max.into()]);
         let buckets = self.fetch_all(select).await?;
         if !buckets.is_empty() {
             let mut values = vec![];
@@ -269,7 +269,7 @@ impl Store {
                 Statement::new("DELETE FROM delivery_counts WHERE (destination, width, start) IN (VALUES ");
             delete.push(&vec!["(?, ?, ?)"; buckets.len()].join(", "), values).push(")", []);
             self.execute(delete).await?;
-            return Ok(Pruned::of(buckets.len(), buckets.len(), most));
+            return Ok(Pruned::of(buckets.len(), buckets.len(), max));
         }
         let mut delete = Statement::new("DELETE FROM problems WHERE account = ");
         delete.push("? AND deliveries = 0 AND closed_at < ?", [account.clone(), old.before.into()]);

@@ -2,7 +2,7 @@
 
 use domain::{
     AccountId, Delivery, DeliveryFact, DeliveryStatus, DestinationId, InterfaceId, Registry,
-    delivery::{FailureReason, RetryRefusal, Subject},
+    delivery::{FailureReason, RetryContext, RetryRefusal},
 };
 use journal::{Journal, JournalError};
 use runtime::trace::TraceContext;
@@ -13,13 +13,13 @@ use crate::{Store, StoreError};
 ///
 /// # Errors
 /// Fails if the broker or the database does not answer.
-pub async fn subject<E: From<JournalError> + From<StoreError>>(
+pub async fn context<E: From<JournalError> + From<StoreError>>(
     journal: &Journal,
     store: &Store,
     registry: &Registry,
     delivery: &Delivery,
     force: bool,
-) -> Result<Subject, E> {
+) -> Result<RetryContext, E> {
     let reference = &delivery.reference;
     let configured = configured(registry, &reference.account, &reference.interface, &reference.destination);
     // Every other delivery is refused anyway.
@@ -32,7 +32,7 @@ pub async fn subject<E: From<JournalError> + From<StoreError>>(
     let anonymised_until = store.anonymised_until(&reference.account, &reference.lead).await?;
     let lead_anonymised =
         reference.lead_sequence <= anonymised_until || delivery.failure == Some(FailureReason::Anonymised);
-    Ok(Subject { lead_anonymised, payload_gone, ..configured })
+    Ok(RetryContext { lead_anonymised, payload_gone, ..configured })
 }
 
 /// The conditions that depend neither on the delivery nor on its payload.
@@ -41,12 +41,12 @@ pub fn configured(
     account: &AccountId,
     interface: &InterfaceId,
     destination: &DestinationId,
-) -> Subject {
-    Subject {
+) -> RetryContext {
+    RetryContext {
         interface_deleted: !interface.is_reserved() && registry.interface(account, interface).is_none(),
         destination_deleted: registry.destination(destination).is_none(),
         switch: registry.switch(destination),
-        ..Subject::default()
+        ..RetryContext::default()
     }
 }
 

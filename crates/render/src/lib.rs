@@ -10,6 +10,7 @@
 //! Errors are stored and shown to people who may not see the lead, so none of them quotes a value of it.
 
 mod engine;
+mod error;
 mod form;
 mod functions;
 mod guard;
@@ -29,44 +30,26 @@ use std::borrow::Cow;
 
 use ::url::Url;
 use bytes::Bytes;
-use domain::{
-    DeliveryRef,
-    registry::{Body, Destination},
-};
-use jiff::Timestamp;
+use domain::registry::{Body, Destination};
 use minijinja::Value;
 use serde_json::value::RawValue;
 
 use crate::{engine::Compiled, part::Part, values::Root};
 
 pub use crate::{
+    error::{FUEL, LARGEST, MAX_URL, RenderError},
     headers::{ACCEPT, AGENT, Head, HeaderText, authority, webhook_id},
     meter::MAX_WORK,
     stack::STACK,
     url::without_values,
+    values::Input,
     xml::NoXml,
 };
 pub use domain::json;
 
-/// Maximum length of a rendered URL, in bytes; most servers refuse longer ones.
-pub const MAX_URL: usize = 8 * 1024;
-/// Maximum number of instructions that a template may take.
-pub const FUEL: u64 = 100_000;
-/// Maximum size of a rendered body, in bytes.
-pub const LARGEST: usize = 1024 * 1024;
-
 const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
 const MULTIPART: &str = "multipart/form-data";
-
-/// The event to render.
-#[derive(Debug, Clone)]
-pub struct Input<'a> {
-    pub reference: &'a DeliveryRef,
-    pub occurred_at: Timestamp,
-    /// JSON.
-    pub payload: &'a Bytes,
-}
 
 /// A rendered request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,71 +59,6 @@ pub struct Rendered {
     pub body: Bytes,
     /// `None` if the method carries no body.
     pub content_type: Option<Cow<'static, str>>,
-}
-
-/// Why a request cannot be rendered.
-#[derive(Debug, thiserror::Error)]
-pub enum RenderError {
-    /// The template is wrong, or uses a value that the event does not have.
-    #[error("{part} template, line {line}: {problem}")]
-    Template {
-        /// URL or body.
-        part: &'static str,
-        /// Counted from 1.
-        line: usize,
-        problem: String,
-    },
-    /// The result is no URL.
-    #[error("URL template: the result for this lead is no URL")]
-    Url(#[from] ::url::ParseError),
-    /// The receiver would refuse it, and it is too large to be recorded.
-    #[error("URL template: the URL for this lead has {size} bytes, and {MAX_URL} is the limit")]
-    LongUrl {
-        /// In bytes.
-        size: usize,
-    },
-    /// A template may only compute path and query.
-    #[error("URL template: the URL for this lead leads to another host; only path and query may be filled in")]
-    Host,
-    /// The template fixes the number of path segments.
-    #[error("URL template: the lead may not change the shape of the path: {0}")]
-    Path(String),
-    /// The receiver would refuse it, and it takes too much memory.
-    #[error("body template: the body for this lead has {size} bytes, and {LARGEST} is the limit")]
-    LargeBody {
-        /// In bytes.
-        size: usize,
-    },
-    /// A rendered body has to be JSON.
-    #[error(
-        "body template: the result is no JSON; values bring their own quotes: write \
-         {{{{ \"Hi \" ~ payload.name }}}} instead of \"Hi {{{{ payload.name }}}}\""
-    )]
-    NoJson(#[source] serde_json::Error),
-    /// The body of the form is larger than [`LARGEST`].
-    #[error("the form for this lead has more than {LARGEST} bytes, the limit")]
-    LargeForm,
-    /// The template's result is not a form.
-    #[error(
-        "body template: the result is not a form: {0:?} has to be percent-encoded, a blank as + or %20. Values are \
-         encoded by Leadline"
-    )]
-    NoForm(char),
-    /// The template's result is no well-formed XML.
-    #[error("body template: the result is no XML: {0}")]
-    NoXml(NoXml),
-    /// A form can only be made of an object.
-    #[error("the payload is not an object, so it has no fields for a form; send it as JSON, or use a body template")]
-    NoFields,
-    /// A template cannot read the payload.
-    #[error("the payload cannot be read")]
-    Payload(#[from] json::JsonError),
-    /// An envelope can only hold JSON.
-    #[error("the payload is no JSON")]
-    Envelope(#[source] serde_json::Error),
-    /// The operating system has no thread for it.
-    #[error("cannot try the template now")]
-    NoThread(#[source] std::io::Error),
 }
 
 impl RenderError {

@@ -7,16 +7,24 @@ use std::{
 };
 
 use bytes::Bytes;
-use domain::ClientId;
+use domain::{
+    ClientId, DeliveryRef,
+    json::{Json, parse},
+};
+use jiff::Timestamp;
 use minijinja::{
     Error, ErrorKind, Value, context,
     value::{DynObject, Enumerator, Object, ObjectRepr},
 };
 
-use crate::{
-    Input,
-    json::{Json, parse},
-};
+/// The event to render.
+#[derive(Debug, Clone)]
+pub struct Input<'a> {
+    pub reference: &'a DeliveryRef,
+    pub occurred_at: Timestamp,
+    /// JSON.
+    pub payload: &'a Bytes,
+}
 
 /// The names that a template may use besides those that it sets.
 pub(crate) const ROOTS: [&str; 7] = ["payload", "event", "lead", "delivery", "account", "interface", "client"];

@@ -27,7 +27,7 @@ pub fn make_room() {
             "cannot lift the limit of open files (RLIMIT_NOFILE); it stays unchanged"
         );
     }
-    if let Err(error) = reserve(i32::try_from(most()).map_or(RESERVED_FILES, |limit| limit.min(RESERVED_FILES))) {
+    if let Err(error) = reserve(i32::try_from(max_open()).map_or(RESERVED_FILES, |limit| limit.min(RESERVED_FILES))) {
         tracing::warn!(
             error = error.chain(),
             "cannot size the table of open files in advance; the kernel grows it on demand"
@@ -53,11 +53,11 @@ fn reserve(files: i32) -> io::Result<()> {
 /// files that deliveries need. Half of all files is for requests of the dispatcher; the rest is for idle connections to
 /// receivers, for broker and database.
 pub fn for_callers() -> usize {
-    most() / CALLERS_DIVISOR
+    max_open() / CALLERS_DIVISOR
 }
 
 /// The limit of open files of this process.
-pub fn most() -> usize {
+pub fn max_open() -> usize {
     getrlimit(Resource::RLIMIT_NOFILE).map_or(usize::MAX, |(soft, _)| usize::try_from(soft).unwrap_or(usize::MAX))
 }
 
@@ -70,7 +70,7 @@ mod tests {
         let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
         setrlimit(Resource::RLIMIT_NOFILE, hard.min(256), hard).unwrap();
         make_room();
-        assert_eq!(most(), usize::try_from(hard.min(MAX_FILES)).unwrap());
+        assert_eq!(max_open(), usize::try_from(hard.min(MAX_FILES)).unwrap());
         let status = std::fs::read_to_string("/proc/self/status").unwrap();
         let room = status.lines().find_map(|line| line.strip_prefix("FDSize:")).unwrap();
         assert!(room.trim().parse::<u64>().unwrap() >= hard.min(RESERVED_FILES.try_into().unwrap()), "{room}");

@@ -5,6 +5,7 @@
 //! listeners accept no connections, tasks finish what is in flight, and the process ends within the deadline.
 
 mod chain;
+pub mod coalesced_timer;
 mod connections;
 pub mod cors;
 pub mod crash;
@@ -12,6 +13,7 @@ mod drain;
 pub mod duration;
 mod exposition;
 pub mod files;
+mod in_flight;
 mod incoming;
 mod listen;
 pub mod private;
@@ -21,22 +23,20 @@ mod request_id;
 mod shares;
 pub mod telemetry;
 mod tls;
-pub mod together;
 pub mod trace;
-mod under_way;
 
 use std::sync::{Arc, OnceLock};
 
 pub use chain::{ErrorChain, causes, chain_in_words, chain_of};
 pub use connections::{ConnectionLimits, Origin, calls::Late};
 pub use drain::{Drain, shutdown_on_signal};
+pub use in_flight::{Begun, KeysInFlight};
 pub use listen::{Addresses, Api, ListenError, Listeners, OverHttp, Service, serve};
 pub use readiness::{Changes, Latch, NeededBy, Part, Readiness};
 pub use request_id::{REQUEST_ID, RequestId};
 pub use shares::{Exceeded, Share, Shares};
 pub use telemetry::metrics;
 pub use tls::{TlsError, TlsOptions};
-pub use under_way::{Begun, UnderWay};
 
 /// The parts of the process that every service gets.
 #[derive(Debug, Clone, Default)]

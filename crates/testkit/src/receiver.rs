@@ -75,7 +75,7 @@ struct State {
     next: VecDeque<Answer>,
     seen: Vec<Seen>,
     in_flight: usize,
-    most_in_flight: usize,
+    max_in_flight: usize,
 }
 
 impl std::fmt::Debug for State {
@@ -102,7 +102,7 @@ impl Shared {
         let decided = state.decide.as_ref().map(|decide| decide(&seen));
         state.seen.push(seen);
         state.in_flight += 1;
-        state.most_in_flight = state.most_in_flight.max(state.in_flight);
+        state.max_in_flight = state.max_in_flight.max(state.in_flight);
         state.next.pop_front().or(decided).unwrap_or_else(|| state.answer.clone())
     }
 }
@@ -157,7 +157,7 @@ impl Receiver {
             next: VecDeque::new(),
             seen: vec![],
             in_flight: 0,
-            most_in_flight: 0,
+            max_in_flight: 0,
         };
         let shared = Arc::new(Shared { state: Mutex::new(state), gate: watch::Sender::new(false) });
         let (scheme, host) = if tls.is_some() { ("https", "localhost") } else { ("http", "127.0.0.1") };
@@ -205,8 +205,8 @@ impl Receiver {
     }
 
     /// The maximum number of requests that waited at once.
-    pub fn most_in_flight(&self) -> usize {
-        self.shared.state().most_in_flight
+    pub fn max_in_flight(&self) -> usize {
+        self.shared.state().max_in_flight
     }
 
     /// Answers the requests that [`Answer::Gate`] holds, and does not hold further ones.
@@ -265,7 +265,7 @@ mod tests {
         assert_eq!(post(&client, &receiver).await.unwrap(), 307);
         assert_eq!(post(&client, &receiver).await.unwrap(), 200);
         let requests = receiver.requests();
-        assert_eq!((requests.len(), receiver.in_flight(), receiver.most_in_flight()), (3, 0, 1));
+        assert_eq!((requests.len(), receiver.in_flight(), receiver.max_in_flight()), (3, 0, 1));
         assert_eq!((requests[0].method.as_str(), requests[0].path.as_str()), ("POST", "/hook"));
         assert_eq!((requests[0].header("x-name"), &requests[0].body[..]), ("value", &b"hello"[..]));
         assert!(requests[0].at <= requests[1].at);
@@ -309,7 +309,7 @@ mod tests {
         let (one, two, ()) = tokio::join!(post(&client, &receiver), post(&client, &receiver), opened);
         assert_eq!((one.unwrap(), two.unwrap()), (204, 204));
         wait::until_eq("none at the gate", SOON, 0, async || receiver.in_flight()).await;
-        assert_eq!(receiver.most_in_flight(), 2);
+        assert_eq!(receiver.max_in_flight(), 2);
     }
 
     #[tokio::test]

@@ -22,7 +22,7 @@ const REMEMBERED: usize = 200_000;
 /// before it is erased.
 const EVENTS_REMEMBERED: usize = 200_000;
 /// The number of accounts whose look-back is remembered.
-const LOOKED_BACK: u64 = 10_000;
+const MAX_ACCOUNTS: u64 = 10_000;
 /// The number of facts that are read again at the start: all that are remembered. Reading them takes about a second.
 const RECENT: u64 = EVENTS_REMEMBERED as u64;
 /// The maximum number of facts in one batch.
@@ -35,7 +35,7 @@ const RETRY_DELAY: Duration = Duration::from_millis(500);
 pub(crate) struct AnonymisedLeads {
     events: FifoCache<(AccountId, EventId), ()>,
     leads: FifoCache<(AccountId, LeadId), LeadSequence>,
-    looked_back: Cache<AccountId, Arc<Mutex<Option<Timestamp>>>>,
+    read_since: Cache<AccountId, Arc<Mutex<Option<Timestamp>>>>,
 }
 
 impl Default for AnonymisedLeads {
@@ -43,7 +43,7 @@ impl Default for AnonymisedLeads {
         Self {
             events: FifoCache::new(EVENTS_REMEMBERED, Duration::MAX),
             leads: FifoCache::new(REMEMBERED, Duration::MAX),
-            looked_back: Cache::builder().max_capacity(LOOKED_BACK).eviction_policy(EvictionPolicy::lru()).build(),
+            read_since: Cache::builder().max_capacity(MAX_ACCOUNTS).eviction_policy(EvictionPolicy::lru()).build(),
         }
     }
 }
@@ -97,13 +97,13 @@ impl AnonymisedLeads {
         since: Timestamp,
     ) -> Result<bool, JournalError> {
         let account = &reference.account;
-        let looked_back = self.looked_back.get_with_by_ref(account, Arc::default);
-        let mut looked_back = looked_back.lock().await;
-        if !self.covers(reference) && looked_back.is_none_or(|from| since < from) {
+        let read_since = self.read_since.get_with_by_ref(account, Arc::default);
+        let mut read_since = read_since.lock().await;
+        if !self.covers(reference) && read_since.is_none_or(|from| since < from) {
             for (lead, until) in journal.anonymised().leads(account, since).await? {
                 self.remember(account.clone(), lead, until);
             }
-            *looked_back = Some(since);
+            *read_since = Some(since);
         }
         Ok(self.covers(reference))
     }

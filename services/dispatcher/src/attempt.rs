@@ -20,7 +20,7 @@ use futures::FutureExt as _;
 use jiff::Timestamp;
 use journal::{Attempted, Found, JournalError, StreamName};
 use runtime::{
-    ErrorChain as _, crash, publishing, together,
+    ErrorChain as _, coalesced_timer, crash, publishing,
     trace::{TraceContext, Traced as _},
 };
 use tokio::time::Instant;
@@ -37,7 +37,7 @@ use crate::{
     transport::exchange::Sent,
     transport::outcome::{MAX_MESSAGE, NotSent, cut},
     transport::request,
-    work_item::{AskedBy, WorkItem},
+    work_item::{WorkItem, WorkSource},
 };
 
 /// An attempt that takes longer is shown to people while it runs.
@@ -82,7 +82,7 @@ pub(crate) async fn make(
     item: WorkItem,
     slot: CountGuard,
 ) -> Ended {
-    let Some(_under_way) = shared.known.begin(item.key()) else {
+    let Some(_in_flight) = shared.history.begin(item.key()) else {
         // The attempt is in flight already. If it belongs to the same message, it acknowledges that message. Any other
         // message is redelivered, and then finds the attempt recorded.
         return Ended::default();
@@ -104,7 +104,7 @@ pub(crate) async fn make(
         Ok(ended) => {
             crash::point("after a fact is stored");
             let made = Attempted { attempt: item.work.attempt, round: item.work.round, ended: ended.finished };
-            shared.known.remember(item.work.reference.delivery, made);
+            shared.history.remember(item.work.reference.delivery, made);
             item.message.ack().await;
             ended
         }
@@ -147,7 +147,7 @@ async fn give_up(shared: &Shared, item: &WorkItem) {
     let given_up = delivery::abandon(&item.work, FailureReason::Crashed, Timestamp::now());
     item.message.with_heartbeat(perform(shared, given_up, &item.message.trace)).await;
     let made = Attempted { attempt: item.work.attempt, round: item.work.round, ended: true };
-    shared.known.remember(reference.delivery, made);
+    shared.history.remember(reference.delivery, made);
     item.message.ack().await;
 }
 
@@ -155,31 +155,31 @@ async fn give_up(shared: &Shared, item: &WorkItem) {
 /// may be a redelivery, the facts since its publication are read, once for all waiting messages of the destination.
 async fn was_made(shared: &Shared, item: &WorkItem) -> Result<Option<bool>, JournalError> {
     let key = item.key();
-    let made = shared.known.made(key);
+    let made = shared.history.made(key);
     let (None, Some(as_of)) = (made, item.message.may_be_repeat) else { return Ok(made) };
     let reference = &item.work.reference;
-    let looked_back = shared.known.looked_back(&reference.destination);
-    let mut looked_back = looked_back.lock().await;
+    let range = shared.history.read_range(&reference.destination);
+    let mut range = range.lock().await;
     let from = item.message.published_at;
-    if let Some(since) = ReadRange::missing(*looked_back, from, as_of) {
+    if let Some(since) = ReadRange::missing(*range, from, as_of) {
         let began = Instant::now();
         let Found { found, until } =
             shared.journal.deliveries().attempted(&reference.account, &reference.destination, since).await?;
         for (delivery, made) in found.latest {
-            shared.known.remember(delivery, made);
+            shared.history.remember(delivery, made);
         }
         for (delivery, attempt, execution) in found.begun {
-            shared.known.remember_begun(delivery, attempt, execution);
+            shared.history.remember_begun(delivery, attempt, execution);
         }
-        *looked_back = Some(ReadRange::extended(*looked_back, since, from, began, until));
+        *range = Some(ReadRange::extended(*range, since, from, began, until));
     }
-    Ok(shared.known.made(key))
+    Ok(shared.history.made(key))
 }
 
 /// Performs the effects that may be missing after a recorded attempt.
 async fn settle(shared: &Shared, item: &WorkItem, finished: bool) {
     if finished {
-        perform(shared, delivery::pass_turn(&item.work), &item.message.trace).await;
+        perform(shared, delivery::release_next(&item.work), &item.message.trace).await;
     }
 }
 
@@ -254,9 +254,9 @@ async fn make_once(
     let _slot = (!success).then_some(slot);
     if !success && clock.elapsed() >= VISIBLE_AFTER {
         // Attempts that time out at the same time are recorded together.
-        together::sleep_at_least(Duration::ZERO).await;
+        coalesced_timer::sleep_at_least(Duration::ZERO).await;
     }
-    let _turn = if success { None } else { shared.unhurried.acquire().await.ok() };
+    let _turn = if success { None } else { shared.deferred.acquire().await.ok() };
     let storing = TraceContext::enter(Some(&trace), || publishing!(StreamName::Deliveries)).0;
     perform(shared, effects, &trace).traced(storing, &trace).await;
     Ok(Ended { pause, transport_failed, not_begun: None, span, finished, _slot })
@@ -265,13 +265,13 @@ async fn make_once(
 /// The content to send, or the reason why there is none.
 async fn content(shared: &Shared, item: &WorkItem) -> Result<Result<Content, FailureReason>, JournalError> {
     let reference = &item.work.reference;
-    if shared.forgotten.covers(reference) {
+    if shared.anonymised.covers(reference) {
         return Ok(Err(FailureReason::Anonymised));
     }
     if let Some(content) = shared.payloads.get(&shared.journal, reference.lead_sequence).await? {
         return Ok(Ok(content));
     }
-    let anonymised = shared.forgotten.has(&shared.journal, reference, item.work.requested_at).await?;
+    let anonymised = shared.anonymised.has(&shared.journal, reference, item.work.requested_at).await?;
     Ok(Err(if anonymised { FailureReason::Anonymised } else { FailureReason::PayloadGone }))
 }
 
@@ -283,7 +283,7 @@ async fn announce(
     at: Timestamp,
     trace: &TraceContext,
 ) -> Infallible {
-    together::sleep_at_least(VISIBLE_AFTER).await;
+    coalesced_timer::sleep_at_least(VISIBLE_AFTER).await;
     let started = DeliveryFact::AttemptStarted(AttemptStarted {
         reference: Arc::clone(&item.work.reference),
         attempt_id,
@@ -292,7 +292,7 @@ async fn announce(
         resend: item.work.resend,
         at,
     });
-    let turn = shared.unhurried.acquire().await;
+    let turn = shared.deferred.acquire().await;
     if let Err(error) = shared.journal.deliveries().append(&started, trace).await {
         tracing::debug!(error = error.chain(), "cannot announce long attempt");
     }
@@ -310,9 +310,9 @@ pub(crate) async fn park(shared: Arc<Shared>, item: WorkItem) -> Disposition {
             return Ok(Disposition::Gone);
         }
         // The work has waited for more than a second, so it can also wait for the shared tick.
-        together::sleep_at_least(Duration::ZERO).await;
+        coalesced_timer::sleep_at_least(Duration::ZERO).await;
         shared.journal.parking().park(&item.work, item.name(), &item.message.trace).await?;
-        if item.asked_by == AskedBy::Event {
+        if item.source == WorkSource::Event {
             crash::point("after an event is parked");
             // Parking comes first: a redelivered event whose request is recorded would not be parked any more.
             shared.journal.deliveries().append(&delivery::request_parked(&item.work), &item.message.trace).await?;
@@ -320,9 +320,9 @@ pub(crate) async fn park(shared: Arc<Shared>, item: WorkItem) -> Disposition {
         Ok::<_, JournalError>(Disposition::Parked)
     };
     match item.message.with_heartbeat(parking).await {
-        Ok(set_aside) => {
+        Ok(disposition) => {
             item.message.ack().await;
-            set_aside
+            disposition
         }
         Err(error) => {
             if !error.is_logged() {

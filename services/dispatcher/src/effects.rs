@@ -54,7 +54,7 @@ async fn perform_one(shared: &Shared, effect: &Effect, trace: &TraceContext) -> 
         Effect::PassTurn { ended, again } => {
             crash::point("before a turn is passed");
             // Boxed, because it is large and rare.
-            Box::pin(ordered::pass_turn(shared, ended, *again)).await
+            Box::pin(ordered::release_next(shared, ended, *again)).await
         }
     }
 }

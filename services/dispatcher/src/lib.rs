@@ -95,7 +95,7 @@ pub struct Options {
 
 /// The concurrency of work that no caller waits for: facts about long attempts, and the effects of failed ones. When
 /// hundreds of attempts time out together, successes do not wait behind them.
-const UNHURRIED: usize = 16;
+const MAX_DEFERRED: usize = 16;
 
 /// Starts the dispatcher.
 ///
@@ -109,12 +109,12 @@ pub async fn start(
     journal: &Journal,
 ) -> anyhow::Result<Service> {
     let latch = platform.readiness.latch_for("dispatcher", NeededBy::Only(&["dispatcher"]));
-    let most_under_way = lanes::concurrency::most_in_all(options.requests, runtime::files::most());
+    let max_in_flight = lanes::concurrency::max_in_flight(options.requests, runtime::files::max_open());
     let settings = transport::client::Settings {
         name_servers: &options.dns_server,
         ca_file: options.ca_file.as_deref(),
         max_age: options.connection_max_age,
-        max_idle: lanes::concurrency::max_idle(most_under_way),
+        max_idle: lanes::concurrency::max_idle(max_in_flight),
         egress: egress(options, platform)?,
     };
     let shared = Arc::new(Shared {
@@ -127,24 +127,24 @@ pub async fn start(
         renderers: attempt::renderers::Renderers::start().context("cannot start the threads that fill in templates")?,
         key,
         vault: attempt::vault::Vault::new(platform.readiness.latch_for("secrets", NeededBy::Only(&["dispatcher"]))),
-        known: history::attempts::AttemptHistory::default(),
+        history: history::attempts::AttemptHistory::default(),
         successes: attempt::successes::Successes::default(),
         requested: history::deliveries::DeliveryHistory::default(),
         released: history::deliveries::DeliveryHistory::default(),
         waiting: Arc::default(),
-        under_way: Arc::default(),
-        most_under_way,
-        forgotten: anonymised::AnonymisedLeads::default(),
+        in_flight: Arc::default(),
+        max_in_flight,
+        anonymised: anonymised::AnonymisedLeads::default(),
         alone: Semaphore::new(1),
         lane_reports: Arc::default(),
-        unhurried: Semaphore::new(UNHURRIED),
+        deferred: Semaphore::new(MAX_DEFERRED),
         trace_failures: options.trace_failures,
         keep_exchanges: options.keep_exchanges,
         log_deliveries: options.log_deliveries,
     });
-    let forgetting = Arc::clone(&shared);
-    platform.drain.spawn("forgetting", async move {
-        forgetting.forgotten.follow(&forgetting.journal, &forgetting.payloads, &forgetting.platform.drain).await;
+    let following = Arc::clone(&shared);
+    platform.drain.spawn("anonymised set", async move {
+        following.anonymised.follow(&following.journal, &following.payloads, &following.platform.drain).await;
     });
     let reports = Arc::clone(&shared.lane_reports);
     platform.drain.spawn("lane reports", reports.run(journal.clone(), platform.drain.clone()));

@@ -20,7 +20,7 @@ use url::Url;
 
 use crate::{
     Shared,
-    work_item::{AskedBy, WorkItem},
+    work_item::{WorkItem, WorkSource},
 };
 
 /// Replaces every value that metrics do not name.
@@ -110,15 +110,15 @@ static NAMED: LazyLock<RwLock<HashMap<DestinationId, Owner>>> = LazyLock::new(Rw
 
 impl Owner {
     fn of(account: &AccountId, destination: &DestinationId) -> Self {
-        let most = metrics::named_destinations();
-        if most == 0 {
+        let max = metrics::named_destinations();
+        if max == 0 {
             return Self::Unnamed;
         }
         if let Some(named) = NAMED.read().unwrap_or_else(PoisonError::into_inner).get(destination) {
             return named.clone();
         }
         let mut named = NAMED.write().unwrap_or_else(PoisonError::into_inner);
-        if named.len() >= most {
+        if named.len() >= max {
             return Self::Other;
         }
         let owner = || Self::Named(Arc::new((account.clone(), destination.clone())));
@@ -143,7 +143,7 @@ pub(crate) fn begun(item: &WorkItem, at: Timestamp, trace: &TraceContext) {
         return;
     }
     let accepted = item.work.reference.requested_at.unwrap_or(item.work.requested_at);
-    let waited = item.asked_by == AskedBy::Other || item.work.holds > 0;
+    let waited = item.source == WorkSource::Other || item.work.holds > 0;
     TO_FIRST_ATTEMPT.record(&waited, since(accepted, at), Some(trace));
 }
 
@@ -242,14 +242,14 @@ pub(crate) fn observe(shared: &Arc<Shared>, count_lanes: impl Fn() -> Option<usi
         .u64_observable_gauge("leadline.requests.in_flight")
         .with_unit("{request}")
         .with_description("Requests to receivers that are not answered yet")
-        .with_callback(move |observer| observer.observe(of.under_way.count() as u64, &[]))
+        .with_callback(move |observer| observer.observe(of.in_flight.count() as u64, &[]))
         .build();
-    let most = shared.most_under_way as u64;
+    let max = shared.max_in_flight as u64;
     meter
         .u64_observable_gauge("leadline.requests.limit")
         .with_unit("{request}")
         .with_description("Maximum requests to receivers in flight in this process (--requests, and the open files)")
-        .with_callback(move |observer| observer.observe(most, &[]))
+        .with_callback(move |observer| observer.observe(max, &[]))
         .build();
     let of = Arc::clone(shared);
     meter

@@ -23,22 +23,22 @@ pub(crate) struct Shared {
     pub(crate) renderers: Renderers,
     pub(crate) key: MasterKey,
     pub(crate) vault: Vault,
-    pub(crate) known: AttemptHistory,
+    pub(crate) history: AttemptHistory,
     pub(crate) successes: Successes,
     pub(crate) requested: DeliveryHistory,
     pub(crate) released: DeliveryHistory,
     /// The work items that wait in the queues of lanes.
     pub(crate) waiting: Arc<Counter>,
     /// The requests in flight in all lanes, and their limit.
-    pub(crate) under_way: Arc<Counter>,
-    pub(crate) most_under_way: usize,
-    pub(crate) forgotten: AnonymisedLeads,
+    pub(crate) in_flight: Arc<Counter>,
+    pub(crate) max_in_flight: usize,
+    pub(crate) anonymised: AnonymisedLeads,
     /// Suspects make their requests one at a time.
     pub(crate) alone: Semaphore,
     /// The reports about lanes that are not open.
     pub(crate) lane_reports: Arc<Reports>,
     /// Limits work that no caller waits for.
-    pub(crate) unhurried: Semaphore,
+    pub(crate) deferred: Semaphore,
     /// Whether failed attempts are exported even if their trace is not sampled.
     pub(crate) trace_failures: bool,
     pub(crate) keep_exchanges: bool,

@@ -8,7 +8,7 @@ use crate::history::attempts::Key;
 
 /// The kind of message that asks for an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum AskedBy {
+pub(crate) enum WorkSource {
     /// An event that few destinations want. Its delivery has no recorded request.
     Event,
     /// The request of a delivery.
@@ -21,15 +21,15 @@ pub(crate) enum AskedBy {
 #[derive(Debug)]
 pub(crate) struct WorkItem {
     pub(crate) work: Work,
-    pub(crate) asked_by: AskedBy,
+    pub(crate) source: WorkSource,
     pub(crate) message: Message<()>,
 }
 
 impl WorkItem {
-    pub(crate) fn new(message: Message<Work>, asked_by: AskedBy) -> Self {
+    pub(crate) fn new(message: Message<Work>, source: WorkSource) -> Self {
         let mut work = message.value.clone();
         work.redelivered |= message.may_be_repeat.is_some();
-        Self { work, asked_by, message: message.map(drop) }
+        Self { work, source, message: message.map(drop) }
     }
 
     pub(crate) fn key(&self) -> Key {
@@ -38,9 +38,9 @@ impl WorkItem {
 
     /// The id under which the work is parked once, even if the unacknowledged event and its request both lead to it.
     pub(crate) fn name(&self) -> String {
-        match self.asked_by {
-            AskedBy::Event | AskedBy::Request => self.work.reference.delivery.to_string(),
-            AskedBy::Other => self.message.id(),
+        match self.source {
+            WorkSource::Event | WorkSource::Request => self.work.reference.delivery.to_string(),
+            WorkSource::Other => self.message.id(),
         }
     }
 }

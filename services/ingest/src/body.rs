@@ -28,7 +28,7 @@ pub(crate) struct Limits {
 
 /// The events of a request.
 #[derive(Debug)]
-pub(crate) enum Asked<'a> {
+pub(crate) enum RequestBody<'a> {
     One(Publish),
     /// The bytes of each event, for [`event`]. A small request can have very many events, so they are counted before
     /// any is parsed.
@@ -75,21 +75,21 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de Raw
 ///
 /// # Errors
 /// If the body is not JSON, has more events than `limits` allow, or is one event that is invalid or too large.
-pub(crate) fn read(body: &Bytes, lines: bool, limits: Limits) -> Result<Asked<'_>, Unread> {
+pub(crate) fn read(body: &Bytes, lines: bool, limits: Limits) -> Result<RequestBody<'_>, Unread> {
     let text = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     if lines {
         let lines = || text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
         if lines().nth(limits.max_events).is_some() {
             return Err(too_many(limits.max_events));
         }
-        return Ok(Asked::Many(lines().collect()));
+        return Ok(RequestBody::Many(lines().collect()));
     }
     if text.trim_ascii_start().first() == Some(&b'[') {
-        return array(text, limits.max_events).map(Asked::Many);
+        return array(text, limits.max_events).map(RequestBody::Many);
     }
     let raw = text.trim_ascii();
     event(body, raw, limits.max_event)
-        .map(Asked::One)
+        .map(RequestBody::One)
         .map_err(|error| if raw.len() > limits.max_event { Unread::TooLarge(error) } else { Unread::Wrong(error) })
 }
 
@@ -202,8 +202,8 @@ mod tests {
 
     fn one(text: &str) -> Result<Publish, PublishError> {
         match read(&Bytes::copy_from_slice(text.as_bytes()), false, LIMITS) {
-            Ok(Asked::One(publish)) => Ok(publish),
-            Ok(Asked::Many(_)) => panic!("many"),
+            Ok(RequestBody::One(publish)) => Ok(publish),
+            Ok(RequestBody::Many(_)) => panic!("many"),
             Err(Unread::Wrong(error) | Unread::TooLarge(error)) => Err(error),
         }
     }
@@ -211,8 +211,8 @@ mod tests {
     fn many(text: &str, lines: bool) -> Result<Vec<Result<Publish, PublishError>>, Unread> {
         let body = Bytes::copy_from_slice(text.as_bytes());
         match read(&body, lines, LIMITS)? {
-            Asked::One(_) => panic!("one"),
-            Asked::Many(events) => Ok(events.iter().map(|raw| event(&body, raw, LIMITS.max_event)).collect()),
+            RequestBody::One(_) => panic!("one"),
+            RequestBody::Many(events) => Ok(events.iter().map(|raw| event(&body, raw, LIMITS.max_event)).collect()),
         }
     }
 

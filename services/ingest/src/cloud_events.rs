@@ -21,7 +21,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::body::{self, Asked, Limits, Unread};
+use crate::body::{self, Limits, RequestBody, Unread};
 
 /// The namespace of the event ids. It must not change, because a repeated event would then count as a new one.
 const NAMESPACE: Uuid = Uuid::from_u128(0x6f0b_6a3e_52f4_4c0d_9a53_7c8f_0d1e_b2a4);
@@ -104,14 +104,21 @@ impl CloudEvents {
     /// # Errors
     /// If the body is not a CloudEvent, has more events than `limits` allow, or is one event that is invalid or too
     /// large.
-    pub(crate) fn read<'a>(&self, headers: &HeaderMap, body: &'a Bytes, limits: Limits) -> Result<Asked<'a>, Unread> {
+    pub(crate) fn read<'a>(
+        &self,
+        headers: &HeaderMap,
+        body: &'a Bytes,
+        limits: Limits,
+    ) -> Result<RequestBody<'a>, Unread> {
         let event = match self.mode {
-            Mode::Batch => return body::array(body, limits.max_events).map(Asked::Many),
+            Mode::Batch => return body::array(body, limits.max_events).map(RequestBody::Many),
             Mode::Binary if body.len() <= limits.max_event => binary(headers, body, &self.defaults),
             Mode::Binary | Mode::Structured => self.event(body, body, limits.max_event),
         };
         let is_large = body.len() > limits.max_event;
-        event.map(Asked::One).map_err(|error| if is_large { Unread::TooLarge(error) } else { Unread::Wrong(error) })
+        event
+            .map(RequestBody::One)
+            .map_err(|error| if is_large { Unread::TooLarge(error) } else { Unread::Wrong(error) })
     }
 
     /// Reads one event of a batch. `raw` is its slice of `body`.
@@ -228,8 +235,8 @@ mod tests {
         let (headers, body) = (HeaderMap::from_iter(headers), Bytes::copy_from_slice(body.as_bytes()));
         let events = CloudEvents::of(&headers, &address.parse().unwrap())?.unwrap();
         match events.read(&headers, &body, LIMITS) {
-            Ok(Asked::One(publish)) => Ok(vec![publish]),
-            Ok(Asked::Many(raw)) => raw.iter().map(|raw| events.event(&body, raw, LIMITS.max_event)).collect(),
+            Ok(RequestBody::One(publish)) => Ok(vec![publish]),
+            Ok(RequestBody::Many(raw)) => raw.iter().map(|raw| events.event(&body, raw, LIMITS.max_event)).collect(),
             Err(Unread::Wrong(error) | Unread::TooLarge(error)) => Err(error),
         }
     }

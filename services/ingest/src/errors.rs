@@ -28,25 +28,25 @@ impl Reply {
             PublishError::TooFast { retry_after, .. } => Some(*retry_after),
             _ => None,
         };
-        with_retry_after(status, retry_after, Json(json!({"error": self.shown(error)})))
+        with_retry_after(status, retry_after, Json(json!({"error": self.to_json(error)})))
     }
 
     /// The refusal of an event that was sent to the broker. It has the event id, so that the publisher can repeat the
     /// call.
     pub(crate) fn not_stored(&self, error: &PublishError, event_id: &EventId) -> Response {
-        let answer = json!({"error": self.shown(error), "event_id": event_id.as_str()});
+        let answer = json!({"error": self.to_json(error), "event_id": event_id.as_str()});
         with_retry_after(status_of(error), None, Json(answer))
     }
 
-    fn shown(&self, error: &PublishError) -> Value {
-        let mut shown = shown(error);
+    fn to_json(&self, error: &PublishError) -> Value {
+        let mut shown = to_json(error);
         shown["request_id"] = self.0.as_str().into();
         shown
     }
 }
 
 /// An error in JSON, without the id of the request.
-pub(crate) fn shown(error: &PublishError) -> Value {
+pub(crate) fn to_json(error: &PublishError) -> Value {
     measured::refused(error);
     let status = publish_error(error);
     let mut shown = json!({

@@ -19,7 +19,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
-    body::{self, Asked, Limits, Unread},
+    body::{self, Limits, RequestBody, Unread},
     cloud_events::CloudEvents,
     encoding::{ACCEPTED, Encoding, Undecoded},
     errors::{self, Reply, status_of},
@@ -83,7 +83,7 @@ async fn publish_all(endpoint: &Endpoint, by: &Principal, reply: &Reply, request
     let key = idempotency::of_request(&headers).map_err(refused)?;
     let from = CalledFrom { trace: TraceContext::of_request(&headers), request_id: Some(reply.0.clone()) };
     let cloud_events = CloudEvents::of(&headers, &address).map_err(refused)?;
-    let asked = match &cloud_events {
+    let given = match &cloud_events {
         Some(cloud_events) => cloud_events.read(&headers, &body, endpoint.limits),
         None => body::read(&body, is_ndjson(&headers), endpoint.limits),
     };
@@ -91,13 +91,13 @@ async fn publish_all(endpoint: &Endpoint, by: &Principal, reply: &Reply, request
         Some(cloud_events) => cloud_events.event(&body, raw, endpoint.limits.max_event),
         None => body::event(&body, raw, endpoint.limits.max_event),
     };
-    match asked {
-        Ok(Asked::One(publish)) => {
+    match given {
+        Ok(RequestBody::One(publish)) => {
             let publish = idempotency::with_key(Publish { hops, ..publish }, key).map_err(refused)?;
             Ok(one(&endpoint.publisher, by, reply, publish, &from).await)
         }
-        Ok(Asked::Many(_)) if key.is_some() => Err(refused(idempotency::names_one_event())),
-        Ok(Asked::Many(events)) => {
+        Ok(RequestBody::Many(_)) if key.is_some() => Err(refused(idempotency::names_one_event())),
+        Ok(RequestBody::Many(events)) => {
             let events = endpoint.check(by, &events, hops, event).await.map_err(|wrong| wrong.answer(reply))?;
             Ok(many(&endpoint.publisher, reply, events, &from).await)
         }
@@ -209,7 +209,7 @@ impl Wrong {
         // The highest status wins: a denied event (403) is more important than an invalid one (400).
         self.status = if self.count == 1 { status_of(error) } else { self.status.max(status_of(error)) };
         if self.errors.len() < MAX_ERRORS {
-            let mut shown = errors::shown(error);
+            let mut shown = errors::to_json(error);
             shown["index"] = index.into();
             self.errors.push(shown);
         }
@@ -255,7 +255,7 @@ async fn many(publisher: &Publisher, reply: &Reply, events: Vec<Checked>, from: 
     let failure = results.iter().filter_map(|result| result.as_ref().err()).map(|(_, error)| status_of(error)).max();
     let results = results.iter().map(|result| match result {
         Ok(published) => Stored::of(published),
-        Err((event_id, error)) => Stored::No { error: errors::shown(error), event_id: event_id.as_str() },
+        Err((event_id, error)) => Stored::No { error: errors::to_json(error), event_id: event_id.as_str() },
     });
     let answer = Json(Answer { results: results.collect() });
     match failure {

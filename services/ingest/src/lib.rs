@@ -26,7 +26,7 @@ mod rates;
 
 use access::{Authenticator, Sessions};
 use api::publish::{Publish, PublishError};
-use body::{Asked, Limits, Unread};
+use body::{Limits, RequestBody, Unread};
 use bursts::Bursts;
 use bytes::Bytes;
 use domain::access::{Rule, Scope};
@@ -118,8 +118,8 @@ pub async fn start(
 #[doc(hidden)]
 pub fn read_body(body: &Bytes, lines: bool, max_event: usize) -> Vec<Result<Publish, PublishError>> {
     match body::read(body, lines, Limits { max_event, max_events: usize::MAX }) {
-        Ok(Asked::One(event)) => vec![Ok(event)],
-        Ok(Asked::Many(events)) => events.iter().map(|raw| body::event(body, raw, max_event)).collect(),
+        Ok(RequestBody::One(event)) => vec![Ok(event)],
+        Ok(RequestBody::Many(events)) => events.iter().map(|raw| body::event(body, raw, max_event)).collect(),
         Err(Unread::Wrong(refused) | Unread::TooLarge(refused)) => vec![Err(refused)],
     }
 }

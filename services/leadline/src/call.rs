@@ -17,7 +17,7 @@ use tonic::{
 
 use crate::{
     client::ClientOptions,
-    output::{descriptors, print, shown_in_json},
+    output::{descriptors, message_to_json, print},
     session::DEADLINE,
 };
 
@@ -59,7 +59,7 @@ impl Call {
         }
         request.set_timeout(DEADLINE);
         let answer = client.unary(request, path, codec).await?;
-        print(&format!("{:#}", shown_in_json(answer.get_ref())?))
+        print(&format!("{:#}", message_to_json(answer.get_ref())?))
     }
 
     fn request(&self, method: &MethodDescriptor) -> anyhow::Result<DynamicMessage> {
@@ -78,7 +78,7 @@ impl Call {
 async fn print_each(answers: Response<Streaming<DynamicMessage>>) -> anyhow::Result<()> {
     let mut answers = answers.into_inner();
     while let Some(answer) = answers.message().await? {
-        print(&shown_in_json(&answer)?.to_string())?;
+        print(&message_to_json(&answer)?.to_string())?;
     }
     Ok(())
 }

@@ -22,7 +22,7 @@ pub(crate) struct ReaderGone;
 /// The command failed, and its output already says why.
 #[derive(Debug, thiserror::Error)]
 #[error("the command failed")]
-pub(crate) struct ToldAlready;
+pub(crate) struct AlreadyReported;
 
 pub(crate) fn usage(text: impl Into<String>) -> anyhow::Error {
     Usage(text.into()).into()
@@ -33,7 +33,7 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     if error.is::<ReaderGone>() {
         return ExitCode::SUCCESS;
     }
-    if error.is::<ToldAlready>() {
+    if error.is::<AlreadyReported>() {
         return ExitCode::FAILURE;
     }
     eprintln!("leadline: {}", in_words(error));

@@ -150,7 +150,7 @@ impl Receiver {
     /// Events that were answered with success, and how many of them more than once.
     pub(crate) fn taken(&self) -> (u32, u32) {
         let events = self.seen.events.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = |least| events.values().filter(|counts| counts.taken >= least).count();
+        let count = |min| events.values().filter(|counts| counts.taken >= min).count();
         (u32::try_from(count(1)).unwrap_or(u32::MAX), u32::try_from(count(2)).unwrap_or(u32::MAX))
     }
 

@@ -88,10 +88,10 @@ pub(crate) fn descriptors() -> anyhow::Result<&'static DescriptorPool> {
 pub(crate) fn in_json<M: Message + Name>(message: &M) -> anyhow::Result<Value> {
     let mut shown = DynamicMessage::new(descriptor_of::<M>()?);
     shown.merge(message.encode_to_vec().as_slice())?;
-    shown_in_json(&shown)
+    message_to_json(&shown)
 }
 
-pub(crate) fn shown_in_json(message: &DynamicMessage) -> anyhow::Result<Value> {
+pub(crate) fn message_to_json(message: &DynamicMessage) -> anyhow::Result<Value> {
     let options = SerializeOptions::new().skip_default_fields(true).use_proto_field_name(true);
     Ok(message.serialize_with_options(serde_json::value::Serializer, &options)?)
 }

@@ -13,7 +13,7 @@ const MIN_WRAPPED: usize = 30;
 pub(crate) struct Column {
     title: &'static str,
     fit: Fit,
-    least: usize,
+    min: usize,
 }
 
 /// How to shorten texts that are longer than the terminal allows.
@@ -26,23 +26,23 @@ enum Fit {
 
 /// A column whose texts are shown in full, such as ids.
 pub(crate) const fn fixed(title: &'static str) -> Column {
-    Column { title, fit: Fit::Whole, least: 0 }
+    Column { title, fit: Fit::Whole, min: 0 }
 }
 
 /// A column whose texts may be cut.
 pub(crate) const fn flexible(title: &'static str) -> Column {
-    Column { title, fit: Fit::Cut, least: 0 }
+    Column { title, fit: Fit::Cut, min: 0 }
 }
 
 /// The last column of a table, whose texts continue on further lines, such as reasons.
 pub(crate) const fn wrapped(title: &'static str) -> Column {
-    Column { title, fit: Fit::Wrap, least: 0 }
+    Column { title, fit: Fit::Wrap, min: 0 }
 }
 
 impl Column {
     /// Sets a minimum width, for tables whose rows arrive one by one.
-    pub(crate) const fn at_least(self, least: usize) -> Self {
-        Self { least, ..self }
+    pub(crate) const fn at_least(self, min: usize) -> Self {
+        Self { min, ..self }
     }
 }
 
@@ -108,15 +108,14 @@ impl Table {
     fn fitting(&self, rows: &[Vec<Cell>], limit: Option<usize>) -> Vec<usize> {
         let widest = |place: usize| rows.iter().filter_map(|row| row.get(place)).map(|cell| length(&cell.text)).max();
         let natural =
-            |(place, column): (usize, &Column)| widest(place).unwrap_or(0).max(column.title.len()).max(column.least);
+            |(place, column): (usize, &Column)| widest(place).unwrap_or(0).max(column.title.len()).max(column.min);
         let mut widths: Vec<usize> = self.columns.iter().enumerate().map(natural).collect();
         let Some(limit) = limit else { return widths };
         let gaps = GAP.len() * self.columns.len().saturating_sub(1);
         while widths.iter().sum::<usize>() + gaps > limit {
             let flexible = (0..widths.len()).filter(|place| self.columns[*place].fit != Fit::Whole);
-            let least = |place: usize| if self.columns[place].fit == Fit::Wrap { MIN_WRAPPED } else { MIN_WIDTH };
-            let Some(widest) =
-                flexible.filter(|place| widths[*place] > least(*place)).max_by_key(|place| widths[*place])
+            let min = |place: usize| if self.columns[place].fit == Fit::Wrap { MIN_WRAPPED } else { MIN_WIDTH };
+            let Some(widest) = flexible.filter(|place| widths[*place] > min(*place)).max_by_key(|place| widths[*place])
             else {
                 break;
             };

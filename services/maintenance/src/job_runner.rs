@@ -20,7 +20,7 @@ use domain::{JobFact, JobId, job::JobRef};
 use journal::{Message, StreamName};
 use read_model::{Sources, read_barrier::ReadBarrier};
 use runtime::{
-    ErrorChain as _, Platform, UnderWay, processing,
+    ErrorChain as _, KeysInFlight, Platform, processing,
     trace::{TraceContext, Traced as _},
 };
 
@@ -41,7 +41,7 @@ pub(super) fn start(sources: &Sources, platform: &Platform) {
         read_barrier: ReadBarrier::new(journal.clone(), store.clone()),
         drain: platform.drain.clone(),
     };
-    let runner = Arc::new(JobRunner { context, under_way: UnderWay::default() });
+    let runner = Arc::new(JobRunner { context, in_flight: KeysInFlight::default() });
     platform.drain.spawn("jobs", async move {
         let mut facts = runner.context.journal.jobs().work_queue();
         while let Some(message) = facts.next().await {
@@ -56,13 +56,13 @@ pub(super) fn start(sources: &Sources, platform: &Platform) {
 
 struct JobRunner {
     context: Context,
-    under_way: UnderWay<JobId>,
+    in_flight: KeysInFlight<JobId>,
 }
 
 impl JobRunner {
     async fn take(self: Arc<Self>, message: Message<JobFact>) {
         let reference = message.value.reference();
-        let Some(_under_way) = self.under_way.begin(reference.job) else {
+        let Some(_in_flight) = self.in_flight.begin(reference.job) else {
             // This process works on the job already, and that work acknowledges both messages.
             return;
         };

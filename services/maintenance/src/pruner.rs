@@ -1,7 +1,7 @@
 //! The pruner deletes from the read model what is older than history ([`History`]), and gives back the free pages.
 //!
 //! One of the processes that share a database prunes at a time. It goes through the leads of each account, the oldest
-//! first, and deletes what is too old in small transactions ([`Pace`]). Open deliveries stay, and with them their
+//! first, and deletes what is too old in small transactions ([`BatchSize`]). Open deliveries stay, and with them their
 //! events and leads.
 //!
 //! Guarantee: the pruner keeps the rows of every event that the broker still holds. So a recovery or the reconciler,
@@ -97,15 +97,15 @@ struct Sweep {
     process: Uuid,
     /// When the lease has to be renewed.
     renew_at: Instant,
-    pace: Pace,
+    batch: BatchSize,
     /// Whether the log says already that the file gives nothing back.
     is_stuck: bool,
 }
 
 impl Sweep {
     fn new(store: Store, drain: Drain) -> Self {
-        let (process, pace) = (Uuid::new_v4(), Pace::default());
-        Self { store, drain, process, renew_at: Instant::now(), pace, is_stuck: false }
+        let (process, batch) = (Uuid::new_v4(), BatchSize::default());
+        Self { store, drain, process, renew_at: Instant::now(), batch, is_stuck: false }
     }
 
     async fn claim(&mut self) -> Result<(), NotPruned> {
@@ -138,9 +138,9 @@ impl Sweep {
         let mut rows = 0;
         loop {
             let began = Instant::now();
-            let pruned = step.prune(&self.store, self.pace.rows).await?;
+            let pruned = step.prune(&self.store, self.batch.rows).await?;
             rows += u64::from(pruned.rows);
-            let rest = self.pace.after(pruned.rows, began.elapsed());
+            let rest = self.batch.after(pruned.rows, began.elapsed());
             self.rest(rest).await;
             self.renew().await?;
             if !pruned.more {
@@ -150,10 +150,10 @@ impl Sweep {
     }
 
     async fn give_back(&mut self) -> Result<(), NotPruned> {
-        let mut pace = Pace::default();
+        let mut batch = BatchSize::default();
         loop {
             let began = Instant::now();
-            match self.store.give_back(pace.rows).await? {
+            match self.store.give_back(batch.rows).await? {
                 FreePages::Few => return Ok(()),
                 FreePages::Stuck if self.is_stuck => return Ok(()),
                 FreePages::Stuck => {
@@ -164,7 +164,7 @@ impl Sweep {
                     );
                     return Ok(());
                 }
-                FreePages::GivenBack(pages) => self.rest(pace.after(pages, began.elapsed())).await,
+                FreePages::GivenBack(pages) => self.rest(batch.after(pages, began.elapsed())).await,
             }
             self.renew().await?;
         }
@@ -212,32 +212,32 @@ enum Step<'a> {
 }
 
 impl Step<'_> {
-    async fn prune(self, store: &Store, most: u32) -> Result<Pruned, StoreError> {
+    async fn prune(self, store: &Store, max: u32) -> Result<Pruned, StoreError> {
         match self {
-            Self::Deliveries(old, leads) => store.prune_deliveries(old, leads, most).await,
-            Self::Events(old, leads) => store.prune_events(old, leads, most).await,
-            Self::Log(old, leads) => store.prune_log(old, leads, most).await,
+            Self::Deliveries(old, leads) => store.prune_deliveries(old, leads, max).await,
+            Self::Events(old, leads) => store.prune_events(old, leads, max).await,
+            Self::Log(old, leads) => store.prune_log(old, leads, max).await,
             Self::Leads(old, leads) => store.prune_leads(old, leads).await,
-            Self::Jobs(old) => store.prune_jobs(old, most).await,
-            Self::Counts(old) => store.prune_counts(old, most).await,
-            Self::Copies(stream, first) => store.prune_copies(stream, first, most).await,
+            Self::Jobs(old) => store.prune_jobs(old, max).await,
+            Self::Counts(old) => store.prune_counts(old, max).await,
+            Self::Copies(stream, first) => store.prune_copies(stream, first, max).await,
         }
     }
 }
 
 /// How many rows a step deletes: few enough that other writers hardly wait. Pruning uses a fifth of the time.
 #[derive(Debug)]
-struct Pace {
+struct BatchSize {
     rows: u32,
 }
 
-impl Default for Pace {
+impl Default for BatchSize {
     fn default() -> Self {
         Self { rows: 50 }
     }
 }
 
-impl Pace {
+impl BatchSize {
     /// How long a step should take.
     const STEP: Duration = Duration::from_millis(20);
     /// With fewer rows, pruning would not progress on a busy machine.
@@ -263,24 +263,24 @@ mod tests {
 
     #[test]
     fn steps_grow_while_fast_and_use_a_fifth_of_the_time() {
-        let mut pace = Pace::default();
+        let mut batch = BatchSize::default();
         let ms = Duration::from_millis;
-        assert_eq!(pace.after(50, ms(5)), ms(20));
-        assert_eq!(pace.rows, 100);
+        assert_eq!(batch.after(50, ms(5)), ms(20));
+        assert_eq!(batch.rows, 100);
         // A step with less to delete than it was allowed says nothing about the speed.
-        pace.after(10, ms(1));
-        assert_eq!(pace.rows, 100);
-        pace.after(100, ms(15));
-        assert_eq!(pace.rows, 100);
-        pace.after(100, ms(50));
-        assert_eq!(pace.rows, 50);
+        batch.after(10, ms(1));
+        assert_eq!(batch.rows, 100);
+        batch.after(100, ms(15));
+        assert_eq!(batch.rows, 100);
+        batch.after(100, ms(50));
+        assert_eq!(batch.rows, 50);
         for _ in 0..9 {
-            pace.after(50, ms(500));
+            batch.after(50, ms(500));
         }
-        assert_eq!(pace.rows, Pace::MIN_ROWS);
+        assert_eq!(batch.rows, BatchSize::MIN_ROWS);
         for _ in 0..9 {
-            pace.after(pace.rows, ms(1));
+            batch.after(batch.rows, ms(1));
         }
-        assert_eq!(pace.rows, Pace::MAX_ROWS);
+        assert_eq!(batch.rows, BatchSize::MAX_ROWS);
     }
 }

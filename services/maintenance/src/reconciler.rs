@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 pub use self::context::Options;
 use self::{
-    context::{Context, Trouble},
+    context::{Context, ReconcilerError},
     missing_deliveries::MissingDeliveries,
     stuck_deliveries::StuckDeliveries,
 };
@@ -78,10 +78,10 @@ impl Reconciler {
     }
 
     /// Checks some events and some deliveries; returns how many.
-    async fn page(&self, missing: &mut MissingDeliveries, stuck: &mut StuckDeliveries) -> Result<u32, Trouble> {
-        let most = PAGE.min(self.context.options.reconcile_rate as usize).div_ceil(2);
-        let events = missing.check(&self.context, most).await?;
-        let deliveries = stuck.check(&self.context, most).await?;
+    async fn page(&self, missing: &mut MissingDeliveries, stuck: &mut StuckDeliveries) -> Result<u32, ReconcilerError> {
+        let max = PAGE.min(self.context.options.reconcile_rate as usize).div_ceil(2);
+        let events = missing.check(&self.context, max).await?;
+        let deliveries = stuck.check(&self.context, max).await?;
         Ok(u32::try_from(events + deliveries).unwrap_or(u32::MAX))
     }
 

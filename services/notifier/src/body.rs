@@ -12,7 +12,7 @@ type Words = Cow<'static, str>;
 
 /// The content of a mail or of the page behind a link.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Page {
+pub(crate) struct Content {
     pub(crate) title: String,
     pub(crate) blocks: Vec<Block>,
 }
@@ -39,7 +39,7 @@ pub(crate) enum Block {
     ConfirmAt(&'static str, String),
 }
 
-impl Page {
+impl Content {
     pub(crate) fn text(&self) -> String {
         engine::render("body.txt.jinja", context! { title => &self.title, blocks => self.values() })
     }
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn what_strangers_wrote_is_no_markup_wherever_it_stands() {
         let evil = "<script>alert('x')</script>\"&".to_owned();
-        let page = Page {
+        let page = Content {
             title: evil.clone(),
             blocks: vec![
                 Block::Text(evil.clone()),

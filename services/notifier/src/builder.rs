@@ -13,7 +13,7 @@ use domain::{
 use jiff::Timestamp;
 use journal::{Journal, JournalError, RegistryView};
 
-use crate::{body::Page, confirming::Asking, details::Target, email::Email, subjects, templates};
+use crate::{body::Content, confirming::Asking, details::Target, email::Email, subjects, templates};
 
 /// A notice that is to be sent.
 #[derive(Debug)]
@@ -153,7 +153,7 @@ impl NoticeBuilder {
         notice: NoticeId,
         kind: NoticeKind,
         emails: &[String],
-        page: Page,
+        page: Content,
         subject: Subject,
     ) -> PreparedNotice {
         let (account, recipients) = (entry.account.id.clone(), entry.willing(emails, kind));
@@ -187,7 +187,7 @@ fn email_without_link(
     kind: NoticeKind,
     recipients: Vec<String>,
     brand: String,
-    page: Page,
+    page: Content,
 ) -> Email {
     let (account, is_digest, about, target) = (account.clone(), false, String::new(), None);
     Email { account, notice, kind, recipients, brand, is_digest, about, target, page }

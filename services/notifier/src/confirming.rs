@@ -77,24 +77,24 @@ pub(crate) fn routes(asking: Asking, pages: LinkPages) -> Router {
 }
 
 async fn ask(State(this): State<Arc<Confirmer>>, Path(code): Path<String>) -> Response {
-    let Some(asked) = this.read(&code) else { return this.pages.no_link() };
+    let Some(asking) = this.read(&code) else { return this.pages.no_link() };
     let question = format!(
         "May we send notices of the account {} to {}? They are about new leads, or about leads that could not be \
          delivered.",
-        asked.account, asked.email
+        asking.account, asking.email
     );
     let blocks = vec![Block::Text(question), Block::Confirm("Yes, send me these notices")];
-    this.pages.answer(StatusCode::OK, &asked.account, "Confirm your address", blocks)
+    this.pages.answer(StatusCode::OK, &asking.account, "Confirm your address", blocks)
 }
 
 async fn confirm(State(this): State<Arc<Confirmer>>, Path(code): Path<String>) -> Response {
-    let Some(asked) = this.read(&code) else { return this.pages.no_link() };
-    let words = format!("{} gets notices of the account {} from now on.", asked.email, asked.account);
-    match this.pages.change(BY, Command::ConfirmEmail(asked.clone())).await {
+    let Some(asking) = this.read(&code) else { return this.pages.no_link() };
+    let words = format!("{} gets notices of the account {} from now on.", asking.email, asking.account);
+    match this.pages.change(BY, Command::ConfirmEmail(asking.clone())).await {
         Ok(()) | Err(ChangeError::Refused(Refusal::AlreadyExists { .. })) => {
-            this.pages.answer(StatusCode::OK, &asked.account, "Your address is confirmed", vec![Block::Text(words)])
+            this.pages.answer(StatusCode::OK, &asking.account, "Your address is confirmed", vec![Block::Text(words)])
         }
-        Err(error) => this.pages.refuse(&asked.account, "Not yet confirmed", error),
+        Err(error) => this.pages.refuse(&asking.account, "Not yet confirmed", error),
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::NoticeId;
 use moka::{policy::EvictionPolicy, sync::Cache};
-use runtime::{Begun, UnderWay};
+use runtime::{Begun, KeysInFlight};
 
 /// How many mails are remembered, and for how long.
 const MAX_REMEMBERED: u64 = 100_000;
@@ -12,7 +12,7 @@ const REMEMBER_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[derive(Debug)]
 pub(crate) struct Dedup {
-    under_way: UnderWay<NoticeId>,
+    in_flight: KeysInFlight<NoticeId>,
     sent: Cache<(NoticeId, String), ()>,
     /// The final refusals, while other recipients of the notice may still get a mail.
     refused: Cache<(NoticeId, String), String>,
@@ -20,14 +20,14 @@ pub(crate) struct Dedup {
 
 impl Default for Dedup {
     fn default() -> Self {
-        Self { under_way: UnderWay::default(), sent: cache(), refused: cache() }
+        Self { in_flight: KeysInFlight::default(), sent: cache(), refused: cache() }
     }
 }
 
 impl Dedup {
     /// Begins to send a notice; `None` if another task is sending it.
     pub(crate) fn begin(&self, notice: NoticeId) -> Option<Begun<'_, NoticeId>> {
-        self.under_way.begin(notice)
+        self.in_flight.begin(notice)
     }
 
     /// The final refusal of this notice for this recipient; `None` if there was none.

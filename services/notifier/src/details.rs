@@ -17,7 +17,7 @@ use crypto::{Links, MasterKey};
 use domain::{AccountId, DeliveryId, DestinationId, InterfaceId, LeadId};
 
 use crate::{
-    body::{Block, Page},
+    body::{Block, Content},
     console::Console,
     link_pages::{LinkPages, PublicUrl},
     templates,
@@ -100,11 +100,11 @@ async fn show(State(this): State<Arc<Shower>>, Path(link): Path<String>) -> Resp
 }
 
 impl Shower {
-    async fn destination(&self, account: &AccountId, id: &DestinationId, delivery: Option<DeliveryId>) -> Page {
+    async fn destination(&self, account: &AccountId, id: &DestinationId, delivery: Option<DeliveryId>) -> Content {
         let registry = self.pages.registry.snapshot();
         let Some(destination) = registry.destination(id).filter(|destination| destination.account == *account) else {
             let gone = vec![Block::Text(format!("The destination {id} was deleted."))];
-            return Page { title: "The destination is gone".into(), blocks: gone };
+            return Content { title: "The destination is gone".into(), blocks: gone };
         };
         let held = match destination.is_off() {
             true => self.pages.journal.pending_work().count(id).await.ok(),

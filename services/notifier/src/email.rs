@@ -12,7 +12,7 @@ use lettre::{
 };
 
 use crate::{
-    body::Page,
+    body::Content,
     console::Console,
     details::{Details, Target},
     templates::{self, Footer},
@@ -42,7 +42,7 @@ pub(crate) struct Email {
     pub(crate) about: String,
     /// The target of its links; `None` if the page has a link of its own.
     pub(crate) target: Option<Target>,
-    pub(crate) page: Page,
+    pub(crate) page: Content,
 }
 
 /// The mail for one recipient.
@@ -184,7 +184,7 @@ mod tests {
         };
         let requested =
             request(&event, LeadSequence(1), &DestinationId::parse("dst_1").unwrap(), Timestamp::UNIX_EPOCH);
-        let work = Work { attempt: 8, ..Work::asked_for_by(&requested).unwrap() };
+        let work = Work { attempt: 8, ..Work::requested_by(&requested).unwrap() };
         let execution = Execution {
             attempt_id: AttemptId::from_uuid(uuid::Uuid::nil()),
             started_at: Timestamp::UNIX_EPOCH,
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn message_ids_have_the_domain_of_the_sender_and_a_mail_says_what_was_left_out() {
+    fn mail_names_its_sender_and_counts_left_out_mails() {
         let email = email(&AttemptOutcome::Response { status: 500, excerpt: String::new(), retry_after: None });
         let sender = Sender::new("Leads <leads@bücher.example>", None, None, None).unwrap();
         let mail = sender.mail(&email, "try..this@bücher.example", 7).unwrap();

@@ -1,6 +1,6 @@
 //! The templates of mails: `templates/*.jinja`, which the program contains.
 //!
-//! The template of a mail describes a [`Page`] by calls: `mail.title("…")`, `mail.fact("Lead", lead)`,
+//! The template of a mail describes a [`Content`] by calls: `mail.title("…")`, `mail.fact("Lead", lead)`,
 //! `mail.advice("…")`. Its other output is ignored. `body.txt.jinja` and `body.html.jinja` render a page. Only
 //! the latter contains markup, and every value that it prints is escaped.
 
@@ -15,7 +15,7 @@ use minijinja::{
     value::{Object, from_args},
 };
 
-use crate::body::{Block, Page};
+use crate::body::{Block, Content};
 
 /// The column at which values begin in a mail as text.
 const VALUE_COLUMN: usize = 18;
@@ -78,7 +78,7 @@ pub(crate) fn render(name: &str, values: Value) -> String {
 }
 
 /// Adds the title and the blocks that a template describes to a page.
-pub(crate) fn compose(page: Page, name: &str, values: Value) -> Page {
+pub(crate) fn compose(page: Content, name: &str, values: Value) -> Content {
     let mail = Arc::new(Mail(Mutex::new(page)));
     let of_mail = Value::from_dyn_object(Arc::clone(&mail));
     render(name, minijinja::context! { mail => of_mail, ..values });
@@ -87,10 +87,10 @@ pub(crate) fn compose(page: Page, name: &str, values: Value) -> Page {
 
 /// The page that a template describes.
 #[derive(Debug)]
-struct Mail(Mutex<Page>);
+struct Mail(Mutex<Content>);
 
 impl Mail {
-    fn page(&self) -> std::sync::MutexGuard<'_, Page> {
+    fn page(&self) -> std::sync::MutexGuard<'_, Content> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn a_missing_value_is_an_error() {
         for name in ["failure.jinja", "body.html.jinja", "footer.jinja"] {
-            let mail = Value::from_object(Mail(Mutex::new(Page::default())));
+            let mail = Value::from_object(Mail(Mutex::new(Content::default())));
             let rendered = environment().unwrap().get_template(name).unwrap().render(minijinja::context! { mail });
             assert_eq!(rendered.unwrap_err().kind(), ErrorKind::UndefinedError, "{name}");
         }

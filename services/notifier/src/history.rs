@@ -44,7 +44,7 @@ impl History {
 
     /// The recipients that a notice reached between `since` and `as_of`. If `as_of` is `None`, a read of at most
     /// [`MAX_AGE`] is good enough.
-    pub(crate) async fn told(
+    pub(crate) async fn progress(
         &self,
         account: &AccountId,
         notice: NoticeId,
@@ -66,22 +66,22 @@ impl History {
         });
         let is_enough = as_of.map_or(read.at.elapsed() < MAX_AGE, |as_of| read.at >= as_of);
         if read.until > 0 && is_enough {
-            let told = read.notices.get(&notice).cloned().unwrap_or_default();
+            let progress = read.notices.get(&notice).cloned().unwrap_or_default();
             *known = Some(read);
-            return Ok(told);
+            return Ok(progress);
         }
         read.at = Instant::now();
         let from = if read.until == 0 { Since::Time(read.since) } else { Since::Sequence(read.until) };
         let found = self.journal.notices().sent(account, from).await?;
         tracing::debug!(%account, notices = found.found.len(), "read earlier notices");
         read.until = found.until;
-        for (notice, told) in found.found {
+        for (notice, progress) in found.found {
             let so_far = read.notices.entry(notice).or_default();
-            so_far.done |= told.done;
-            so_far.reached.extend(told.reached);
+            so_far.done |= progress.done;
+            so_far.reached.extend(progress.reached);
         }
-        let told = read.notices.get(&notice).cloned().unwrap_or_default();
+        let progress = read.notices.get(&notice).cloned().unwrap_or_default();
         *known = Some(read);
-        Ok(told)
+        Ok(progress)
     }
 }

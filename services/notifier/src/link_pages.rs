@@ -17,7 +17,7 @@ use journal::{Journal, JournalError, RegistryView};
 use runtime::ErrorChain as _;
 use url::Url;
 
-use crate::body::{Block, Page};
+use crate::body::{Block, Content};
 
 /// How often a change is decided, at most, while other processes change the registry first.
 const MAX_TRIES: usize = 5;
@@ -122,7 +122,7 @@ impl LinkPages {
 
     pub(crate) fn no_link(&self) -> Response {
         let words = "This link was cut off or is not one of ours. Copy the whole link from the mail.".to_owned();
-        let page = Page { title: "No such link".into(), blocks: vec![Block::Text(words)] };
+        let page = Content { title: "No such link".into(), blocks: vec![Block::Text(words)] };
         (StatusCode::NOT_FOUND, HEADERS, Html(page.html(&self.brand))).into_response()
     }
 
@@ -130,7 +130,7 @@ impl LinkPages {
         let registry = self.registry.snapshot();
         let brand = registry.account(account).and_then(|entry| entry.account.brand.as_deref());
         let brand = brand.filter(|brand| check_brand(brand).is_ok()).unwrap_or(&self.brand);
-        let page = Page { title: title.to_owned(), blocks };
+        let page = Content { title: title.to_owned(), blocks };
         (status, HEADERS, Html(page.html(brand))).into_response()
     }
 }

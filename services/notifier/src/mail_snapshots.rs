@@ -13,7 +13,7 @@ use domain::{
 use jiff::Timestamp;
 
 use crate::{
-    body::Page,
+    body::Content,
     templates::{self, Footer},
 };
 
@@ -89,7 +89,7 @@ fn registry() -> Registry {
 
 fn work() -> Work {
     let requested = request(&event(), LeadSequence(1), &destination().id, at(2));
-    Work { attempt: 8, ..Work::asked_for_by(&requested).unwrap() }
+    Work { attempt: 8, ..Work::requested_by(&requested).unwrap() }
 }
 
 fn fact_of(effects: Vec<Effect>) -> DeliveryFact {
@@ -147,7 +147,7 @@ fn deactivation(cause: DeactivationCause, is_new: bool) -> Deactivation {
     Deactivation { at: at(30), cause, first_failed_at: is_new.then(|| at(3)), delivery }
 }
 
-fn check(name: &str, pages: impl IntoIterator<Item = Page>) {
+fn check(name: &str, pages: impl IntoIterator<Item = Content>) {
     let mut shown = String::new();
     for page in pages {
         shown += &format!("{}{}\n=====\n", page.text(), page.html(BRAND));
@@ -226,7 +226,7 @@ fn confirmations() {
 }
 
 /// A mail about each kind of notice: a new kind needs a template.
-fn page_of(kind: NoticeKind) -> Page {
+fn page_of(kind: NoticeKind) -> Content {
     match kind {
         NoticeKind::Error => templates::failure(&refused(), &registry()),
         NoticeKind::Deactivation => {

@@ -97,40 +97,40 @@ impl Mailer {
                 }
             }
         }
-        let (mut under_way, mut leads_under_way) = (FuturesUnordered::new(), FuturesUnordered::new());
+        let (mut in_flight, mut leads_in_flight) = (FuturesUnordered::new(), FuturesUnordered::new());
         loop {
-            let (room, room_for_leads) = (under_way.len() < MAX_IN_FLIGHT, leads_under_way.len() < MAX_IN_FLIGHT);
+            let (room, room_for_leads) = (in_flight.len() < MAX_IN_FLIGHT, leads_in_flight.len() < MAX_IN_FLIGHT);
             tokio::select! {
                 called = called_for.next(), if room => match called {
-                    Some(called) => under_way.push(self.answer_call(called).boxed()),
+                    Some(called) => in_flight.push(self.answer_call(called).boxed()),
                     None => break,
                 },
                 called = leads.next(), if room_for_leads => match called {
-                    Some(called) => leads_under_way.push(self.answer_call(called).boxed()),
+                    Some(called) => leads_in_flight.push(self.answer_call(called).boxed()),
                     None => break,
                 },
                 change = changes.next(), if room => match change {
-                    Some(change) => under_way.push(self.answer_change(change).boxed()),
+                    Some(change) => in_flight.push(self.answer_change(change).boxed()),
                     None => break,
                 },
                 change = settings.next(), if room_for_leads && asks => match change {
-                    Some(change) => leads_under_way.push(self.ask_owners(change).boxed()),
+                    Some(change) => leads_in_flight.push(self.ask_owners(change).boxed()),
                     None => break,
                 },
                 fact = attempts.next(), if room && keeps_mails => match fact {
-                    Some(fact) => under_way.push(self.forget_attempt(fact).boxed()),
+                    Some(fact) => in_flight.push(self.forget_attempt(fact).boxed()),
                     None => break,
                 },
                 fact = events.next(), if room && keeps_mails => match fact {
-                    Some(fact) => under_way.push(self.forget_event(fact).boxed()),
+                    Some(fact) => in_flight.push(self.forget_event(fact).boxed()),
                     None => break,
                 },
-                Some(()) = under_way.next() => {}
-                Some(()) = leads_under_way.next() => {}
+                Some(()) = in_flight.next() => {}
+                Some(()) = leads_in_flight.next() => {}
             }
         }
-        while under_way.next().await.is_some() {}
-        while leads_under_way.next().await.is_some() {}
+        while in_flight.next().await.is_some() {}
+        while leads_in_flight.next().await.is_some() {}
     }
 
     async fn answer_call(&self, message: Message<NoticeFact>) {
@@ -304,7 +304,7 @@ impl Mailer {
             return Ok(());
         }
         let progress = match call.again {
-            true => self.history.told(account, email.notice, call.since, call.as_of).await?,
+            true => self.history.progress(account, email.notice, call.since, call.as_of).await?,
             false => NoticeProgress::default(),
         };
         if progress.done {

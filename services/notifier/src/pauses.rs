@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quota_is_tried_a_few_times_a_minute_however_many_mails_wait() {
+    fn server_with_a_quota_is_tried_a_few_times_a_minute() {
         assert!((4..=8).contains(&tries_in_a_minute(1)), "{}", tries_in_a_minute(1));
         assert!((4..=16).contains(&tries_in_a_minute(2)), "{}", tries_in_a_minute(2));
         assert!((4..=16).contains(&tries_in_a_minute(1_000)), "{}", tries_in_a_minute(1_000));
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn one_mail_tries_whether_the_server_is_back_and_failure_notices_come_first() {
+    fn one_mail_tries_a_failed_server_and_failure_notices_come_first() {
         let (mut pauses, now) = (Pauses::default(), Instant::now());
         assert_eq!(pauses.admit("a", true, now), Ok(()));
         pauses.report("a", Tried::Server("connection refused".into()), now);

@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn failure_notices_have_the_last_quarter_and_what_was_left_out_is_counted() {
+    fn failure_notices_have_the_last_quarter_of_a_quota() {
         let quota = Quota::new(Limits { account: Some(100), recipient: Some(4) });
         let (acme, now) = (AccountId::parse("acme").unwrap(), Instant::now());
         let take = |recipient, precedence, now| quota.take(&acme, recipient, precedence, now);
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_has_a_quota_over_all_recipients_and_takes_nothing_from_others() {
+    fn account_has_a_quota_over_all_recipients() {
         let quota = Quota::new(Limits { account: Some(4), recipient: None });
         let (acme, other) = (AccountId::parse("acme").unwrap(), AccountId::parse("other").unwrap());
         let now = Instant::now();

@@ -11,7 +11,7 @@ use domain::{
 use jiff::Timestamp;
 use minijinja::{Value, context};
 
-use crate::{body::Page, engine};
+use crate::{body::Content, engine};
 
 /// A mail shows at most this many bytes of a lead's data.
 const MAX_DATA: usize = 16 * 1024;
@@ -22,7 +22,7 @@ const CRASHED: &str = "Leadline itself failed while it worked on this delivery. 
     the dispatcher, and retry the delivery once the cause is found.";
 
 /// The mail about a failed delivery.
-pub(crate) fn failure(fact: &DeliveryFact, registry: &Registry) -> Page {
+pub(crate) fn failure(fact: &DeliveryFact, registry: &Registry) -> Content {
     let reference = fact.reference();
     let destination = registry.destination_ever(&reference.destination);
     let shown = destination.map_or_else(|| reference.destination.to_string(), |found| named(found));
@@ -77,7 +77,7 @@ fn without_attempt(fact: &DeliveryFact) -> &'static str {
 }
 
 /// The mail about deliveries that failed after the notice about the first one.
-pub(crate) fn further_failures(destination: &Destination, window: &Window, examples: &[DeliveryFact]) -> Page {
+pub(crate) fn further_failures(destination: &Destination, window: &Window, examples: &[DeliveryFact]) -> Content {
     let mut errors = window.errors.clone();
     errors.sort_by_key(|error| std::cmp::Reverse(error.count));
     let counted: u64 = errors.iter().map(|error| error.count).sum();
@@ -110,7 +110,7 @@ pub(crate) fn repeated_failures(
     failures: u32,
     failing_since: Timestamp,
     last: Option<&DeliveryFact>,
-) -> Page {
+) -> Content {
     let outcome = match last {
         Some(DeliveryFact::Attempted(f)) => Some(&f.outcome),
         _ => None,
@@ -132,13 +132,13 @@ pub(crate) fn repeated_failures(
 }
 
 /// The mail about a destination that works again.
-pub(crate) fn recovery(destination: &Destination, at: Timestamp, failing_since: Option<Timestamp>) -> Page {
+pub(crate) fn recovery(destination: &Destination, at: Timestamp, failing_since: Option<Timestamp>) -> Content {
     let (succeeded_at, failing_since) = (time(at), failing_since.map(time));
     about_destination("recovery.jinja", destination, context! { succeeded_at, failing_since })
 }
 
 /// The mail about a destination that a rule deactivated. `held` counts its held deliveries.
-pub(crate) fn deactivation(destination: &Destination, why: &Deactivation, held: u64) -> Page {
+pub(crate) fn deactivation(destination: &Destination, why: &Deactivation, held: u64) -> Content {
     let cause = match why.cause {
         DeactivationCause::Exhausted if destination.retry.deactivate == Deactivate::IfNothingSucceeded => {
             "exhausted_alone"
@@ -170,7 +170,7 @@ pub(crate) fn deactivation(destination: &Destination, why: &Deactivation, held: 
 }
 
 /// The mail about a new lead.
-pub(crate) fn new_lead(event: &LeadEvent, interface: &Interface) -> Page {
+pub(crate) fn new_lead(event: &LeadEvent, interface: &Interface) -> Content {
     let data = render::json::parse(&event.payload)
         .map_or_else(|_| String::from_utf8_lossy(&event.payload).into_owned(), |json| json.pretty(MAX_DATA));
     mail(
@@ -187,7 +187,7 @@ pub(crate) fn new_lead(event: &LeadEvent, interface: &Interface) -> Page {
 }
 
 /// The mail about leads that came in after the notice about the first one.
-pub(crate) fn further_leads(interface: &Interface, window: &LeadWindow) -> Page {
+pub(crate) fn further_leads(interface: &Interface, window: &LeadWindow) -> Content {
     let lead =
         |example: &LeadExample| context! { received_at => time(example.received_at), id => example.lead.as_str() };
     mail(
@@ -206,12 +206,16 @@ pub(crate) fn further_leads(interface: &Interface, window: &LeadWindow) -> Page 
 }
 
 /// The mail that asks the owner of an address for consent.
-pub(crate) fn confirmation(account: &AccountId, url: Option<String>, code: &str) -> Page {
+pub(crate) fn confirmation(account: &AccountId, url: Option<String>, code: &str) -> Content {
     mail("confirmation.jinja", context! { account => account.as_str(), url, code })
 }
 
 /// The page behind the link of a mail about a destination. `held` is `None` if the number is not known.
-pub(crate) fn destination_details(destination: &Destination, held: Option<u64>, delivery: Option<DeliveryId>) -> Page {
+pub(crate) fn destination_details(
+    destination: &Destination,
+    held: Option<u64>,
+    delivery: Option<DeliveryId>,
+) -> Content {
     let why = destination.deactivated.as_ref();
     let state = match why {
         _ if !destination.enabled => "disabled",
@@ -232,13 +236,13 @@ pub(crate) fn destination_details(destination: &Destination, held: Option<u64>, 
 }
 
 /// The page behind the link of a mail about leads.
-pub(crate) fn lead_details(account: &AccountId, interface: &InterfaceId, lead: Option<&LeadId>) -> Page {
+pub(crate) fn lead_details(account: &AccountId, interface: &InterfaceId, lead: Option<&LeadId>) -> Content {
     let lead = lead.map(LeadId::as_str);
     mail("lead_details.jinja", context! { account => account.as_str(), interface => interface.as_str(), lead })
 }
 
 /// Adds the link into the console.
-pub(crate) fn with_console(page: Page, url: String) -> Page {
+pub(crate) fn with_console(page: Content, url: String) -> Content {
     engine::compose(page, "console.jinja", context! { url })
 }
 
@@ -253,17 +257,17 @@ pub(crate) struct Footer {
 }
 
 /// Adds the end of a mail.
-pub(crate) fn with_footer(page: Page, footer: Footer) -> Page {
+pub(crate) fn with_footer(page: Content, footer: Footer) -> Content {
     let Footer { kind, details_url, unsubscribe_url, left_out } = footer;
     let about = mails_about(kind);
     engine::compose(page, "footer.jinja", context! { about, details_url, unsubscribe_url, left_out })
 }
 
-fn mail(template: &str, values: Value) -> Page {
-    engine::compose(Page::default(), template, values)
+fn mail(template: &str, values: Value) -> Content {
+    engine::compose(Content::default(), template, values)
 }
 
-fn about_destination(template: &str, destination: &Destination, values: Value) -> Page {
+fn about_destination(template: &str, destination: &Destination, values: Value) -> Content {
     let common = context! {
         account => destination.account.as_str(),
         destination => named(destination),

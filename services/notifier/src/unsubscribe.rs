@@ -78,29 +78,29 @@ pub(crate) fn routes(unsubscribing: Unsubscribing, pages: LinkPages) -> Router {
 }
 
 async fn ask(State(this): State<Arc<Unsubscriber>>, Path(link): Path<String>) -> Response {
-    let Some(asked) = this.unsubscribing.read(&link) else { return this.pages.no_link() };
-    let (what, email) = (templates::mails_about(asked.kind), &asked.email);
-    if !this.pages.wants(&asked.account, email, asked.kind) {
-        return this.is_unsubscribed(&asked, &link);
+    let Some(opt_out) = this.unsubscribing.read(&link) else { return this.pages.no_link() };
+    let (what, email) = (templates::mails_about(opt_out.kind), &opt_out.email);
+    if !this.pages.wants(&opt_out.account, email, opt_out.kind) {
+        return this.is_unsubscribed(&opt_out, &link);
     }
-    let question = format!("Stop sending mails about {what} of the account {} to {email}?", asked.account);
+    let question = format!("Stop sending mails about {what} of the account {} to {email}?", opt_out.account);
     let blocks = vec![Block::Text(question), Block::Confirm("Unsubscribe")];
-    this.pages.answer(StatusCode::OK, &asked.account, "Unsubscribe", blocks)
+    this.pages.answer(StatusCode::OK, &opt_out.account, "Unsubscribe", blocks)
 }
 
 async fn unsubscribe(State(this): State<Arc<Unsubscriber>>, Path(link): Path<String>) -> Response {
-    let Some(asked) = this.unsubscribing.read(&link) else { return this.pages.no_link() };
-    match this.pages.change(BY, Command::CreateOptOut(asked.clone())).await {
-        Ok(()) | Err(ChangeError::Refused(Refusal::AlreadyExists { .. })) => this.is_unsubscribed(&asked, &link),
-        Err(error) => this.pages.refuse(&asked.account, "Not unsubscribed", error),
+    let Some(opt_out) = this.unsubscribing.read(&link) else { return this.pages.no_link() };
+    match this.pages.change(BY, Command::CreateOptOut(opt_out.clone())).await {
+        Ok(()) | Err(ChangeError::Refused(Refusal::AlreadyExists { .. })) => this.is_unsubscribed(&opt_out, &link),
+        Err(error) => this.pages.refuse(&opt_out.account, "Not unsubscribed", error),
     }
 }
 
 async fn resubscribe(State(this): State<Arc<Unsubscriber>>, Path(link): Path<String>) -> Response {
-    let Some(asked) = this.unsubscribing.read(&link) else { return this.pages.no_link() };
-    let (account, id) = (asked.account.clone(), asked.id.clone());
-    let what = templates::mails_about(asked.kind);
-    let words = format!("{} gets mails about {what} of the account {account} again.", asked.email);
+    let Some(opt_out) = this.unsubscribing.read(&link) else { return this.pages.no_link() };
+    let (account, id) = (opt_out.account.clone(), opt_out.id.clone());
+    let what = templates::mails_about(opt_out.kind);
+    let words = format!("{} gets mails about {what} of the account {account} again.", opt_out.email);
     match this.pages.change(BY_AGAIN, Command::DeleteOptOut(account.clone(), id)).await {
         // The opt-out was undone before. A deleted account is refused, as it sends no mails.
         Err(ChangeError::Refused(Refusal::NotFound { kind: EntityKind::OptOut, .. })) | Ok(()) => {}
@@ -110,9 +110,9 @@ async fn resubscribe(State(this): State<Arc<Unsubscriber>>, Path(link): Path<Str
 }
 
 impl Unsubscriber {
-    fn is_unsubscribed(&self, asked: &OptOut, link: &str) -> Response {
-        let (what, account) = (templates::mails_about(asked.kind), &asked.account);
-        let words = format!("{} gets no more mails about {what} of the account {account}.", asked.email);
+    fn is_unsubscribed(&self, opt_out: &OptOut, link: &str) -> Response {
+        let (what, account) = (templates::mails_about(opt_out.kind), &opt_out.account);
+        let words = format!("{} gets no more mails about {what} of the account {account}.", opt_out.email);
         let back = "Only you and the operators of this service can undo that.".to_owned();
         // The path is relative, because the public URL may have a path of its own.
         let again = Block::ConfirmAt("Send me these mails again", format!("{link}/again"));
@@ -133,8 +133,8 @@ mod tests {
         let account = AccountId::parse("acme").unwrap();
         let url = unsubscribing.url(&account, NoticeKind::Lead, "A/b@acme.example");
         let link = url.strip_prefix("https://leads.example/unsubscribe/").unwrap();
-        let asked = unsubscribing.read(link).unwrap();
-        assert_eq!(asked, OptOut::new(account, "a/b@acme.example", NoticeKind::Lead));
+        let opt_out = unsubscribing.read(link).unwrap();
+        assert_eq!(opt_out, OptOut::new(account, "a/b@acme.example", NoticeKind::Lead));
         let other = Unsubscribing::new(public(), &MasterKey::generate().unwrap());
         assert_eq!(other.read(link), None);
     }

@@ -17,7 +17,7 @@ use api::{
 };
 use domain::{
     AccountId, ClientId, Delivery, DeliveryId, DestinationId, Registry, RequestId,
-    delivery::{RetryAsked, request_retry},
+    delivery::{RetryRequest, request_retry},
     registry::Destination,
 };
 use futures::Stream;
@@ -137,21 +137,21 @@ impl DeliveryService {
         &self,
         caller: &Caller,
         id: DeliveryId,
-        asked: RetryAsked,
+        retry: RetryRequest,
         trace: &TraceContext,
     ) -> Result<(), Status> {
         self.read_barrier.wait_for_now(StreamName::Deliveries).await.map_err(stale)?;
         let delivery = self.find(caller, id).await?;
-        if self.is_requested(&delivery, asked.request.as_ref()).await? {
+        if self.is_requested(&delivery, retry.request.as_ref()).await? {
             return Ok(());
         }
         let registry = self.registry.snapshot();
         for_clients::may_retry(caller, &registry, &delivery)?;
-        let subject = request_retry::subject::<Stale>(&self.journal, &self.store, &registry, &delivery, asked.force)
+        let context = request_retry::context::<Stale>(&self.journal, &self.store, &registry, &delivery, retry.force)
             .await
             .map_err(stale)?;
-        let request = asked.request.clone();
-        let fact = request_retry(&delivery, subject, Timestamp::now(), asked).map_err(retry_refusal)?;
+        let request = retry.request.clone();
+        let fact = request_retry(&delivery, context, Timestamp::now(), retry).map_err(retry_refusal)?;
         let stored = request_retry::append(&self.journal, &fact, trace).await.map_err(|error| {
             tracing::warn!(error = error.chain(), "cannot append the request of a retry; refused the call");
             unavailable(format!(
@@ -235,7 +235,7 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
         let reason = fields.note(retry_reason(&request.reason));
         let call = fields.note(optional("request_id", &request.request_id, RequestId::parse));
         let (id, reason, call) = fields.end(|| Some((id?, reason?, call?)))?;
-        let asked = RetryAsked {
+        let retry = RetryRequest {
             by: caller.by(),
             reason,
             request: call,
@@ -244,7 +244,7 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
         };
         let make = || publishing!(StreamName::Deliveries, leadline.delivery.id = %id);
         let (span, trace) = TraceContext::enter(trace.as_ref(), make);
-        self.retry(&caller, id, asked, &trace).instrument(span).await?;
+        self.retry(&caller, id, retry, &trace).instrument(span).await?;
         let delivery = self.find(&caller, id).await?;
         let shown = delivery_for(&caller, &delivery, &self.registry.snapshot());
         Ok(Response::new(api::RetryDeliveryResponse { delivery: Some(shown) }))

@@ -41,7 +41,7 @@ pub(crate) async fn start(journal: &Journal, store: &Store, platform: &Platform)
 
 async fn answer(mut questions: Requests<KnownEventsQuestion>, store: &Store) {
     while let Some(question) = questions.next().await {
-        let known = match store.known_events(&question.asked.0).await {
+        let known = match store.known_events(&question.content.0).await {
             Ok(known) => known,
             Err(error) => {
                 tracing::warn!(error = error.chain(), "cannot look up known events");
@@ -54,7 +54,7 @@ async fn answer(mut questions: Requests<KnownEventsQuestion>, store: &Store) {
 
 async fn answer_pages(mut questions: Requests<KnownEventsPageQuestion>, journal: &Journal, store: &Store) {
     while let Some(question) = questions.next().await {
-        let page = match page(journal, store, question.asked.0.as_ref()).await {
+        let page = match page(journal, store, question.content.0.as_ref()).await {
             Ok(page) => page,
             Err(error) => {
                 tracing::warn!(error = error.chain(), "cannot read a page of known events");

@@ -145,8 +145,8 @@ impl api::problem_service_server::ProblemService for ProblemService {
         let entry = entry.ok_or_else(|| not_found("ACCOUNT", format!("there is no account {account}")))?;
         let after = page.after().map_or("", |after| after.id.as_str());
         let rest = entry.destinations().filter(|destination| !destination.deleted && destination.id.as_str() > after);
-        let most = usize::try_from(page.limit()).unwrap_or(usize::MAX);
-        let mut chosen: Vec<_> = rest.take(most).collect();
+        let max = usize::try_from(page.limit()).unwrap_or(usize::MAX);
+        let mut chosen: Vec<_> = rest.take(max).collect();
         let next_page_token = page.cut(&mut chosen, |last| Place { at: 0, id: last.id.to_string() });
         let health = self.health.of(&chosen).await?;
         Ok(Response::new(api::ListDestinationHealthResponse { health, next_page_token }))

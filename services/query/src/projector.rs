@@ -93,12 +93,12 @@ pub(crate) fn start(projectors: &Projectors, platform: &Platform) {
 fn spawn<T: Projected>(name: &'static str, projectors: &Projectors, platform: &Platform) {
     let latch = platform.readiness.latch_for(name, NeededBy::Only(&["query"]));
     latch.ready();
-    let mut progress = Progress { stream: T::STREAM, latch, failure: None };
+    let mut health = ProjectorHealth { stream: T::STREAM, latch, failure: None };
     let (projectors, drain) = (projectors.clone(), platform.drain.clone());
     platform.drain.spawn(name, async move {
         while !drain.is_stopping() {
-            if let Err(error) = follow::<T>(&projectors, &mut progress).await {
-                progress.fails(&error);
+            if let Err(error) = follow::<T>(&projectors, &mut health).await {
+                health.fails(&error);
             }
             tokio::select! {
                 () = tokio::time::sleep(RETRY_DELAY) => {}
@@ -109,14 +109,14 @@ fn spawn<T: Projected>(name: &'static str, projectors: &Projectors, platform: &P
 }
 
 /// Reports whether a projector works: in its readiness, and in the log once for each reason.
-struct Progress {
+struct ProjectorHealth {
     stream: StreamName,
     latch: Latch,
     /// Why the projector is stopped; `None` if it works.
     failure: Option<String>,
 }
 
-impl Progress {
+impl ProjectorHealth {
     fn works(&mut self) {
         if self.failure.take().is_some() {
             tracing::info!(stream = self.stream.as_str(), "projector resumed");
@@ -140,7 +140,7 @@ impl Progress {
 }
 
 /// Follows a stream from its checkpoint. Returns when the drain begins or another process moved the checkpoint.
-async fn follow<T: Projected>(projectors: &Projectors, progress: &mut Progress) -> Result<(), StoreError> {
+async fn follow<T: Projected>(projectors: &Projectors, health: &mut ProjectorHealth) -> Result<(), StoreError> {
     let Projectors { journal, store, hashing } = projectors;
     let mut at = store.checkpoint(T::STREAM).await?;
     let mut reader = Reader::<T>::after(projectors, at);
@@ -152,7 +152,7 @@ async fn follow<T: Projected>(projectors: &Projectors, progress: &mut Progress) 
         let Some(last) = batch.last() else {
             // There is no new fact, but another process may have wiped the read model meanwhile.
             let is_unmoved = store.checkpoint(T::STREAM).await? == at;
-            progress.works();
+            health.works();
             if !journal.drain().is_stopping() && is_unmoved {
                 continue;
             }
@@ -174,7 +174,7 @@ async fn follow<T: Projected>(projectors: &Projectors, progress: &mut Progress) 
             return Ok(());
         };
         store.projected_in(written_in);
-        progress.works();
+        health.works();
         at = to;
         took = written_in;
     }

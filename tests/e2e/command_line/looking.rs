@@ -104,7 +104,7 @@ async fn watch_survives_a_restart_of_the_server() {
     };
     let (table, json) = (watch(&["--existing"]), watch(&["--existing", "--json"]));
     let row = table.wait_line("lead-before", SOON).await;
-    assert!(row.contains("succeeded") && row.chars().count() <= super::USUAL_WIDTH, "{row}");
+    assert!(row.contains("succeeded") && row.chars().count() <= super::DEFAULT_WIDTH, "{row}");
     let first: serde_json::Value = serde_json::from_str(&json.wait_line("lead-before", SOON).await).unwrap();
     let grpc = world.grpc.trim_start_matches("http://").to_owned();
 

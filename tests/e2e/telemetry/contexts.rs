@@ -1,4 +1,4 @@
-//! What receivers are told of traces.
+//! The trace contexts that receivers get.
 
 use api::DeliveryStatus;
 use testkit::{OtlpSink, Receiver, wait};
@@ -15,7 +15,7 @@ fn with(receiver: &Receiver, trace_context: &str) -> api::Destination {
 }
 
 /// The headers about traces of the request that brings an event to a receiver; "" for each that is missing.
-async fn told(world: &World, receiver: &Receiver, event: &str, given: &[(&str, &str)]) -> [String; 3] {
+async fn received(world: &World, receiver: &Receiver, event: &str, given: &[(&str, &str)]) -> [String; 3] {
     assert_eq!(world.post(event_json(event).to_string(), given).await.0, 202);
     let is_meant = |seen: &testkit::receiver::Seen| seen.header("leadline-event-id") == event;
     let seen =
@@ -34,8 +34,8 @@ async fn a_receiver_is_told_of_a_trace_what_its_destination_says() {
         for setting in ["none", "restart", "", "continue"] {
             let receiver = Receiver::start().await;
             let id = world.destination_with(with(&receiver, setting)).await;
-            let [parent, state, baggage] = told(&world, &receiver, &format!("traced-{setting}"), &given).await;
-            let untraced = told(&world, &receiver, &format!("untraced-{setting}"), &[]).await;
+            let [parent, state, baggage] = received(&world, &receiver, &format!("traced-{setting}"), &given).await;
+            let untraced = received(&world, &receiver, &format!("untraced-{setting}"), &[]).await;
             match (setting, exports) {
                 ("none", _) | ("restart" | "", false) => {
                     assert_eq!([&parent, &state, &baggage], [""; 3], "{setting} {exports}");
@@ -97,7 +97,7 @@ async fn the_setting_is_shown_previewed_and_left_alone_by_updates() {
 async fn an_attempt_belongs_to_the_callers_trace_without_a_collector_too() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     world.destination_with(with(&receiver, "continue")).await;
-    let [parent, ..] = told(&world, &receiver, "e1", &[("traceparent", CALLER)]).await;
+    let [parent, ..] = received(&world, &receiver, "e1", &[("traceparent", CALLER)]).await;
     assert_eq!(parent, CALLER);
     let detail = world.delivery_is("e1", DeliveryStatus::Succeeded).await;
     assert_eq!(detail.attempts[0].trace_id, TRACE);

@@ -62,7 +62,7 @@ async fn each_delivery_that_ends_is_one_line_with_all_that_is_known() {
 }
 
 #[tokio::test]
-async fn logs_are_exported_over_grpc_and_http_with_the_ids_of_their_spans() {
+async fn logs_are_exported_with_the_ids_of_their_spans() {
     for protocol in ["grpc", "http/protobuf"] {
         let collector = OtlpSink::start().await;
         let endpoint = collector.endpoint();

@@ -208,7 +208,7 @@ async fn every_call_has_a_server_span_even_if_it_is_refused() {
 }
 
 #[tokio::test]
-async fn attempts_that_people_and_jobs_ask_for_are_traces_of_their_own_with_links() {
+async fn requested_attempts_are_traces_of_their_own_with_links() {
     let (collector, world, receiver) = exporting(&[], &[]).await;
     receiver.answer_next([Answer::Status(500), Answer::Status(500)]);
     let policy = Some(retries(&[]));

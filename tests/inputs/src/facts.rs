@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use bytes::Bytes;
 use domain::{AnonymisationFact, DeliveryFact, JobFact, LeadEvent, NoticeFact, RegistryFact, Work};
-use events::{Position, Record};
+use events::{ReaderPosition, Record};
 
 pub fn facts(bytes: &[u8]) {
     let bytes = Bytes::copy_from_slice(bytes);
@@ -15,7 +15,7 @@ pub fn facts(bytes: &[u8]) {
     reads_or_refuses::<JobFact>(&bytes);
     reads_or_refuses::<AnonymisationFact>(&bytes);
     reads_or_refuses::<Work>(&bytes);
-    reads_or_refuses::<Position>(&bytes);
+    reads_or_refuses::<ReaderPosition>(&bytes);
 }
 
 fn reads_or_refuses<T: Record + PartialEq + Debug>(bytes: &Bytes) {

@@ -15,7 +15,7 @@ const TRIES: u32 = 400;
 
 /// A change of an input.
 #[derive(Debug, Clone)]
-enum Change {
+enum Mutation {
     Set(Index, u8),
     Insert(Index, Vec<u8>),
     Remove(Index, usize),
@@ -33,7 +33,7 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
     files.into_iter().map(|file| fs::read(file).unwrap()).collect()
 }
 
-fn change() -> impl Strategy<Value = Change> {
+fn change() -> impl Strategy<Value = Mutation> {
     // Pieces that often break parsers.
     let pieces = select(vec![
         &b"\0"[..],
@@ -64,34 +64,34 @@ fn change() -> impl Strategy<Value = Change> {
         b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
     ]);
     prop_oneof![
-        (any::<Index>(), any::<u8>()).prop_map(|(at, byte)| Change::Set(at, byte)),
-        (any::<Index>(), pieces).prop_map(|(at, piece)| Change::Insert(at, piece.to_vec())),
-        (any::<Index>(), 1..8_usize).prop_map(|(at, count)| Change::Remove(at, count)),
-        (any::<Index>(), 1..64_usize).prop_map(|(at, count)| Change::Repeat(at, count)),
+        (any::<Index>(), any::<u8>()).prop_map(|(at, byte)| Mutation::Set(at, byte)),
+        (any::<Index>(), pieces).prop_map(|(at, piece)| Mutation::Insert(at, piece.to_vec())),
+        (any::<Index>(), 1..8_usize).prop_map(|(at, count)| Mutation::Remove(at, count)),
+        (any::<Index>(), 1..64_usize).prop_map(|(at, count)| Mutation::Repeat(at, count)),
         (any::<Index>(), any::<Index>(), any::<Index>(), 1..64_usize)
-            .prop_map(|(at, other, from, count)| Change::Splice(at, other, from, count)),
+            .prop_map(|(at, other, from, count)| Mutation::Splice(at, other, from, count)),
     ]
 }
 
-fn apply(bytes: &mut Vec<u8>, change: &Change, corpus: &[Vec<u8>]) {
+fn apply(bytes: &mut Vec<u8>, change: &Mutation, corpus: &[Vec<u8>]) {
     let place = |at: &Index| at.index(bytes.len() + 1);
     match change {
-        Change::Set(at, byte) if !bytes.is_empty() => *at.get_mut(bytes) = *byte,
-        Change::Set(..) => {}
-        Change::Insert(at, piece) => {
+        Mutation::Set(at, byte) if !bytes.is_empty() => *at.get_mut(bytes) = *byte,
+        Mutation::Set(..) => {}
+        Mutation::Insert(at, piece) => {
             let at = place(at);
             bytes.splice(at..at, piece.iter().copied());
         }
-        Change::Remove(at, count) => {
+        Mutation::Remove(at, count) => {
             let at = place(at);
             bytes.drain(at..(at + count).min(bytes.len()));
         }
-        Change::Repeat(at, count) => {
+        Mutation::Repeat(at, count) => {
             let at = place(at);
             let piece = bytes[at..(at + count).min(bytes.len())].to_vec();
             bytes.splice(at..at, piece);
         }
-        Change::Splice(at, other, from, count) => {
+        Mutation::Splice(at, other, from, count) => {
             let (at, other) = (place(at), other.get(corpus));
             let from = from.index(other.len() + 1);
             bytes.splice(at..at, other[from..(from + count).min(other.len())].iter().copied());

@@ -19,7 +19,7 @@ use crate::{
     ids::{AccountId, AttemptId, DeliveryId, DestinationId, LeadSequence, RequestId},
     lead::LeadEvent,
     outcome::{AttemptOutcome, ErrorKind},
-    policy::{Progress, RetryPolicy},
+    policy::{RetryPolicy, RetryProgress},
     registry::Deactivation,
 };
 
@@ -165,13 +165,13 @@ pub fn after_attempt(work: &Work, policy: &RetryPolicy, execution: Execution) ->
         trace: execution.trace,
     })));
     if !matches!(next_step, NextStep::RetryAt(_)) {
-        effects.extend(pass_turn(work));
+        effects.extend(release_next(work));
     }
     effects
 }
 
 /// The next step of the delivery after an execution, and the progress of the retry policy.
-pub(super) fn next_step(work: &Work, policy: &RetryPolicy, execution: &Execution) -> (NextStep, Progress) {
+pub(super) fn next_step(work: &Work, policy: &RetryPolicy, execution: &Execution) -> (NextStep, RetryProgress) {
     if execution.outcome.is_success() {
         return (NextStep::Succeeded, work.progress);
     }
@@ -187,7 +187,7 @@ pub(super) fn next_step(work: &Work, policy: &RetryPolicy, execution: &Execution
 }
 
 /// The effect that releases the next delivery of the ordered queue; `None` if no delivery can wait for this one.
-pub fn pass_turn(work: &Work) -> Option<Effect> {
+pub fn release_next(work: &Work) -> Option<Effect> {
     work.in_turn.then(|| Effect::PassTurn { ended: Arc::clone(&work.reference), again: work.redelivered })
 }
 
@@ -216,12 +216,12 @@ pub fn abandon(work: &Work, reason: FailureReason, at: Timestamp) -> Vec<Effect>
         at,
         reason,
     });
-    [Effect::Append(fact)].into_iter().chain(pass_turn(work)).collect()
+    [Effect::Append(fact)].into_iter().chain(release_next(work)).collect()
 }
 
 /// The surroundings of a delivery that a retry depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Subject {
+pub struct RetryContext {
     /// The interface that the lead came from was deleted.
     pub interface_deleted: bool,
     /// The destination was deleted.
@@ -234,7 +234,7 @@ pub struct Subject {
     pub switch: Switch,
 }
 
-impl Subject {
+impl RetryContext {
     /// Whether the delivery can be sent at all.
     ///
     /// # Errors
@@ -309,7 +309,7 @@ impl RetryRefusal {
 
 /// A request for another round of attempts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RetryAsked {
+pub struct RetryRequest {
     pub by: String,
     /// The reason that the caller gave; may be empty.
     pub reason: String,
@@ -328,18 +328,18 @@ pub struct RetryAsked {
 /// If the delivery has not ended, has succeeded without `force`, or can no longer be sent.
 pub fn request_retry(
     delivery: &Delivery,
-    subject: Subject,
+    context: RetryContext,
     at: Timestamp,
-    asked: RetryAsked,
+    retry: RetryRequest,
 ) -> Result<DeliveryFact, RetryRefusal> {
-    subject.check()?;
+    context.check()?;
     let round = delivery.round + 1;
     let resend = match delivery.status {
         DeliveryStatus::Failed => delivery.position.resend,
-        DeliveryStatus::Succeeded if asked.force => round,
-        status => return Err(RetryRefusal::NotFailed(status.at_destination(subject.switch))),
+        DeliveryStatus::Succeeded if retry.force => round,
+        status => return Err(RetryRefusal::NotFailed(status.at_destination(context.switch))),
     };
-    let RetryAsked { by, reason, request, force: _, previous } = asked;
+    let RetryRequest { by, reason, request, force: _, previous } = retry;
     let (reference, attempts) = (Arc::clone(&delivery.reference), delivery.attempts);
     let requested = RetryRequested { reference, round, resend, attempts, at, by, reason, request, job: None, previous };
     Ok(DeliveryFact::RetryRequested(requested))

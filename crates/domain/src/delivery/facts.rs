@@ -315,7 +315,7 @@ impl DeliveryFact {
 
     /// Sets this job as the cause of the fact.
     #[must_use]
-    pub fn asked_for_in(mut self, job: JobId) -> Self {
+    pub fn requested_in(mut self, job: JobId) -> Self {
         match &mut self {
             Self::Requested(f) => f.job = Some(job),
             Self::RetryRequested(f) => f.job = Some(job),

@@ -8,7 +8,7 @@ use super::{
     facts::{DeliveryFact, DeliveryRef, RequestedWork},
     tracing::WorkTrace,
 };
-use crate::policy::Progress;
+use crate::policy::RetryProgress;
 
 /// A pending attempt: the dispatcher holds it, and timers and parked messages carry it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub struct Work {
     /// The round of the latest resend; 0 if there was none.
     pub resend: u32,
     /// The progress of the retry policy in this round.
-    pub progress: Progress,
+    pub progress: RetryProgress,
     /// The number of holds since the last attempt.
     pub holds: u32,
     /// Whether this is a redelivery: an earlier execution may have left a timer.
@@ -38,7 +38,7 @@ pub struct Work {
 impl Work {
     /// The work that a fact asks for; `None` if the fact asks for no work. Requests, releases and retry requests ask
     /// for work. No delivery waits for the end of a manual retry.
-    pub fn asked_for_by(fact: &DeliveryFact) -> Option<Self> {
+    pub fn requested_by(fact: &DeliveryFact) -> Option<Self> {
         let (reference, attempts, (round, resend), requested_at, redelivered) = match fact {
             DeliveryFact::Requested(f) => {
                 let RequestedWork::Here { again } = f.work else { return None };
@@ -53,7 +53,7 @@ impl Work {
             attempt: attempts + 1,
             round,
             resend,
-            progress: Progress::default(),
+            progress: RetryProgress::default(),
             holds: 0,
             redelivered,
             requested_at,

@@ -12,7 +12,9 @@ use super::{
     state::Job,
 };
 use crate::{
-    delivery::{Delivery, DeliveryFact, DeliveryStatus, RetryAsked, RetryRefusal, Subject, request, request_retry},
+    delivery::{
+        Delivery, DeliveryFact, DeliveryStatus, RetryContext, RetryRefusal, RetryRequest, request, request_retry,
+    },
     ids::{DeliveryId, DestinationId, LeadSequence},
     lead::LeadEvent,
     registry::Registry,
@@ -112,17 +114,17 @@ pub fn consider_event(
     job: &JobStarted,
     destination: &DestinationId,
     candidate: Candidate<'_>,
-    subject: Subject,
+    context: RetryContext,
     at: Timestamp,
 ) -> JobDecision {
     let Candidate { event, sequence, delivery } = candidate;
-    let asked = match delivery {
+    let requested = match delivery {
         Some(delivery) if !is_to_be_sent(job, delivery, sequence) => return JobDecision::Had,
-        Some(delivery) => request_retry(delivery, subject, at, job.asked()),
-        None => subject.check().map(|()| request(event, sequence, destination, at)),
+        Some(delivery) => request_retry(delivery, context, at, job.retry_request()),
+        None => context.check().map(|()| request(event, sequence, destination, at)),
     };
     let id = DeliveryId::of(&event.account, &event.event_id, destination);
-    decision(job, id, asked)
+    decision(job, id, requested)
 }
 
 /// Decides about a delivery that the job should retry; `delivery` is `None` if it does not exist.
@@ -130,15 +132,15 @@ pub fn consider_retry(
     job: &JobStarted,
     id: DeliveryId,
     delivery: Option<&Delivery>,
-    subject: Subject,
+    context: RetryContext,
     at: Timestamp,
 ) -> JobDecision {
     let own = delivery.filter(|delivery| delivery.reference.account == job.reference.account);
-    let asked = match own {
-        Some(delivery) => request_retry(delivery, subject, at, job.asked()),
+    let requested = match own {
+        Some(delivery) => request_retry(delivery, context, at, job.retry_request()),
         None => Err(RetryRefusal::Unknown),
     };
-    decision(job, id, asked)
+    decision(job, id, requested)
 }
 
 /// Whether a recovery sends an event again although the destination has a delivery of it. An event that is in LEADS
@@ -153,8 +155,8 @@ fn is_to_be_sent(job: &JobStarted, delivery: &Delivery, sequence: LeadSequence) 
 
 impl JobStarted {
     /// The request of each round.
-    fn asked(&self) -> RetryAsked {
-        RetryAsked {
+    fn retry_request(&self) -> RetryRequest {
+        RetryRequest {
             by: self.by.clone(),
             reason: self.reason.clone(),
             request: None,
@@ -164,9 +166,9 @@ impl JobStarted {
     }
 }
 
-fn decision(job: &JobStarted, delivery: DeliveryId, asked: Result<DeliveryFact, RetryRefusal>) -> JobDecision {
-    match asked {
-        Ok(fact) => JobDecision::Ask(fact.asked_for_in(job.reference.job)),
+fn decision(job: &JobStarted, delivery: DeliveryId, requested: Result<DeliveryFact, RetryRefusal>) -> JobDecision {
+    match requested {
+        Ok(fact) => JobDecision::Ask(fact.requested_in(job.reference.job)),
         Err(why) => JobDecision::Refuse(Refused { delivery, why }),
     }
 }

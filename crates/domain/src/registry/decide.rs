@@ -250,7 +250,7 @@ impl Registry {
         check_api_user(&user)?;
         let there = self.account(&user.account).map_or(0, |entry| entry.api_users().filter(|u| !u.deleted).count());
         if there >= ApiUser::MAX {
-            return Err(Refusal::TooMany { kind: EntityKind::ApiUser, most: ApiUser::MAX });
+            return Err(Refusal::TooMany { kind: EntityKind::ApiUser, max: ApiUser::MAX });
         }
         Ok(Change::ApiUserCreated(user))
     }

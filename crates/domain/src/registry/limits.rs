@@ -108,8 +108,8 @@ impl Limits {
     }
 
     fn check_deliveries(&self, account: &AccountId, would: usize) -> Result<(), Refusal> {
-        let most = self.deliveries_per_event;
-        at_most(account, would, "deliveries of one event", most, "--max-deliveries-per-event")
+        let max = self.deliveries_per_event;
+        at_most(account, would, "deliveries of one event", max, "--max-deliveries-per-event")
     }
 }
 

@@ -37,8 +37,8 @@ pub enum Refusal {
         setting: &'static str,
     },
     /// The limit of the kind is reached.
-    #[error("limit of {most} of the kind {} reached; delete one first", .kind.as_str())]
-    TooMany { kind: EntityKind, most: usize },
+    #[error("limit of {max} of the kind {} reached; delete one first", .kind.as_str())]
+    TooMany { kind: EntityKind, max: usize },
 }
 
 pub(super) fn invalid(field: &'static str, problem: String) -> Refusal {

@@ -1,7 +1,7 @@
 //! Why a destination gets an event or not: the answers of the rules that the router evaluates.
 
 use super::{
-    rules::{Asked, Reason, Rule, overriding},
+    rules::{Reason, Rule, RuleInput, overriding},
     wanting,
 };
 use crate::{
@@ -33,7 +33,7 @@ pub struct Answer<'a> {
 /// `then` is the configuration that the router knew. `now` is a later one, which explains why a destination did not
 /// exist.
 pub fn explain<'a>(then: &'a Registry, now: &Registry, event: &'a LeadEvent, id: &DestinationId) -> Vec<Answer<'a>> {
-    let asked = Asked::about(event);
+    let input = RuleInput::about(event);
     let account = then.account(&event.account);
     let destination = then.destination(id).filter(|destination| destination.account == event.account);
     let (Some(account), Some(destination)) = (account, destination) else {
@@ -47,14 +47,14 @@ pub fn explain<'a>(then: &'a Registry, now: &Registry, event: &'a LeadEvent, id:
     let answer = |rule: Rule| match rule {
         Rule::Override if event.destination.is_none() => {
             let routing = account.account.routing;
-            let wanting = wanting(then, &asked);
+            let wanting = wanting(then, &input);
             match (routing, overriding(routing, &wanting, destination)) {
                 (Routing::All, _) => (Outcome::Yes, Reason::RoutesToAll),
                 (_, None) => (Outcome::Yes, Reason::NotOverridden),
                 (_, Some(other)) => (Outcome::No, Reason::Overridden(other.clone())),
             }
         }
-        rule if of_destination.contains(&rule) => match rule.ask(&asked, destination) {
+        rule if of_destination.contains(&rule) => match rule.ask(&input, destination) {
             Ok(reason) => (Outcome::Yes, reason),
             Err(reason) => (Outcome::No, reason),
         },

@@ -47,8 +47,8 @@ impl Rule {
     ///
     /// # Errors
     /// Why the rule does not allow it.
-    pub(super) fn ask<'a>(self, asked: &Asked<'a>, destination: &'a Destination) -> Result<Reason<'a>, Reason<'a>> {
-        let event = asked.event;
+    pub(super) fn ask<'a>(self, input: &RuleInput<'a>, destination: &'a Destination) -> Result<Reason<'a>, Reason<'a>> {
+        let event = input.event;
         let (allows, reason) = match self {
             Self::Existence => match destination.account == event.account && !destination.deleted {
                 true => (true, Reason::Exists),
@@ -71,7 +71,7 @@ impl Rule {
                     None => (false, Reason::MatchesNone(&destination.event_types, &event.event_type)),
                 }
             }
-            Self::Condition => match destination.condition.as_ref().map(|condition| asked.check(condition)) {
+            Self::Condition => match destination.condition.as_ref().map(|condition| input.check(condition)) {
                 None => (true, Reason::Unconditional),
                 Some(Ok(())) => (true, Reason::ConditionHolds),
                 Some(Err(unmet)) => (false, Reason::Unmet(unmet)),
@@ -189,14 +189,14 @@ impl fmt::Display for Reason<'_> {
 }
 
 /// The event that the rules are evaluated for. Its payload is parsed on first use.
-pub(super) struct Asked<'a> {
+pub(super) struct RuleInput<'a> {
     pub(super) event: &'a LeadEvent,
     payload: OnceCell<Option<Json>>,
     /// Whether conditions are evaluated; otherwise every condition holds.
     reads: bool,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> RuleInput<'a> {
     pub(super) const fn about(event: &'a LeadEvent) -> Self {
         Self { event, payload: OnceCell::new(), reads: true }
     }

@@ -7,14 +7,14 @@ use domain::{
     Work,
     delivery::{
         DeliveryAttempted, Effect, Execution, FailureReason, HoldReason, LastAttempt, NextStep, RequestedWork,
-        RetryRefusal, Subject, after_attempt, hold, request_parked, request_retry,
+        RetryContext, RetryRefusal, after_attempt, hold, request_parked, request_retry,
     },
     notice::failure_in,
-    policy::{Progress, QuickRetries},
+    policy::{QuickRetries, RetryProgress},
     registry::DeactivationCause,
 };
 
-use crate::common::{abandoned, again, asked_by, execution, refused, requested, status, t, work};
+use crate::common::{abandoned, again, execution, refused, requested, retry_by, status, t, work};
 
 /// One quick retry after a second for time-outs and 503, then one more attempt after a minute.
 fn policy() -> RetryPolicy {
@@ -103,13 +103,14 @@ fn next_attempt_continues_the_state_of_its_round() {
         attempt: 4,
         round: 2,
         holds: 3,
-        progress: Progress { quick_used: 1, ..Progress::default() },
+        progress: RetryProgress { quick_used: 1, ..RetryProgress::default() },
         first_failed_at: Some(t(90)),
         ..work()
     };
     let effects = after_attempt(&before, &policy(), execution(1, t(100), status(503)));
     let (next, at) = timer(&effects).unwrap();
-    let expected = Work { attempt: 5, holds: 0, progress: Progress { quick_used: 1, step: 1, waits: 0 }, ..before };
+    let expected =
+        Work { attempt: 5, holds: 0, progress: RetryProgress { quick_used: 1, step: 1, waits: 0 }, ..before };
     assert_eq!((next, at), (&expected, 161));
     assert_eq!((attempted(&effects).attempt, attempted(&effects).round), (4, 2));
 
@@ -217,7 +218,7 @@ fn delivery_shows_its_latest_attempt_unchanged() {
 fn retry_of_an_unfailed_delivery_is_refused_with_its_status() {
     for status in DeliveryStatus::ALL {
         let delivery = Delivery { status, ..fold(&[requested(), failed()]) };
-        match request_retry(&delivery, Subject::default(), t(200), asked_by("me")) {
+        match request_retry(&delivery, RetryContext::default(), t(200), retry_by("me")) {
             Ok(_) => assert_eq!(status, DeliveryStatus::Failed),
             Err(refusal) => {
                 assert_eq!(refusal, RetryRefusal::NotFailed(status));
@@ -230,31 +231,31 @@ fn retry_of_an_unfailed_delivery_is_refused_with_its_status() {
 #[test]
 fn refusal_names_the_most_permanent_reason() {
     let delivery = fold(&[requested(), failed()]);
-    let refusal = |subject| request_retry(&delivery, subject, t(200), asked_by("me")).unwrap_err();
-    let mut subject = Subject {
+    let refusal = |context| request_retry(&delivery, context, t(200), retry_by("me")).unwrap_err();
+    let mut context = RetryContext {
         interface_deleted: true,
         destination_deleted: true,
         lead_anonymised: true,
         payload_gone: true,
         switch: domain::delivery::Switch::Off,
     };
-    assert_eq!(refusal(subject), RetryRefusal::LeadAnonymised);
-    subject.lead_anonymised = false;
-    assert_eq!(refusal(subject), RetryRefusal::InterfaceDeleted);
-    subject.interface_deleted = false;
-    assert_eq!(refusal(subject), RetryRefusal::DestinationDeleted);
-    subject.destination_deleted = false;
-    assert_eq!(refusal(subject), RetryRefusal::PayloadGone);
+    assert_eq!(refusal(context), RetryRefusal::LeadAnonymised);
+    context.lead_anonymised = false;
+    assert_eq!(refusal(context), RetryRefusal::InterfaceDeleted);
+    context.interface_deleted = false;
+    assert_eq!(refusal(context), RetryRefusal::DestinationDeleted);
+    context.destination_deleted = false;
+    assert_eq!(refusal(context), RetryRefusal::PayloadGone);
 }
 
 #[test]
 fn only_requests_create_work() {
     let (held, _) = hold(&work(), HoldReason::Disabled, t(101));
     for fact in [failed(), held, abandoned(&work(), FailureReason::Skipped, t(101))] {
-        assert_eq!(Work::asked_for_by(&fact), None);
+        assert_eq!(Work::requested_by(&fact), None);
     }
     let request = requested();
-    let asked_for = Work::asked_for_by(&request).unwrap();
+    let asked_for = Work::requested_by(&request).unwrap();
     assert!(Arc::ptr_eq(&asked_for.reference, request.reference()), "the reference is shared");
     assert_eq!((asked_for.attempt, asked_for.round, asked_for.requested_at), (1, 0, t(100)));
 }
@@ -262,10 +263,10 @@ fn only_requests_create_work() {
 #[test]
 fn requests_tell_where_their_work_waits() {
     let parked = request_parked(&work());
-    assert_eq!((Work::asked_for_by(&parked), parked.message_id()), (None, requested().message_id()));
+    assert_eq!((Work::requested_by(&parked), parked.message_id()), (None, requested().message_id()));
     let again = requested().with_work(RequestedWork::Here { again: true });
     assert_eq!(again.message_id(), requested().message_id());
-    assert_eq!(Work::asked_for_by(&again), Some(Work { redelivered: true, ..work() }), "it may have a timer");
+    assert_eq!(Work::requested_by(&again), Some(Work { redelivered: true, ..work() }), "it may have a timer");
     assert_eq!(
         [&parked, &again].map(|fact| fold(std::slice::from_ref(fact))).map(|d| d.requested_at),
         [Some(t(100)); 2]
@@ -278,9 +279,9 @@ fn each_failed_round_causes_one_notice() {
     let delivery = fold(&[requested(), failed()]);
     let first = id(&failed()).unwrap();
     assert_eq!(first, NoticeId::of_failure(delivery.reference.delivery, 0));
-    let retry = request_retry(&delivery, Subject::default(), t(200), asked_by("me")).unwrap();
+    let retry = request_retry(&delivery, RetryContext::default(), t(200), retry_by("me")).unwrap();
     assert_eq!((id(&retry), id(&requested())), (None, None));
-    let second_round = Work::asked_for_by(&retry).unwrap();
+    let second_round = Work::requested_by(&retry).unwrap();
     let effects = after_attempt(&second_round, &RetryPolicy::manual(), execution(2, t(210), refused()));
     assert_eq!(id(appended(&effects)), Some(NoticeId::of_failure(delivery.reference.delivery, 1)));
     assert_ne!(id(appended(&effects)), Some(first));

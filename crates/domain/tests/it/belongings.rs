@@ -68,13 +68,13 @@ fn members_of_an_account_are_validated() {
     ] {
         assert_eq!(wrong_field(kept(retention)), (!fine).then_some("retention"), "{retention:?}");
     }
-    let told = |emails: Vec<String>| {
+    let recipients = |emails: Vec<String>| {
         Command::UpdateInterface(Interface { lead_notification_emails: emails, ..interface("form") })
     };
     let numbered = |count: usize| (0..count).map(|n| format!("p{n}@acme.example")).collect();
-    assert_eq!(wrong_field(told(numbered(20))), None);
-    assert_eq!(wrong_field(told(numbered(21))), Some("lead_notification_emails"));
-    assert_eq!(wrong_field(told(vec!["nobody".into()])), Some("lead_notification_emails"));
+    assert_eq!(wrong_field(recipients(numbered(20))), None);
+    assert_eq!(wrong_field(recipients(numbered(21))), Some("lead_notification_emails"));
+    assert_eq!(wrong_field(recipients(vec!["nobody".into()])), Some("lead_notification_emails"));
     assert_eq!(
         wrong_field(Command::UpdateInterface(Interface { name: "a\nb".into(), ..interface("form") })),
         Some("name")
@@ -91,7 +91,7 @@ fn api_users_of_an_account_are_limited() {
     let user = |n: usize| api_user(&format!("u{n}"), "a@b", Role::Viewer);
     let mut registry = registry((0..ApiUser::MAX).map(|n| Change::ApiUserCreated(user(n))));
     let one_more = || Command::CreateApiUser(user(ApiUser::MAX));
-    let too_many = Refusal::TooMany { kind: EntityKind::ApiUser, most: ApiUser::MAX };
+    let too_many = Refusal::TooMany { kind: EntityKind::ApiUser, max: ApiUser::MAX };
     assert_eq!(decide(&registry, one_more()), Err(too_many));
     let removed = Change::ApiUserDeleted(account_id(), ApiUserId::parse("u0").unwrap());
     registry.apply(registry.sequence() + 1, &fact(removed));
@@ -124,7 +124,7 @@ fn opt_out_suppresses_one_kind_of_notice_until_deleted() {
 
 #[test]
 fn deactivation_notices_reach_operators_admins_and_the_list_once() {
-    let told = |emails: &[&str], users: &[(&str, Role)]| {
+    let recipients = |emails: &[&str], users: &[(&str, Role)]| {
         let emails: Vec<String> = emails.iter().map(|&email| email.to_owned()).collect();
         let owner = vec!["owner@acme.example".to_owned()];
         let whole = Account { api_user_emails: emails, notification_emails: owner, ..account() };
@@ -139,15 +139,15 @@ fn deactivation_notices_reach_operators_admins_and_the_list_once() {
         registry.account(&account_id()).unwrap().told_of_deactivations()
     };
     let (v, o, a) = (Role::Viewer, Role::Operator, Role::Admin);
-    assert_eq!(told(&[], &[]), ["owner@acme.example"]);
-    assert_eq!(told(&[], &[("v@acme.example", v)]), ["owner@acme.example"]);
-    assert_eq!(told(&["list@acme.example"], &[]), ["list@acme.example"]);
+    assert_eq!(recipients(&[], &[]), ["owner@acme.example"]);
+    assert_eq!(recipients(&[], &[("v@acme.example", v)]), ["owner@acme.example"]);
+    assert_eq!(recipients(&["list@acme.example"], &[]), ["list@acme.example"]);
     assert_eq!(
-        told(&[], &[("o@acme.example", o), ("v@acme.example", v), ("a@acme.example", a)]),
+        recipients(&[], &[("o@acme.example", o), ("v@acme.example", v), ("a@acme.example", a)]),
         ["o@acme.example", "a@acme.example"]
     );
     assert_eq!(
-        told(&["o@acme.example"], &[("O@Acme.Example", o), ("a@acme.example", a), ("a@acme.example", a)]),
+        recipients(&["o@acme.example"], &[("O@Acme.Example", o), ("a@acme.example", a), ("a@acme.example", a)]),
         ["o@acme.example", "a@acme.example"]
     );
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::{
     Delivery, DeliveryFact, DeliveryStatus, RetryPolicy, Work,
     delivery::{
-        AttemptStarted, Effect, FailureReason, HoldReason, IllegalHistory, NextStep, RetryRefusal, Subject,
+        AttemptStarted, Effect, FailureReason, HoldReason, IllegalHistory, NextStep, RetryContext, RetryRefusal,
         after_attempt, hold, request_retry,
     },
     notice::failure_in,
@@ -13,7 +13,7 @@ use domain::{
     registry::DeactivationCause,
 };
 
-use crate::common::{abandoned, again, asked_by, execution, reference_of, refused, requested, status, t, work};
+use crate::common::{abandoned, again, execution, reference_of, refused, requested, retry_by, status, t, work};
 
 fn policy(schedule: &[u64]) -> RetryPolicy {
     let schedule = schedule.iter().copied().map(Duration::from_secs).collect();
@@ -122,22 +122,22 @@ fn long_attempt_is_processing_until_it_ends() {
 fn retry_starts_another_round_of_a_failed_delivery() {
     let failed =
         fold(&[requested(), appended(&after_attempt(&work(), &policy(&[]), execution(1, t(100), status(500))))]);
-    let retry = request_retry(&failed, Subject::default(), t(200), asked_by("me")).unwrap();
+    let retry = request_retry(&failed, RetryContext::default(), t(200), retry_by("me")).unwrap();
     let pending = Delivery::evolve(Some(failed.clone()), &retry).unwrap();
     assert_eq!((pending.status, pending.round, pending.attempts), (DeliveryStatus::Pending, 1, 1));
-    let again = Work::asked_for_by(&retry).unwrap();
+    let again = Work::requested_by(&retry).unwrap();
     assert_eq!((again.attempt, again.round, again.first_failed_at), (2, 1, None));
-    let asked_twice = request_retry(&failed, Subject::default(), t(300), asked_by("you")).unwrap();
-    assert_eq!(asked_twice.message_id(), retry.message_id(), "two concurrent requests ask for one round");
-    let refusal = request_retry(&pending, Subject::default(), t(300), asked_by("")).unwrap_err();
+    let requested_twice = request_retry(&failed, RetryContext::default(), t(300), retry_by("you")).unwrap();
+    assert_eq!(requested_twice.message_id(), retry.message_id(), "two concurrent requests ask for one round");
+    let refusal = request_retry(&pending, RetryContext::default(), t(300), retry_by("")).unwrap_err();
     assert_eq!(refusal, RetryRefusal::NotFailed(DeliveryStatus::Pending));
-    let subjects = [
-        (Subject { lead_anonymised: true, ..Subject::default() }, RetryRefusal::LeadAnonymised),
-        (Subject { interface_deleted: true, ..Subject::default() }, RetryRefusal::InterfaceDeleted),
-        (Subject { destination_deleted: true, ..Subject::default() }, RetryRefusal::DestinationDeleted),
+    let contexts = [
+        (RetryContext { lead_anonymised: true, ..RetryContext::default() }, RetryRefusal::LeadAnonymised),
+        (RetryContext { interface_deleted: true, ..RetryContext::default() }, RetryRefusal::InterfaceDeleted),
+        (RetryContext { destination_deleted: true, ..RetryContext::default() }, RetryRefusal::DestinationDeleted),
     ];
-    for (subject, refusal) in subjects {
-        assert_eq!(request_retry(&failed, subject, t(300), asked_by("")).unwrap_err(), refusal);
+    for (context, refusal) in contexts {
+        assert_eq!(request_retry(&failed, context, t(300), retry_by("")).unwrap_err(), refusal);
     }
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use domain::{
     Delivery, DeliveryFact, DeliveryStatus, NoticeId, RetryPolicy, Work,
     delivery::{
-        AttemptStarted, Effect, Execution, FailureReason, HoldReason, NextStep, Subject, after_attempt, hold,
+        AttemptStarted, Effect, Execution, FailureReason, HoldReason, NextStep, RetryContext, after_attempt, hold,
         request_retry,
     },
     notice::failure_in,
@@ -13,7 +13,7 @@ use domain::{
 };
 use proptest::{prelude::*, sample::select};
 
-use crate::common::{abandoned, asked_by, execution, requested, status, t, work};
+use crate::common::{abandoned, execution, requested, retry_by, status, t, work};
 
 /// One execution of the due attempt.
 #[derive(Debug, Clone, Copy)]
@@ -83,8 +83,8 @@ impl Life {
 
     fn step(&mut self, step: &Step) {
         if matches!(step, Step::Retry) {
-            if let Ok(fact) = request_retry(&fold(&self.facts), Subject::default(), t(self.now), asked_by("me")) {
-                self.work = Work::asked_for_by(&fact);
+            if let Ok(fact) = request_retry(&fold(&self.facts), RetryContext::default(), t(self.now), retry_by("me")) {
+                self.work = Work::requested_by(&fact);
                 self.facts.push(fact);
             }
             return;

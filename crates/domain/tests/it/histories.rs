@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::{
     Delivery, DeliveryFact, DeliveryStatus, RetryPolicy, Work,
-    delivery::{Effect, FailureReason, HoldReason, RetryAsked, Subject, after_attempt, hold, request_retry},
+    delivery::{Effect, FailureReason, HoldReason, RetryContext, RetryRequest, after_attempt, hold, request_retry},
 };
 use proptest::prelude::*;
 
@@ -74,10 +74,10 @@ impl Life {
             }
             (Step::Retry { force }, before) => {
                 self.work = before;
-                let asked = RetryAsked { by: "test".into(), force, ..RetryAsked::default() };
-                let retry = request_retry(&self.state(), Subject::default(), t(self.now), asked);
+                let retry_request = RetryRequest { by: "test".into(), force, ..RetryRequest::default() };
+                let retry = request_retry(&self.state(), RetryContext::default(), t(self.now), retry_request);
                 if let Ok(fact) = retry {
-                    self.work = Work::asked_for_by(&fact);
+                    self.work = Work::requested_by(&fact);
                     self.facts.push(fact);
                 }
             }

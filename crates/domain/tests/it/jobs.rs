@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use domain::{
     Delivery, DeliveryFact, DeliveryId, DeliveryStatus, Job, JobFact, JobId, LeadSequence, Registry, RetryPolicy,
-    delivery::{Effect, FailureReason, HoldReason, RetryRefusal, Subject, abandon, after_attempt, hold},
+    delivery::{Effect, FailureReason, HoldReason, RetryContext, RetryRefusal, abandon, after_attempt, hold},
     job::{
         Candidate, Cursor, IllegalJob, JobDecision, JobOutcome, JobRef, JobRefusal, JobStarted, JobStatus, MAX_LISTED,
         MAX_SAMPLED, Pace, Plan, Progress, Recovery, Refused, Spread, cancel, check, consider_event, consider_retry,
@@ -90,13 +90,13 @@ fn job_retries_only_failed_deliveries_and_names_itself() {
     assert_eq!(deliveries.iter().map(|delivery| delivery.status).collect::<Vec<_>>(), DeliveryStatus::ALL);
     for delivery in deliveries {
         let id = delivery.reference.delivery;
-        let decision = consider_retry(&job, id, Some(&delivery), Subject::default(), t(600));
+        let decision = consider_retry(&job, id, Some(&delivery), RetryContext::default(), t(600));
         match delivery.status {
             DeliveryStatus::Failed => {
-                let JobDecision::Ask(fact @ DeliveryFact::RetryRequested(asked)) = &decision else {
+                let JobDecision::Ask(fact @ DeliveryFact::RetryRequested(stored)) = &decision else {
                     panic!("{decision:?}")
                 };
-                assert_eq!((asked.round, asked.attempts, asked.at, asked.by.as_str()), (1, 1, t(600), "me"));
+                assert_eq!((stored.round, stored.attempts, stored.at, stored.by.as_str()), (1, 1, t(600), "me"));
                 assert_eq!(fact.job(), Some(job.reference.job));
             }
             status => {
@@ -112,15 +112,15 @@ fn job_retries_only_failed_deliveries_and_names_itself() {
 #[test]
 fn each_refusal_of_a_retry_has_a_word() {
     let job = started(Plan::RetryListed(Arc::from([])));
-    let none = Subject::default();
+    let none = RetryContext::default();
     let cases = [
-        (Subject { lead_anonymised: true, payload_gone: true, ..none }, RetryRefusal::LeadAnonymised),
-        (Subject { interface_deleted: true, payload_gone: true, ..none }, RetryRefusal::InterfaceDeleted),
-        (Subject { destination_deleted: true, ..none }, RetryRefusal::DestinationDeleted),
-        (Subject { payload_gone: true, ..none }, RetryRefusal::PayloadGone),
+        (RetryContext { lead_anonymised: true, payload_gone: true, ..none }, RetryRefusal::LeadAnonymised),
+        (RetryContext { interface_deleted: true, payload_gone: true, ..none }, RetryRefusal::InterfaceDeleted),
+        (RetryContext { destination_deleted: true, ..none }, RetryRefusal::DestinationDeleted),
+        (RetryContext { payload_gone: true, ..none }, RetryRefusal::PayloadGone),
     ];
-    for (subject, why) in cases {
-        let decision = consider_retry(&job, id(1), Some(&failed()), subject, t(600));
+    for (context, why) in cases {
+        let decision = consider_retry(&job, id(1), Some(&failed()), context, t(600));
         assert_eq!(decision, JobDecision::Refuse(Refused { delivery: id(1), why }));
         assert_eq!(RetryRefusal::parse(why.as_str(), None), Some(why));
     }
@@ -137,12 +137,12 @@ fn forced_job_resends_successes_and_skips_open_deliveries() {
     let job = JobStarted { force: true, reason: "lost".into(), ..started(Plan::RetryListed(Arc::from([]))) };
     for delivery in in_every_status() {
         let id = delivery.reference.delivery;
-        let decision = consider_retry(&job, id, Some(&delivery), Subject::default(), t(600));
+        let decision = consider_retry(&job, id, Some(&delivery), RetryContext::default(), t(600));
         match delivery.status {
             DeliveryStatus::Failed | DeliveryStatus::Succeeded => {
-                let JobDecision::Ask(DeliveryFact::RetryRequested(asked)) = &decision else { panic!("{decision:?}") };
-                assert_eq!((asked.round, asked.reason.as_str()), (1, "lost"));
-                assert_eq!(asked.is_resend(), delivery.status == DeliveryStatus::Succeeded);
+                let JobDecision::Ask(DeliveryFact::RetryRequested(stored)) = &decision else { panic!("{decision:?}") };
+                assert_eq!((stored.round, stored.reason.as_str()), (1, "lost"));
+                assert_eq!(stored.is_resend(), delivery.status == DeliveryStatus::Succeeded);
             }
             status => {
                 assert_eq!(
@@ -160,7 +160,7 @@ fn forced_recovery_sends_events_once_even_if_stored_twice() {
     let (event, dst) = (event("e", "form", "lead.created"), destination_id("dst"));
     let consider = |delivery: &Delivery, sequence| {
         let candidate = Candidate { event: &event, sequence: LeadSequence(sequence), delivery: Some(delivery) };
-        consider_event(&job, &dst, candidate, Subject::default(), t(600))
+        consider_event(&job, &dst, candidate, RetryContext::default(), t(600))
     };
     for delivery in in_every_status() {
         let decision = consider(&delivery, delivery.reference.lead_sequence.0);
@@ -240,23 +240,23 @@ fn recovery_follows_the_current_configuration() {
 fn recovery_requests_missing_and_retries_failed_deliveries() {
     let (job, event, to) =
         (started(Plan::Recover(recovery())), event("e", "form", "lead.created"), destination_id("dst"));
-    let consider = |delivery: Option<&Delivery>, subject| {
+    let consider = |delivery: Option<&Delivery>, context| {
         let candidate = Candidate { event: &event, sequence: LeadSequence(7), delivery };
-        consider_event(&job, &to, candidate, subject, t(600))
+        consider_event(&job, &to, candidate, context, t(600))
     };
-    let JobDecision::Ask(fact) = consider(None, Subject::default()) else { panic!() };
-    let DeliveryFact::Requested(asked) = &fact else { panic!("{fact:?}") };
+    let JobDecision::Ask(fact) = consider(None, RetryContext::default()) else { panic!() };
+    let DeliveryFact::Requested(stored) = &fact else { panic!("{fact:?}") };
     let router_s =
         domain::DeliveryRef { requested_at: Some(t(600)), ..(*crate::common::reference_of(&requested())).clone() };
-    assert_eq!(*asked.reference, router_s, "the same as the router's request");
-    assert_eq!((asked.at, asked.job), (t(600), Some(job.reference.job)));
+    assert_eq!(*stored.reference, router_s, "the same as the router's request");
+    assert_eq!((stored.at, stored.job), (t(600), Some(job.reference.job)));
     assert_eq!(fact.message_id(), requested().message_id());
 
-    let deleted = Subject { interface_deleted: true, ..Subject::default() };
-    let refused = Refused { delivery: asked.reference.delivery, why: RetryRefusal::InterfaceDeleted };
+    let deleted = RetryContext { interface_deleted: true, ..RetryContext::default() };
+    let refused = Refused { delivery: stored.reference.delivery, why: RetryRefusal::InterfaceDeleted };
     assert_eq!(consider(None, deleted), JobDecision::Refuse(refused.clone()));
     for delivery in in_every_status() {
-        let decision = consider(Some(&delivery), Subject::default());
+        let decision = consider(Some(&delivery), RetryContext::default());
         if delivery.status == DeliveryStatus::Failed {
             assert!(matches!(decision, JobDecision::Ask(DeliveryFact::RetryRequested(_))), "{decision:?}");
             assert_eq!(consider(Some(&delivery), deleted), JobDecision::Refuse(refused.clone()));
@@ -268,7 +268,10 @@ fn recovery_requests_missing_and_retries_failed_deliveries() {
     let skipped = abandon(&work(), FailureReason::Skipped, t(120));
     let Some(Effect::Append(skipped)) = skipped.first() else { panic!("{skipped:?}") };
     let skipped = Delivery::evolve(Some(in_every_status().remove(0)), skipped).unwrap();
-    assert!(matches!(consider(Some(&skipped), Subject::default()), JobDecision::Ask(DeliveryFact::RetryRequested(_))));
+    assert!(matches!(
+        consider(Some(&skipped), RetryContext::default()),
+        JobDecision::Ask(DeliveryFact::RetryRequested(_))
+    ));
 }
 
 #[test]

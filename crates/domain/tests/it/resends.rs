@@ -5,12 +5,13 @@ use std::time::Duration;
 use domain::{
     Delivery, DeliveryFact, DeliveryStatus, RetryPolicy, Work,
     delivery::{
-        Effect, HoldReason, Remains, RetryRefusal, Subject, Switch, after_attempt, hold, lost_work, request_retry,
+        Effect, HoldReason, PendingState, RetryContext, RetryRefusal, Switch, after_attempt, hold, lost_work,
+        request_retry,
     },
 };
 use jiff::Timestamp;
 
-use crate::common::{asked_by, execution, insisted, requested, status, t, work};
+use crate::common::{execution, insisted, requested, retry_by, status, t, work};
 
 fn attempt(id: u128, work: &Work, at: i64, code: u16) -> DeliveryFact {
     let effects = after_attempt(work, &RetryPolicy::manual(), execution(id, t(at), status(code)));
@@ -28,8 +29,8 @@ fn of(facts: &[DeliveryFact]) -> Delivery {
 /// The facts of a succeeded delivery with a resend, and the work of the resend.
 fn resent() -> (Vec<DeliveryFact>, Work) {
     let mut facts = vec![requested(), attempt(1, &work(), 110, 200)];
-    let resend = request_retry(&of(&facts), Subject::default(), t(200), insisted()).unwrap();
-    let work = Work::asked_for_by(&resend).unwrap();
+    let resend = request_retry(&of(&facts), RetryContext::default(), t(200), insisted()).unwrap();
+    let work = Work::requested_by(&resend).unwrap();
     facts.push(resend);
     (facts, work)
 }
@@ -37,7 +38,7 @@ fn resent() -> (Vec<DeliveryFact>, Work) {
 #[test]
 fn success_is_resent_only_with_force() {
     let succeeded = of(&[requested(), attempt(1, &work(), 110, 200)]);
-    let refused = request_retry(&succeeded, Subject::default(), t(200), asked_by("me")).unwrap_err();
+    let refused = request_retry(&succeeded, RetryContext::default(), t(200), retry_by("me")).unwrap_err();
     assert_eq!(refused, RetryRefusal::NotFailed(DeliveryStatus::Succeeded));
     assert!(refused.to_string().contains("set force"), "{refused}");
 
@@ -54,15 +55,15 @@ fn success_is_resent_only_with_force() {
 fn undeliverable_deliveries_cannot_be_resent() {
     let succeeded = of(&[requested(), attempt(1, &work(), 110, 200)]);
     for subject in [
-        Subject { lead_anonymised: true, ..Subject::default() },
-        Subject { destination_deleted: true, ..Subject::default() },
-        Subject { interface_deleted: true, ..Subject::default() },
-        Subject { payload_gone: true, ..Subject::default() },
+        RetryContext { lead_anonymised: true, ..RetryContext::default() },
+        RetryContext { destination_deleted: true, ..RetryContext::default() },
+        RetryContext { interface_deleted: true, ..RetryContext::default() },
+        RetryContext { payload_gone: true, ..RetryContext::default() },
     ] {
         let refused = request_retry(&succeeded, subject, t(200), insisted()).unwrap_err();
         assert_eq!(Err(refused), subject.check());
     }
-    let off = Subject { switch: Switch::Off, ..Subject::default() };
+    let off = RetryContext { switch: Switch::Off, ..RetryContext::default() };
     assert!(request_retry(&succeeded, off, t(200), insisted()).is_ok(), "the resend waits at the destination");
 }
 
@@ -71,7 +72,7 @@ fn open_deliveries_cannot_be_resent() {
     let held = hold(&work(), HoldReason::Disabled, t(110)).0;
     for facts in [vec![requested()], vec![requested(), held]] {
         let open = of(&facts);
-        let refused = request_retry(&open, Subject::default(), t(200), insisted()).unwrap_err();
+        let refused = request_retry(&open, RetryContext::default(), t(200), insisted()).unwrap_err();
         assert_eq!(refused, RetryRefusal::NotFailed(open.status));
         assert!(refused.to_string().contains("goes on by itself"), "{refused}");
     }
@@ -86,10 +87,10 @@ fn outcome_of_a_resend_replaces_the_success() {
     assert_eq!(failed.last.as_ref().unwrap().outcome.status_code(), 500);
 
     // The delivery has failed, so a retry needs no `force`. A success counts for this resend alone.
-    let retry = request_retry(&failed, Subject::default(), t(300), asked_by("me")).unwrap();
-    let DeliveryFact::RetryRequested(asked) = &retry else { panic!("{retry:?}") };
-    assert_eq!((asked.round, asked.resend, asked.is_resend()), (2, 1, false));
-    let again = Work::asked_for_by(&retry).unwrap();
+    let retry = request_retry(&failed, RetryContext::default(), t(300), retry_by("me")).unwrap();
+    let DeliveryFact::RetryRequested(stored) = &retry else { panic!("{retry:?}") };
+    assert_eq!((stored.round, stored.resend, stored.is_resend()), (2, 1, false));
+    let again = Work::requested_by(&retry).unwrap();
     facts.extend([retry, attempt(3, &again, 310, 200)]);
     assert_eq!((of(&facts).status, of(&facts).attempts), (DeliveryStatus::Succeeded, 3));
     facts.reverse();
@@ -113,7 +114,7 @@ fn late_success_of_a_resend_counts() {
     let (mut facts, resend) = resent();
     let failed = attempt(2, &resend, 210, 500);
     facts.push(failed);
-    let retry = request_retry(&of(&facts), Subject::default(), t(300), asked_by("me")).unwrap();
+    let retry = request_retry(&of(&facts), RetryContext::default(), t(300), retry_by("me")).unwrap();
     facts.push(retry);
     facts.push(attempt(3, &Work { redelivered: true, ..resend }, 320, 200));
     assert_eq!(of(&facts).status, DeliveryStatus::Succeeded, "the receiver has it");
@@ -122,7 +123,7 @@ fn late_success_of_a_resend_counts() {
 #[test]
 fn lost_work_of_a_resend_stays_a_resend() {
     let (facts, resend) = resent();
-    let nothing = Remains { handled_before: t(1_000), timer: false, parked: false, turn: None };
+    let nothing = PendingState { handled_before: t(1_000), timer: false, parked: false, turn: None };
     let lost = lost_work(&of(&facts), nothing).unwrap();
     assert_eq!(lost, Work { redelivered: true, ..resend });
     let mut all = facts;

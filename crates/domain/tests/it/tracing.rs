@@ -2,7 +2,9 @@
 
 use domain::{
     Delivery, DeliveryFact, JobId, RetryPolicy, Work,
-    delivery::{Effect, MAX_CHILD_AGE, Placement, RetryAsked, SpanRef, Subject, after_attempt, hold, request_retry},
+    delivery::{
+        Effect, MAX_CHILD_AGE, Placement, RetryContext, RetryRequest, SpanRef, after_attempt, hold, request_retry,
+    },
 };
 use uuid::Uuid;
 
@@ -11,7 +13,7 @@ use crate::common::{execution, requested, status, t, work};
 const SPAN: SpanRef = SpanRef { trace_id: 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c, span_id: 7 };
 
 #[test]
-fn an_attempt_within_a_minute_of_its_request_is_a_child_and_a_later_one_is_not() {
+fn only_an_attempt_soon_after_its_request_is_a_child() {
     let work = work();
     let after = |seconds| work.requested_at + jiff::SignedDuration::from_secs(seconds);
     assert_eq!(MAX_CHILD_AGE.as_secs(), 60);
@@ -26,12 +28,12 @@ fn an_attempt_within_a_minute_of_its_request_is_a_child_and_a_later_one_is_not()
 }
 
 #[test]
-fn an_attempt_that_a_person_or_a_job_asks_for_starts_a_trace_and_what_follows_soon_continues_it() {
+fn requested_attempt_starts_a_trace_and_soon_ones_continue_it() {
     let requested = requested();
     let job = JobId::from_uuid(Uuid::from_u128(1));
     let at = requested.at();
-    assert_eq!(Work::asked_for_by(&requested).unwrap().placement(at), Placement::Child);
-    let recovered = Work::asked_for_by(&requested.asked_for_in(job)).unwrap();
+    assert_eq!(Work::requested_by(&requested).unwrap().placement(at), Placement::Child);
+    let recovered = Work::requested_by(&requested.requested_in(job)).unwrap();
     assert_eq!(recovered.placement(at), Placement::OwnTrace);
 
     let mut failing = execution(1, t(100), status(500));
@@ -43,9 +45,9 @@ fn an_attempt_that_a_person_or_a_job_asks_for_starts_a_trace_and_what_follows_so
     let DeliveryFact::Attempted(attempted) = &failed else { panic!("{failed:?}") };
     assert_eq!(attempted.trace, Some(SPAN));
     let delivery = Delivery::evolve(None, &failed).unwrap();
-    let asked = RetryAsked { by: "me".into(), previous: Some(SPAN), ..RetryAsked::default() };
-    let retry = request_retry(&delivery, Subject::default(), t(200), asked).unwrap();
-    let retried = Work::asked_for_by(&retry).unwrap();
+    let retry_request = RetryRequest { by: "me".into(), previous: Some(SPAN), ..RetryRequest::default() };
+    let retry = request_retry(&delivery, RetryContext::default(), t(200), retry_request).unwrap();
+    let retried = Work::requested_by(&retry).unwrap();
     assert_eq!((retried.placement(t(200)), retried.trace.previous), (Placement::OwnTrace, Some(SPAN)));
     // Its own retries belong to the trace that it starts, and link to it once they are late.
     let again = after_attempt(&retried, &RetryPolicy::standard(), failing);

@@ -18,7 +18,7 @@ const RULES: Rules = Rules { window: Duration::from_secs(900), repeated: 3 };
 fn attempted(event_type: &str, second: i64, outcome: AttemptOutcome) -> DeliveryAttempted {
     let event = event(&format!("e{second}"), "form", event_type);
     let requested = request(&event, LeadSequence(1), &crate::common::destination_id("dst"), t(0));
-    let work = Work::asked_for_by(&requested).unwrap();
+    let work = Work::requested_by(&requested).unwrap();
     let policy =
         domain::RetryPolicy { deactivate: domain::policy::Deactivate::Never, ..domain::RetryPolicy::standard() };
     let id = u128::try_from(second).unwrap();
@@ -103,9 +103,9 @@ fn first_failure_is_mailed_at_once_and_others_in_digests() {
     let other = DeliveryFact::Attempted(attempted("lead.created", 40, refused()));
     scene.hear(&other);
     assert_eq!(scene.tick(900), None);
-    let told = scene.tick(912).unwrap();
-    let About::FurtherFailures { window, .. } = &told.about else { panic!("{told:?}") };
-    assert_eq!((window.count, &window.examples[..], told.since), (3, &[2, 3, 4][..], failed(20).at()));
+    let call = scene.tick(912).unwrap();
+    let About::FurtherFailures { window, .. } = &call.about else { panic!("{call:?}") };
+    assert_eq!((window.count, &window.examples[..], call.since), (3, &[2, 3, 4][..], failed(20).at()));
     let errors: Vec<_> = window.errors.iter().map(|error| (error.status, error.count)).collect();
     assert_eq!(errors, [(503, 1), (0, 1), (999, 1)]);
     // A new failure belongs to the next window. After a window without failures, the next failure has its own notice.
@@ -206,12 +206,12 @@ proptest! {
             called.extend(scene.see(&if fails { failed(second) } else { succeeded(second) }));
         }
         called.extend(scene.tick(second + 10_000).map(Reaction::Notice));
-        let told: u64 = called.iter().map(|called| match called {
+        let counted: u64 = called.iter().map(|called| match called {
             Reaction::Notice(NoticeCalledFor { about: About::Failure { .. }, .. }) => 1,
             Reaction::Notice(NoticeCalledFor { about: About::FurtherFailures { window, .. }, .. }) => window.count,
             _ => 0,
         }).sum();
-        prop_assert_eq!(told, failures);
+        prop_assert_eq!(counted, failures);
         let mut ids: Vec<_> = called.iter().filter_map(|called| match called {
             Reaction::Notice(notice) => Some(notice.notice),
             Reaction::Event(_) => None,

@@ -12,7 +12,7 @@ use domain::{
         FailureReason, HoldReason, NextStep, RequestLine, RequestedWork, RetryRequested, SpanRef, WorkTrace,
     },
     notice::ErrorNoticeSent,
-    policy::Progress,
+    policy::RetryProgress,
     registry::{Algorithm, Change, DeactivationCause, SealedSecret, Token, TokenSecret},
 };
 use events::{Record, RecordError};
@@ -67,7 +67,7 @@ fn work() -> Work {
         attempt: 2,
         round: 1,
         resend: 1,
-        progress: Progress { quick_used: 1, step: 2, waits: 3 },
+        progress: RetryProgress { quick_used: 1, step: 2, waits: 3 },
         redelivered: true,
         holds: 3,
         requested_at: t(4),

@@ -13,7 +13,7 @@ use domain::{
         FailureReason, HoldReason, NextStep, RequestLine, RequestedWork, RetryRequested, SpanRef, WorkTrace,
     },
     notice::ErrorNoticeSent,
-    policy::Progress,
+    policy::RetryProgress,
     registry::DeactivationCause,
 };
 use events::Record;
@@ -210,7 +210,7 @@ prop_compose! {
         previous in trace(),
     ) -> Work {
         let (attempt, round, quick_used, step, holds) = numbers;
-        let progress = Progress { quick_used, step, waits: quick_used / 2 };
+        let progress = RetryProgress { quick_used, step, waits: quick_used / 2 };
         let (redelivered, in_turn) = (attempt % 2 == 0, round % 2 == 0);
         let resend = holds / 2;
         let trace = WorkTrace { starts: step % 2 == 0, previous };

@@ -11,7 +11,7 @@ use std::{
 
 use async_nats::jetstream::AckKind;
 use jiff::Timestamp;
-use runtime::{ErrorChain as _, together, trace::TraceContext};
+use runtime::{ErrorChain as _, coalesced_timer, trace::TraceContext};
 use tokio::time::Instant;
 
 /// How often a heartbeat is sent. Two intervals, plus the second that work may wait in a lane queue, are less than
@@ -78,7 +78,7 @@ impl<T> Message<T> {
             tokio::select! {
                 biased;
                 done = &mut doing => return done,
-                () = together::sleep_at_least(pause) => acknowledge(&self.ack_handle.raw, AckKind::Progress).await,
+                () = coalesced_timer::sleep_at_least(pause) => acknowledge(&self.ack_handle.raw, AckKind::Progress).await,
             }
         }
     }

@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream::message::PublishMessage;
-use events::{Position, Record as _};
+use events::{ReaderPosition, Record as _};
 use runtime::ErrorChain as _;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -45,7 +45,7 @@ pub struct ReaderLease {
 struct StoredLease {
     version: u64,
     /// `None` if the message is unreadable. The lease is free then, and the leader has to read the history of its work.
-    position: Option<Position>,
+    position: Option<ReaderPosition>,
 }
 
 impl Positions<'_> {
@@ -75,7 +75,7 @@ impl Positions<'_> {
 
     /// `silent_since` is the version of the lease that was seen a [`LEASE_TIMEOUT`] ago.
     async fn try_acquire(self, reader: &'static str, silent_since: Option<u64>) -> Result<Acquisition, JournalError> {
-        let free = Position { reader: None, sequence: 0 };
+        let free = ReaderPosition { reader: None, sequence: 0 };
         let stored = self.stored_lease(reader).await?.unwrap_or(StoredLease { version: 0, position: Some(free) });
         let (version, unsure_until) = (
             stored.version,
@@ -111,7 +111,7 @@ impl Positions<'_> {
                 .await?;
         let Some(message) = last else { return Ok(None) };
         let (version, payload) = (message.sequence, message.payload);
-        let position = Position::decode(payload.clone());
+        let position = ReaderPosition::decode(payload.clone());
         if let Err(error) = &position {
             self.journal.quarantine().add(StreamName::Positions, reader, version, payload, error).await?;
         }
@@ -167,7 +167,7 @@ impl ReaderLease {
     async fn write(&mut self, sequence: u64, process: Option<Uuid>) -> Result<(), JournalError> {
         let written = Instant::now();
         let message = PublishMessage::build()
-            .payload(Position { reader: process, sequence }.encode())
+            .payload(ReaderPosition { reader: process, sequence }.encode())
             .expected_last_subject_sequence(self.version);
         let sent = self.journal.context().send_publish(subjects::position(self.reader), message).await;
         self.version = self.journal.confirm(sent).await?.sequence;

@@ -86,8 +86,8 @@ async fn facts_of_a_job_are_found_by_its_id() {
     let (journal, trace) = (connect(&server).await, TraceContext::of_ids(7, 8));
     let (job, to) = (started().reference, DestinationId::parse("dst_1").unwrap());
     let fact = |id: &str| request(&event("acme", id), LeadSequence(1), &to, Timestamp::UNIX_EPOCH);
-    let own = fact("own").asked_for_in(job.job);
-    let facts = [fact("routed"), own.clone(), fact("other").asked_for_in(JobId::from_uuid(Uuid::from_u128(2)))];
+    let own = fact("own").requested_in(job.job);
+    let facts = [fact("routed"), own.clone(), fact("other").requested_in(JobId::from_uuid(Uuid::from_u128(2)))];
     journal.deliveries().append_all(&facts, &trace).await.unwrap();
     let since = Timestamp::now() - SignedDuration::from_mins(1);
     assert_eq!(journal.deliveries().requested_by_job(&job, since).await.unwrap(), [own]);

@@ -48,7 +48,7 @@ pub(crate) fn requested(id: &str) -> DeliveryFact {
 }
 
 pub(crate) fn work(id: &str) -> Work {
-    Work::asked_for_by(&requested(id)).unwrap()
+    Work::requested_by(&requested(id)).unwrap()
 }
 
 pub(crate) async fn soon<T>(future: impl Future<Output = Option<T>>) -> T {

@@ -32,8 +32,8 @@ pub enum FreePages {
 }
 
 impl Store {
-    /// Gives back at most `most` pages.
-    pub async fn give_back(&self, most: u32) -> Result<FreePages, StoreError> {
+    /// Gives back at most `max` pages.
+    pub async fn give_back(&self, max: u32) -> Result<FreePages, StoreError> {
         if !self.is_sqlite() {
             return Ok(FreePages::Few);
         }
@@ -41,7 +41,7 @@ impl Store {
             FROM pragma_page_count, pragma_freelist_count, pragma_auto_vacuum";
         let row = self.fetch_one(Statement::new(select)).await?;
         let excess = sql::int(&row, "freelist_count")? - sql::int(&row, "page_count")? / KEPT_FREE;
-        let pages = u32::try_from(excess.min(most.into())).unwrap_or_default();
+        let pages = u32::try_from(excess.min(max.into())).unwrap_or_default();
         if pages == 0 {
             return Ok(FreePages::Few);
         }

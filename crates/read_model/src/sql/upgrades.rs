@@ -26,8 +26,8 @@ const ATTEMPT: &str = "00000000-0000-0000-0000-000000000002";
 /// Each value is different.
 const ATTEMPTS: &str = "SELECT delivery || ' ' || number || ' ' || round || ' ' || started_at || ' ' || duration || ' ' || \
     method || ' ' || url || ' ' || status || ' ' || response || ' ' || error_kind || ' ' || destination || ' ' || \
-    deactivated || ' ' || sequence || ' ' || verdict || ' ' || next_attempt_at AS told FROM attempts";
-const TOLD: &str = "00000000-0000-0000-0000-000000000001 3 4 5 6 PUT https://x/ 503 later timeout dst gone 7 retry 8";
+    deactivated || ' ' || sequence || ' ' || verdict || ' ' || next_attempt_at AS line FROM attempts";
+const LINE: &str = "00000000-0000-0000-0000-000000000001 3 4 5 6 PUT https://x/ 503 later timeout dst gone 7 retry 8";
 
 #[tokio::test]
 async fn attempts_are_kept_and_found_by_their_deliveries() {
@@ -42,7 +42,7 @@ async fn attempts_are_kept_and_found_by_their_deliveries() {
 
         let store = Store::connect(&url).await.unwrap();
         let row = sqlx::query(ATTEMPTS).fetch_one(&store.pool).await.unwrap();
-        assert_eq!(row.get::<String, _>("told"), TOLD);
+        assert_eq!(row.get::<String, _>("line"), LINE);
         let attempts = store.attempts(&reference()).await.unwrap();
         assert_eq!(attempts[0].attempt.attempt_id.to_string(), ATTEMPT);
         assert_eq!(attempts[0].exchange, None, "older versions stored no exchange");

@@ -252,17 +252,17 @@ impl Store {
     }
 
     /// The leads of an interface that are not anonymised and have events received before a time, and the last of these
-    /// events. At most `most` events are read, the oldest first.
+    /// events. At most `max` events are read, the oldest first.
     pub async fn overdue(
         &self,
         account: &AccountId,
         interface: &InterfaceId,
         before: Timestamp,
-        most: u32,
+        max: u32,
     ) -> Result<Vec<(LeadId, LeadSequence)>, StoreError> {
         let mut select =
             Statement::new("SELECT e.lead, MAX(e.sequence) AS last FROM (SELECT lead, sequence FROM lead_events");
-        let values: [Value; 4] = [account.as_str().into(), interface.as_str().into(), before.into(), most.into()];
+        let values: [Value; 4] = [account.as_str().into(), interface.as_str().into(), before.into(), max.into()];
         let oldest =
             " WHERE account = ? AND interface = ? AND received_at < ? AND anonymised = 0 ORDER BY received_at LIMIT ?";
         select.push(oldest, values).push(") e GROUP BY e.lead", []);
@@ -274,9 +274,9 @@ impl Store {
     }
 
     /// Messages that are to be erased.
-    pub async fn erasures(&self, most: u32) -> Result<Vec<Erasure>, StoreError> {
+    pub async fn erasures(&self, max: u32) -> Result<Vec<Erasure>, StoreError> {
         let mut select = Statement::new("SELECT stream, sequence FROM erasures");
-        select.push(" LIMIT ?", [most.into()]);
+        select.push(" LIMIT ?", [max.into()]);
         let read = |row: &AnyRow| {
             let sequence = sql::int(row, "sequence")?.cast_unsigned();
             sql::parsed(row, "stream", |stream| match stream {
@@ -301,9 +301,9 @@ impl Store {
     }
 
     /// Deliveries that are to end because their leads were anonymised.
-    pub async fn endings(&self, most: u32) -> Result<Vec<DeliveryId>, StoreError> {
+    pub async fn endings(&self, max: u32) -> Result<Vec<DeliveryId>, StoreError> {
         let mut select = Statement::new("SELECT delivery FROM endings");
-        select.push(" LIMIT ?", [most.into()]);
+        select.push(" LIMIT ?", [max.into()]);
         let read = |row: &AnyRow| sql::parsed(row, "delivery", |text| DeliveryId::parse(text).ok());
         self.fetch_all(select).await?.iter().map(read).collect()
     }
@@ -317,9 +317,9 @@ impl Store {
     }
 
     /// Anonymised leads for which the quarantine has to be searched, and up to which sequence they are anonymised.
-    pub async fn searches(&self, most: u32) -> Result<Vec<(AccountId, LeadId, LeadSequence)>, StoreError> {
+    pub async fn searches(&self, max: u32) -> Result<Vec<(AccountId, LeadId, LeadSequence)>, StoreError> {
         let mut select = Statement::new("SELECT account, lead, until FROM searches");
-        select.push(" LIMIT ?", [most.into()]);
+        select.push(" LIMIT ?", [max.into()]);
         let read = |row: &AnyRow| {
             let account = sql::parsed(row, "account", |text| AccountId::parse(text).ok())?;
             let lead = sql::parsed(row, "lead", |text| LeadId::parse(text).ok())?;

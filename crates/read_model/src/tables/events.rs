@@ -39,12 +39,12 @@ impl Store {
         &self,
         account: &AccountId,
         lead: &LeadId,
-        most: usize,
+        max: usize,
     ) -> Result<Vec<EventOutline>, StoreError> {
         let mut select = Statement::new(SELECT);
-        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let max = i64::try_from(max).unwrap_or(i64::MAX);
         select.push("? AND lead = ?", [account.as_str().into(), lead.as_str().into()]);
-        select.push(" ORDER BY received_at DESC, sequence DESC LIMIT ?", [most.into()]);
+        select.push(" ORDER BY received_at DESC, sequence DESC LIMIT ?", [max.into()]);
         self.fetch_all(select).await?.iter().map(from_row).collect()
     }
 

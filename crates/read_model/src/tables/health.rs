@@ -118,11 +118,11 @@ impl Store {
     }
 
     /// Destinations with at least `failures` failures in a row, the one that failed last first.
-    pub async fn failing(&self, failures: u64, most: u32) -> Result<Vec<DestinationId>, StoreError> {
+    pub async fn failing(&self, failures: u64, max: u32) -> Result<Vec<DestinationId>, StoreError> {
         let mut select =
             Statement::new("SELECT destination FROM destination_health WHERE failures > 0 AND failures >= ");
         let failures = i64::try_from(failures).unwrap_or(i64::MAX);
-        select.push("? ORDER BY last_failure_at DESC, destination LIMIT ?", [failures.into(), most.into()]);
+        select.push("? ORDER BY last_failure_at DESC, destination LIMIT ?", [failures.into(), max.into()]);
         let id = |row: &AnyRow| sql::parsed(row, "destination", |text| DestinationId::parse(text).ok());
         self.fetch_all(select).await?.iter().map(id).collect()
     }

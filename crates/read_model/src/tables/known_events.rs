@@ -36,26 +36,26 @@ impl Store {
         Ok(events.iter().map(known_of).collect())
     }
 
-    /// At most `most` events after a key, or the first ones, in the order of their keys.
+    /// At most `max` events after a key, or the first ones, in the order of their keys.
     pub async fn events_after(
         &self,
         after: Option<&(AccountId, EventId)>,
-        most: u32,
+        max: u32,
     ) -> Result<Vec<(AccountId, EventId)>, StoreError> {
         let key = |row: &AnyRow| {
             let account = sql::parsed(row, "account", |text| AccountId::parse(text).ok())?;
             Ok((account, sql::parsed(row, "event_id", |text| EventId::parse(text).ok())?))
         };
-        self.fetch_all(select_after(after, most)).await?.iter().map(key).collect()
+        self.fetch_all(select_after(after, max)).await?.iter().map(key).collect()
     }
 }
 
 /// The keys are read from the index of the primary key alone.
-pub(crate) fn select_after(after: Option<&(AccountId, EventId)>, most: u32) -> Statement {
+pub(crate) fn select_after(after: Option<&(AccountId, EventId)>, max: u32) -> Statement {
     let (account, event_id) = after.map_or(("", ""), |(account, event_id)| (account.as_str(), event_id.as_str()));
     let mut select = Statement::new("SELECT account, event_id FROM lead_events");
     select.push(" WHERE (account, event_id) > (?, ?)", [account.into(), event_id.into()]);
-    select.push(" ORDER BY account, event_id LIMIT ?", [most.into()]);
+    select.push(" ORDER BY account, event_id LIMIT ?", [max.into()]);
     select
 }
 

@@ -155,6 +155,6 @@ fn beginning(path: &str) -> String {
     short(&path[..end], MAX_PATH)
 }
 
-fn short(text: &str, most: usize) -> String {
-    text[..text.floor_char_boundary(most)].to_owned()
+fn short(text: &str, max: usize) -> String {
+    text[..text.floor_char_boundary(max)].to_owned()
 }

@@ -33,13 +33,13 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Suppresses repeated lines. Clones share what they have seen.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Limiter(Arc<Mutex<Seen>>);
+pub(super) struct Limiter(Arc<Mutex<Recent>>);
 
 /// The lines that were written and suppressed lately.
 #[derive(Debug, Default)]
-struct Seen {
+struct Recent {
     lines: HashMap<(Identifier, u64), Line>,
-    places: HashMap<Identifier, Place>,
+    call_sites: HashMap<Identifier, CallSite>,
     /// The lines that were suppressed in windows that are over.
     over: Vec<Suppressed>,
 }
@@ -53,7 +53,7 @@ struct Line {
 }
 
 #[derive(Debug)]
-struct Place {
+struct CallSite {
     until: Instant,
     written: u32,
 }
@@ -84,7 +84,7 @@ impl Limiter {
 
     /// Logs the lines that were suppressed in windows that are over at this time.
     pub(super) fn report(&self, now: Instant) {
-        let over = self.seen(|seen| seen.over(now));
+        let over = self.recent(|recent| recent.over(now));
         for Suppressed { level, text, count } in over {
             match level {
                 Level::ERROR => {
@@ -106,33 +106,33 @@ impl Limiter {
         }
         let mut text = Text::default();
         event.record(&mut text);
-        self.seen(|seen| seen.admits(metadata.callsite(), *metadata.level(), &text.0, Instant::now()))
+        self.recent(|recent| recent.admits(metadata.callsite(), *metadata.level(), &text.0, Instant::now()))
     }
 
-    fn seen<T>(&self, look: impl FnOnce(&mut Seen) -> T) -> T {
+    fn recent<T>(&self, look: impl FnOnce(&mut Recent) -> T) -> T {
         look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl Seen {
-    fn admits(&mut self, place: Identifier, level: Level, text: &str, now: Instant) -> bool {
+impl Recent {
+    fn admits(&mut self, call_site: Identifier, level: Level, text: &str, now: Instant) -> bool {
         let mut hasher = DefaultHasher::new();
         text.hash(&mut hasher);
-        let key = (place.clone(), hasher.finish());
+        let key = (call_site.clone(), hasher.finish());
         if let Some(line) = self.lines.get_mut(&key).filter(|line| line.until > now) {
             line.suppressed += 1;
             return false;
         }
-        if self.lines.len() >= MAX_REMEMBERED || self.places.len() >= MAX_REMEMBERED {
+        if self.lines.len() >= MAX_REMEMBERED || self.call_sites.len() >= MAX_REMEMBERED {
             return true;
         }
         let until = now + WINDOW;
-        let of_place = self.places.entry(place).or_insert(Place { until, written: 0 });
-        if of_place.until <= now {
-            *of_place = Place { until, written: 0 };
+        let of_site = self.call_sites.entry(call_site).or_insert(CallSite { until, written: 0 });
+        if of_site.until <= now {
+            *of_site = CallSite { until, written: 0 };
         }
-        of_place.written += 1;
-        let is_written = of_place.written <= MAX_LINES;
+        of_site.written += 1;
+        let is_written = of_site.written <= MAX_LINES;
         let text = text[..text.floor_char_boundary(MAX_TEXT)].to_owned();
         let before = self.lines.insert(key, Line { until, level, text, suppressed: u64::from(!is_written) });
         self.over.extend(before.and_then(Line::suppressed));
@@ -141,7 +141,7 @@ impl Seen {
 
     /// Forgets windows that are over, and returns the lines that were suppressed in them.
     fn over(&mut self, now: Instant) -> Vec<Suppressed> {
-        self.places.retain(|_, place| place.until > now);
+        self.call_sites.retain(|_, call_site| call_site.until > now);
         let ended = self.lines.extract_if(|_, line| line.until <= now);
         self.over.extend(ended.filter_map(|(_, line)| line.suppressed()));
         std::mem::take(&mut self.over)
@@ -172,25 +172,25 @@ mod tests {
 
     #[test]
     fn repeats_within_ten_seconds_are_counted_instead_of_written() {
-        let (mut seen, start, place) = (Seen::default(), Instant::now(), here());
+        let (mut recent, start, call_site) = (Recent::default(), Instant::now(), here());
         let at = |seconds: u64| start + Duration::from_secs(seconds);
-        let mut admits = |text: &str, seconds| seen.admits(place.clone(), Level::WARN, text, at(seconds));
+        let mut admits = |text: &str, seconds| recent.admits(call_site.clone(), Level::WARN, text, at(seconds));
         assert!(admits("disk is full", 0) && admits("disk is slow", 0));
         assert!(!admits("disk is full", 1) && !admits("disk is full", 9));
-        assert_eq!(seen.over(at(9)), []);
+        assert_eq!(recent.over(at(9)), []);
         let counted = Suppressed { level: Level::WARN, text: "disk is full".into(), count: 2 };
-        assert_eq!(seen.over(at(10)), [counted]);
-        assert!(seen.admits(place.clone(), Level::WARN, "disk is full", at(10)));
-        assert_eq!(seen.over(at(60)), []);
-        assert_eq!((seen.lines.len(), seen.places.len()), (0, 0), "nothing is remembered for ever");
+        assert_eq!(recent.over(at(10)), [counted]);
+        assert!(recent.admits(call_site.clone(), Level::WARN, "disk is full", at(10)));
+        assert_eq!(recent.over(at(60)), []);
+        assert_eq!((recent.lines.len(), recent.call_sites.len()), (0, 0), "nothing is remembered for ever");
     }
 
     #[test]
     fn one_place_writes_a_limited_number_of_lines() {
-        let (mut seen, now, place) = (Seen::default(), Instant::now(), here());
-        let written = (0..500).filter(|n| seen.admits(place.clone(), Level::INFO, &n.to_string(), now)).count();
+        let (mut recent, now, call_site) = (Recent::default(), Instant::now(), here());
+        let written = (0..500).filter(|n| recent.admits(call_site.clone(), Level::INFO, &n.to_string(), now)).count();
         assert_eq!(written, MAX_LINES as usize);
-        let suppressed: u64 = seen.over(now + WINDOW).iter().map(|suppressed| suppressed.count).sum();
+        let suppressed: u64 = recent.over(now + WINDOW).iter().map(|suppressed| suppressed.count).sum();
         assert_eq!(suppressed, 400);
     }
 }

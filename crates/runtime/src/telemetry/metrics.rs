@@ -50,8 +50,8 @@ pub fn are_on() -> bool {
 }
 
 /// Sets how many destinations metrics may name (`--metrics-destinations`). Has to be called before a service starts.
-pub fn name_destinations(most: u32) {
-    NAMED_DESTINATIONS.store(most as usize, Ordering::Relaxed);
+pub fn name_destinations(max: u32) {
+    NAMED_DESTINATIONS.store(max as usize, Ordering::Relaxed);
 }
 
 /// How many destinations metrics may name.

@@ -39,7 +39,7 @@ pub(crate) async fn request(
         request::make(request::Parts { work, destination, registry: &registry, key, rendered, hops, now, trace: sent })
     });
     if alone.is_some() {
-        shared.known.remember_survived(item.work.reference.delivery, item.work.attempt, attempt_id);
+        shared.history.remember_survived(item.work.reference.delivery, item.work.attempt, attempt_id);
     }
     if let Err(NoRequest::Sealed(error)) = made {
         shared.vault.does_not_open(&destination.id, error);

@@ -44,7 +44,7 @@ pub(crate) async fn begin<'a>(
         }
     }
     let reference = &item.work.reference;
-    if shared.known.begun(item.key()) >= MAX_BEGUN {
+    if shared.history.begun(item.key()) >= MAX_BEGUN {
         trace.within(|| {
             tracing::error!(
                 delivery = %reference.delivery,
@@ -65,7 +65,7 @@ pub(crate) async fn begin<'a>(
         at: Timestamp::now(),
     });
     shared.journal.deliveries().append(&started, trace).await?;
-    shared.known.remember_begun(reference.delivery, item.work.attempt, attempt_id);
+    shared.history.remember_begun(reference.delivery, item.work.attempt, attempt_id);
     Ok(Some(alone))
 }
 

@@ -6,7 +6,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use domain::{AttemptId, DeliveryId, DestinationId};
 use journal::Attempted;
 use moka::{policy::EvictionPolicy, sync::Cache};
-use runtime::{Begun, UnderWay};
+use runtime::{Begun, KeysInFlight};
 use tokio::sync::Mutex;
 
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
 const REMEMBERED: usize = 200_000;
 const REMEMBERED_FOR: Duration = HOLDS_FOR.saturating_mul(2);
 /// The number of destinations whose look-back is remembered.
-const LOOKED_BACK: u64 = 10_000;
+const MAX_RANGES: u64 = 10_000;
 
 /// An attempt: delivery, round and number.
 pub(crate) type Key = (DeliveryId, u32, u32);
@@ -34,20 +34,20 @@ struct BegunOf {
 /// The attempts that this process knows.
 #[derive(Debug)]
 pub(crate) struct AttemptHistory {
-    under_way: UnderWay<Key>,
+    in_flight: KeysInFlight<Key>,
     made: FifoCache<DeliveryId, Attempted>,
     begun: FifoCache<DeliveryId, BegunOf>,
-    looked_back: Cache<DestinationId, Arc<Mutex<Option<ReadRange>>>>,
+    ranges: Cache<DestinationId, Arc<Mutex<Option<ReadRange>>>>,
 }
 
 impl Default for AttemptHistory {
     fn default() -> Self {
-        let looked_back = Cache::builder().max_capacity(LOOKED_BACK);
+        let ranges = Cache::builder().max_capacity(MAX_RANGES);
         Self {
-            under_way: UnderWay::default(),
+            in_flight: KeysInFlight::default(),
             made: FifoCache::new(REMEMBERED, REMEMBERED_FOR),
             begun: FifoCache::new(REMEMBERED, REMEMBERED_FOR),
-            looked_back: looked_back.eviction_policy(EvictionPolicy::lru()).build(),
+            ranges: ranges.eviction_policy(EvictionPolicy::lru()).build(),
         }
     }
 }
@@ -55,7 +55,7 @@ impl Default for AttemptHistory {
 impl AttemptHistory {
     /// Begins an attempt, unless it is in flight.
     pub(crate) fn begin(&self, key: Key) -> Option<Begun<'_, Key>> {
-        self.under_way.begin(key)
+        self.in_flight.begin(key)
     }
 
     /// Whether this process knows this attempt or a later one of the delivery; if so, whether the round ended with it.
@@ -100,8 +100,8 @@ impl AttemptHistory {
     }
 
     /// The part of a destination's log that was read. A reader of the log holds the lock meanwhile.
-    pub(crate) fn looked_back(&self, destination: &DestinationId) -> Arc<Mutex<Option<ReadRange>>> {
-        self.looked_back.get_with_by_ref(destination, Arc::default)
+    pub(crate) fn read_range(&self, destination: &DestinationId) -> Arc<Mutex<Option<ReadRange>>> {
+        self.ranges.get_with_by_ref(destination, Arc::default)
     }
 }
 
@@ -115,19 +115,19 @@ mod tests {
 
     #[test]
     fn an_execution_that_this_process_survived_does_not_count() {
-        let (known, delivery) = (AttemptHistory::default(), DeliveryId::from_uuid(id(1)));
-        let begun = || known.begun((delivery, 0, 2));
+        let (history, delivery) = (AttemptHistory::default(), DeliveryId::from_uuid(id(1)));
+        let begun = || history.begun((delivery, 0, 2));
         for n in 1..=3 {
-            known.remember_begun(delivery, 2, AttemptId::from_uuid(id(n)));
+            history.remember_begun(delivery, 2, AttemptId::from_uuid(id(n)));
         }
         assert_eq!(begun(), 3);
-        known.remember_survived(delivery, 2, AttemptId::from_uuid(id(3)));
+        history.remember_survived(delivery, 2, AttemptId::from_uuid(id(3)));
         // Reading the log finds the same execution again.
-        known.remember_begun(delivery, 2, AttemptId::from_uuid(id(3)));
+        history.remember_begun(delivery, 2, AttemptId::from_uuid(id(3)));
         assert_eq!(begun(), 2);
-        known.remember_begun(delivery, 1, AttemptId::from_uuid(id(4)));
+        history.remember_begun(delivery, 1, AttemptId::from_uuid(id(4)));
         assert_eq!(begun(), 2, "an earlier attempt");
-        known.remember_begun(delivery, 3, AttemptId::from_uuid(id(5)));
-        assert_eq!((begun(), known.begun((delivery, 0, 3))), (0, 1), "a later attempt replaces it");
+        history.remember_begun(delivery, 3, AttemptId::from_uuid(id(5)));
+        assert_eq!((begun(), history.begun((delivery, 0, 3))), (0, 1), "a later attempt replaces it");
     }
 }

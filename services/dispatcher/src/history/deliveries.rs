@@ -16,7 +16,7 @@ const REMEMBERED: u64 = 10_000;
 /// The recorded deliveries of one destination.
 #[derive(Debug)]
 struct Recorded {
-    looked_back: ReadRange,
+    range: ReadRange,
     deliveries: HashSet<DeliveryId>,
 }
 
@@ -33,24 +33,24 @@ impl Default for DeliveryHistory {
 }
 
 impl DeliveryHistory {
-    /// Whether a delivery was recorded between `since` and `as_of`. `look_back` reads the recorded deliveries from the
+    /// Whether a delivery was recorded between `since` and `as_of`. `read` reads the recorded deliveries from the
     /// journal. Concurrent callers share one read, and later reads continue where it ended.
-    pub(crate) async fn contains<LookingBack>(
+    pub(crate) async fn contains<Reading>(
         &self,
         reference: &DeliveryRef,
         since: Timestamp,
         as_of: Instant,
-        look_back: impl FnOnce(Since) -> LookingBack,
+        read: impl FnOnce(Since) -> Reading,
     ) -> Result<bool, JournalError>
     where
-        LookingBack: Future<Output = Result<Found<HashSet<DeliveryId>>, JournalError>>,
+        Reading: Future<Output = Result<Found<HashSet<DeliveryId>>, JournalError>>,
     {
         let recorded = self.of.get_with_by_ref(&reference.destination, Arc::default);
         let mut recorded = recorded.lock().await;
-        let known = recorded.as_ref().map(|known| known.looked_back);
+        let known = recorded.as_ref().map(|known| known.range);
         if let Some(missing) = ReadRange::missing(known, since, as_of) {
             let began = Instant::now();
-            let Found { found, until } = look_back(missing).await?;
+            let Found { found, until } = read(missing).await?;
             let deliveries = match (missing, recorded.take()) {
                 (Since::Sequence(_), Some(Recorded { mut deliveries, .. })) => {
                     deliveries.extend(found);
@@ -58,8 +58,8 @@ impl DeliveryHistory {
                 }
                 _ => found,
             };
-            let looked_back = ReadRange::extended(known, missing, since, began, until);
-            *recorded = Some(Recorded { looked_back, deliveries });
+            let range = ReadRange::extended(known, missing, since, began, until);
+            *recorded = Some(Recorded { range, deliveries });
         }
         Ok(recorded.as_ref().is_some_and(|known| known.deliveries.contains(&reference.delivery)))
     }

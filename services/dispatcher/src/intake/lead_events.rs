@@ -34,7 +34,7 @@ use crate::{
     Shared,
     lanes::directory::Lanes,
     lanes::lane_queue,
-    work_item::{AskedBy, WorkItem},
+    work_item::{WorkItem, WorkSource},
 };
 
 /// The maximum number of events that are routed at once. [`lane_queue::room_for`] bounds the work of lanes.
@@ -52,12 +52,12 @@ const RETRY_DELAY: Duration = Duration::from_millis(500);
 pub(crate) async fn run(shared: Arc<Shared>, lanes: Arc<Lanes>) {
     let mut steady = pin!(events(&shared, Traffic::Steady));
     let mut bursts = pin!(events(&shared, Traffic::Burst));
-    let mut under_way = FuturesUnordered::new();
+    let mut in_flight = FuturesUnordered::new();
     // The next event of a burst, and when it arrived. It is taken as soon as it arrives, so that the work queue knows
     // how long the events after it have waited in this process.
     let mut of_burst: Option<(Instant, Message<LeadEvent>)> = None;
     loop {
-        let (room, room_for_burst) = (under_way.len() < MAX_IN_FLIGHT, under_way.len() < MAX_BURST_IN_FLIGHT);
+        let (room, room_for_burst) = (in_flight.len() < MAX_IN_FLIGHT, in_flight.len() < MAX_BURST_IN_FLIGHT);
         let event = tokio::select! {
             biased;
             event = bursts.next(), if of_burst.is_none() => match event {
@@ -68,19 +68,19 @@ pub(crate) async fn run(shared: Arc<Shared>, lanes: Arc<Lanes>) {
                 None => break,
             },
             event = steady.next(), if room => event,
-            Some(()) = under_way.next() => continue,
+            Some(()) = in_flight.next() => continue,
             Some((since, mut event)) = async { of_burst.take() }, if room_for_burst => {
                 event.mark_if_stale(since);
                 Some(event)
             }
         };
         let Some(event) = event else { break };
-        under_way.push(route(&shared, &lanes, event));
+        in_flight.push(route(&shared, &lanes, event));
     }
     if let Some((_, event)) = of_burst {
         event.nak(Duration::ZERO).await;
     }
-    while under_way.next().await.is_some() {}
+    while in_flight.next().await.is_some() {}
 }
 
 /// The events of a kind of traffic, each once the lanes have room for its deliveries. It is a stream because a stream
@@ -116,9 +116,9 @@ async fn route(shared: &Arc<Shared>, lanes: &Arc<Lanes>, message: Message<LeadEv
         || processing!(StreamName::Leads, leadline.event.id = %event.event_id, leadline.deliveries = facts.len()),
     );
     if facts.len() <= MAX_DIRECT_DELIVERIES && message.may_be_repeat.is_none() {
-        let works: Vec<_> = facts.iter().filter_map(Work::asked_for_by).collect();
+        let works: Vec<_> = facts.iter().filter_map(Work::requested_by).collect();
         for part in message.divided(works, trace) {
-            lanes.offer(shared, WorkItem::new(part, AskedBy::Event)).instrument(span.clone()).await;
+            lanes.offer(shared, WorkItem::new(part, WorkSource::Event)).instrument(span.clone()).await;
         }
         return;
     }
@@ -150,8 +150,8 @@ async fn record(
         let all = std::mem::take(&mut requests);
         for request in all {
             let reference = request.reference();
-            let look_back = |since| journal.deliveries().requested(&reference.account, &reference.destination, since);
-            if !shared.requested.contains(reference, since, as_of, look_back).await? {
+            let read = |since| journal.deliveries().requested(&reference.account, &reference.destination, since);
+            if !shared.requested.contains(reference, since, as_of, read).await? {
                 requests.push(request.with_work(RequestedWork::Here { again: true }));
             }
         }

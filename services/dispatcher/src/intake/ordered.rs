@@ -3,7 +3,7 @@
 //! One dispatcher at a time holds the lease and reads LEADS in order. For each event that an ordered destination wants,
 //! it appends the delivery to its lead's ordered queue, records the request, and releases the delivery if it is the
 //! first one of the queue. A release is work like any other: the dispatcher that gets it makes the attempts, sets the
-//! timers, parks and holds. When the delivery has ended, [`pass_turn`] removes it from its queue and releases the next
+//! timers, parks and holds. When the delivery has ended, [`release_next`] removes it from its queue and releases the next
 //! one.
 //!
 //! So an unfinished delivery is always in its queue. The first delivery of each queue is either released, or about to
@@ -218,7 +218,7 @@ fn waits_for_turn(requested: &DeliveryFact) -> bool {
 }
 
 /// Removes an ended delivery from its queue and releases the next one. `again` says that this may have happened before.
-pub(crate) async fn pass_turn(shared: &Shared, ended: &DeliveryRef, again: bool) -> Result<(), JournalError> {
+pub(crate) async fn release_next(shared: &Shared, ended: &DeliveryRef, again: bool) -> Result<(), JournalError> {
     while let Some(turn) = shared.journal.ordered().first(&ended.destination, &ended.lead).await? {
         if turn.requested.reference().delivery != ended.delivery {
             return release_queued(shared, &turn, again).await;
@@ -234,10 +234,10 @@ pub(crate) async fn pass_turn(shared: &Shared, ended: &DeliveryRef, again: bool)
 async fn release_queued(shared: &Shared, turn: &QueuedDelivery, again: bool) -> Result<(), JournalError> {
     let (journal, reference, since) = (&shared.journal, turn.requested.reference(), turn.queued_at);
     if again || !journal.remembers_ids_since(since, Timestamp::now()) {
-        let look_back = |since| journal.deliveries().released(&reference.account, &reference.destination, since);
+        let read = |since| journal.deliveries().released(&reference.account, &reference.destination, since);
         // The broker recognises recent releases by their ids.
         let as_of = journal.remembers_ids_from(Instant::now());
-        if shared.released.contains(reference, since, as_of, look_back).await? {
+        if shared.released.contains(reference, since, as_of, read).await? {
             return Ok(());
         }
     }

@@ -10,7 +10,7 @@ use crate::{
     Shared,
     lanes::directory::Lanes,
     lanes::order::Order,
-    work_item::{AskedBy, WorkItem},
+    work_item::{WorkItem, WorkSource},
 };
 
 /// The interval of checks for parked work whose lane is closed: after a restart, or if another process parked it.
@@ -22,12 +22,12 @@ pub(crate) fn start(shared: &Arc<Shared>, lanes: &Arc<Lanes>) {
     drain.spawn("requests", async move {
         let mut facts = requested.0.journal.deliveries().work_queue();
         while let Some(message) = facts.next().await {
-            let asked_by = match message.value {
-                DeliveryFact::Requested(_) => AskedBy::Request,
-                _ => AskedBy::Other,
+            let source = match message.value {
+                DeliveryFact::Requested(_) => WorkSource::Request,
+                _ => WorkSource::Other,
             };
-            match Work::asked_for_by(&message.value) {
-                Some(work) => requested.1.offer(&requested.0, WorkItem::new(message.map(|_| work), asked_by)).await,
+            match Work::requested_by(&message.value) {
+                Some(work) => requested.1.offer(&requested.0, WorkItem::new(message.map(|_| work), source)).await,
                 None => message.ack().await,
             }
         }
@@ -36,7 +36,7 @@ pub(crate) fn start(shared: &Arc<Shared>, lanes: &Arc<Lanes>) {
     drain.spawn("timers", async move {
         let mut timers: WorkQueue<Work> = due.0.journal.timers().work_queue();
         while let Some(message) = timers.next().await {
-            due.1.offer(&due.0, WorkItem::new(message, AskedBy::Other)).await;
+            due.1.offer(&due.0, WorkItem::new(message, WorkSource::Other)).await;
         }
     });
     drain.spawn("parked work", look_for_parked(Arc::clone(shared), Arc::clone(lanes)));

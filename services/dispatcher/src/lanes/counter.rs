@@ -52,10 +52,10 @@ impl Counter {
         *self.count.borrow()
     }
 
-    /// Waits until the count is below `most`. Cancel-safe.
-    pub(crate) async fn fewer_than(&self, most: usize) {
+    /// Waits until the count is below `max`. Cancel-safe.
+    pub(crate) async fn fewer_than(&self, max: usize) {
         // `wait_for` fails only if the sender is dropped, and `self` holds it.
-        let _ = self.count.subscribe().wait_for(|count| *count < most).await;
+        let _ = self.count.subscribe().wait_for(|count| *count < max).await;
     }
 }
 

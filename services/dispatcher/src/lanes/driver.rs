@@ -28,13 +28,13 @@ use tokio::{
 use crate::{
     Shared,
     attempt::{self, Disposition, Ended},
-    lanes::concurrency::{room, share},
+    lanes::concurrency::{share, startable},
     lanes::counter::Counter,
     lanes::lane_queue::LaneQueue,
     lanes::order::Order,
     lanes::rate_limit::RateLimit,
     lanes::report::{self, NotOpen, Reported},
-    work_item::{AskedBy, WorkItem},
+    work_item::{WorkItem, WorkSource},
 };
 
 /// How many parked messages are taken at once, at most.
@@ -64,18 +64,18 @@ pub(crate) struct Lane {
     shared: Arc<Shared>,
     destination: DestinationId,
     inbox: mpsc::Receiver<Order>,
-    waiting: LaneQueue,
+    queue: LaneQueue,
     running: JoinSet<Ended>,
     /// Requests in flight: started, and not answered.
-    under_way: Arc<Counter>,
-    set_aside: JoinSet<Disposition>,
+    in_flight: Arc<Counter>,
+    dispositions: JoinSet<Disposition>,
     drawing: JoinSet<Drawn>,
     parked: Option<ParkedLane>,
     backlog: bool,
     paused_until: Option<Instant>,
     draw_again_at: Option<Instant>,
     breaker: Breaker,
-    pace: RateLimit,
+    rate_limit: RateLimit,
     opened: Instant,
     reported: Reported,
     was_held: bool,
@@ -86,20 +86,20 @@ impl Lane {
     pub(crate) fn new(shared: Arc<Shared>, destination: DestinationId, inbox: mpsc::Receiver<Order>) -> Self {
         Self {
             parked: Some(shared.journal.parking().lane(&destination)),
-            waiting: LaneQueue::new(Arc::clone(&shared.waiting)),
-            under_way: Counter::part_of(&shared.under_way),
+            queue: LaneQueue::new(Arc::clone(&shared.waiting)),
+            in_flight: Counter::part_of(&shared.in_flight),
             reported: Reported::of(&shared.lane_reports, &destination),
             shared,
             destination,
             inbox,
             running: JoinSet::new(),
-            set_aside: JoinSet::new(),
+            dispositions: JoinSet::new(),
             drawing: JoinSet::new(),
             backlog: false,
             paused_until: None,
             draw_again_at: None,
             breaker: Breaker::default(),
-            pace: RateLimit::default(),
+            rate_limit: RateLimit::default(),
             opened: Instant::now(),
             was_held: false,
             closed: false,
@@ -125,7 +125,7 @@ impl Lane {
             }
             // A paused lane stays open, because the lane that opens next would not know the pause.
             let idle = idle && self.paused_until.is_none();
-            let (wake_at, under_way) = (self.wake_at(idle, now), self.running.len() - recording);
+            let (wake_at, in_flight) = (self.wake_at(idle, now), self.running.len() - recording);
             tokio::select! {
                 order = self.inbox.recv(), if !self.closed => match order {
                     Some(Order::Do(item)) => self.take(*item, &state),
@@ -133,9 +133,9 @@ impl Lane {
                     None => self.closed = true,
                 },
                 Some(ended) = self.running.join_next() => self.ended(ended, &state),
-                () = self.under_way.fewer_than(under_way), if !self.waiting.is_empty() || self.backlog => {}
+                () = self.in_flight.fewer_than(in_flight), if !self.queue.is_empty() || self.backlog => {}
                 // A draw that found nothing may have missed the work that was parked just now.
-                Some(ended) = self.set_aside.join_next() => {
+                Some(ended) = self.dispositions.join_next() => {
                     self.backlog |= matches!(ended, Ok(Disposition::Parked));
                 }
                 Some(drawn) = self.drawing.join_next() => self.drawn(drawn, &state),
@@ -167,8 +167,8 @@ impl Lane {
     }
 
     fn is_idle(&self) -> bool {
-        let nothing_under_way = self.running.is_empty() && self.set_aside.is_empty() && self.drawing.is_empty();
-        nothing_under_way && self.waiting.is_empty() && !self.backlog
+        let nothing_in_flight = self.running.is_empty() && self.dispositions.is_empty() && self.drawing.is_empty();
+        nothing_in_flight && self.queue.is_empty() && !self.backlog
     }
 
     /// When the lane wakes up although nothing has happened.
@@ -177,10 +177,10 @@ impl Lane {
         if idle {
             return longest;
         }
-        let patience = self.waiting.patient_until();
+        let patience = self.queue.patient_until();
         let probe = self.breaker.probe_at().map(|at| self.opened + at);
-        let pace = self.pace.next_start().filter(|_| !self.waiting.is_empty());
-        let times = [patience, self.paused_until, self.draw_again_at, probe, pace];
+        let next_start = self.rate_limit.next_start().filter(|_| !self.queue.is_empty());
+        let times = [patience, self.paused_until, self.draw_again_at, probe, next_start];
         times.into_iter().flatten().filter(|at| *at > now).chain([longest]).min().unwrap_or(longest)
     }
 
@@ -191,11 +191,11 @@ impl Lane {
             State::Open(destination) if item.work.in_turn && is_skipped(&item, destination) => {
                 self.abandon(item, FailureReason::Skipped);
             }
-            State::Open(_) if self.backlog || !self.waiting.has_room() => self.park(item),
-            State::Open(_) => self.waiting.push(item),
+            State::Open(_) if self.backlog || !self.queue.has_room() => self.park(item),
+            State::Open(_) => self.queue.push(item),
             State::Held(reason) => self.hold(item, *reason),
             State::Gone => self.abandon(item, FailureReason::DestinationDeleted),
-            State::Unknown => self.set_aside(attempt::wait(item)),
+            State::Unknown => self.dispose(attempt::wait(item)),
         }
     }
 
@@ -208,16 +208,17 @@ impl Lane {
                     self.breaker = Breaker::recovering();
                     self.paused_until = None;
                 }
-                while self.room(state) > 0 && !self.waiting.is_empty() && self.pace.may_start(destination.rate) {
-                    if let Some(item) = self.waiting.pop() {
-                        let (shared, slot) = (Arc::clone(&self.shared), self.under_way.add());
+                while self.startable(state) > 0 && !self.queue.is_empty() && self.rate_limit.may_start(destination.rate)
+                {
+                    if let Some(item) = self.queue.pop() {
+                        let (shared, slot) = (Arc::clone(&self.shared), self.in_flight.add());
                         self.running.spawn(attempt::make(shared, Arc::clone(destination), item, slot));
                     }
                 }
             }
             State::Held(_) | State::Gone | State::Unknown => {
                 self.was_held |= matches!(state, State::Held(_));
-                while let Some(item) = self.waiting.pop() {
+                while let Some(item) = self.queue.pop() {
                     self.take(item, state);
                 }
             }
@@ -233,14 +234,14 @@ impl Lane {
     }
 
     /// How many more requests may start now.
-    fn room(&self, state: &State) -> usize {
+    fn startable(&self, state: &State) -> usize {
         match state {
             State::Open(_) if self.paused_until.is_some() => 0,
             State::Open(destination) => {
                 let (threshold, width) = (destination.breaker_failures, destination.concurrency);
                 let allowed = self.breaker.allows(threshold, width, self.opened.elapsed()) as usize;
-                let share = share(self.shared.most_under_way, self.shared.under_way.count());
-                room(allowed.min(share), self.under_way.count(), self.recording())
+                let share = share(self.shared.max_in_flight, self.shared.in_flight.count());
+                startable(allowed.min(share), self.in_flight.count(), self.recording())
             }
             State::Gone => MAX_DRAWN,
             State::Held(_) | State::Unknown => 0,
@@ -249,14 +250,14 @@ impl Lane {
 
     /// How many attempts are answered and wait until their outcome is stored.
     fn recording(&self) -> usize {
-        self.running.len().saturating_sub(self.under_way.count())
+        self.running.len().saturating_sub(self.in_flight.count())
     }
 
     /// Takes parked work once at least as many requests may start as are in flight.
     fn draw(&mut self, state: &State) {
-        let room = self.room(state);
-        let worthwhile = room >= self.under_way.count();
-        if !self.backlog || !self.waiting.is_empty() || room == 0 || !worthwhile || self.draw_again_at.is_some() {
+        let room = self.startable(state);
+        let worthwhile = room >= self.in_flight.count();
+        if !self.backlog || !self.queue.is_empty() || room == 0 || !worthwhile || self.draw_again_at.is_some() {
             return;
         }
         // Work that cannot start within a second would be parked again.
@@ -283,14 +284,14 @@ impl Lane {
             Ok(messages) => {
                 self.backlog = !messages.is_empty();
                 for message in messages {
-                    let item = WorkItem::new(message, AskedBy::Other);
+                    let item = WorkItem::new(message, WorkSource::Other);
                     match state {
                         State::Gone => self.abandon(item, FailureReason::DestinationDeleted),
                         State::Open(destination) if is_skipped(&item, destination) => {
                             self.abandon(item, FailureReason::Skipped);
                         }
                         // If the destination was disabled just now, the next turn of the loop holds the work.
-                        _ => self.waiting.push(item),
+                        _ => self.queue.push(item),
                     }
                 }
             }
@@ -311,7 +312,7 @@ impl Lane {
                     self.paused_until = Some(self.paused_until.map_or(until, |before| before.max(until)));
                 }
                 if transport_failed == Some(false) {
-                    self.waiting.moved();
+                    self.queue.moved();
                 }
                 if let (Some(failed), State::Open(destination)) = (transport_failed, state) {
                     let (threshold, width) = (destination.breaker_failures, destination.concurrency);
@@ -331,30 +332,30 @@ impl Lane {
     }
 
     fn park_the_impatient(&mut self) {
-        while let Some(item) = self.waiting.pop_impatient() {
+        while let Some(item) = self.queue.pop_impatient() {
             self.park(item);
         }
     }
 
     fn park(&mut self, item: WorkItem) {
         self.backlog = true;
-        self.set_aside(attempt::park(Arc::clone(&self.shared), item));
+        self.dispose(attempt::park(Arc::clone(&self.shared), item));
     }
 
     fn hold(&mut self, item: WorkItem, reason: HoldReason) {
         self.backlog = true;
-        self.set_aside(attempt::hold(Arc::clone(&self.shared), item, reason));
+        self.dispose(attempt::hold(Arc::clone(&self.shared), item, reason));
     }
 
     fn abandon(&mut self, item: WorkItem, reason: FailureReason) {
-        self.set_aside(attempt::abandon(Arc::clone(&self.shared), item, reason));
+        self.dispose(attempt::abandon(Arc::clone(&self.shared), item, reason));
     }
 
-    fn set_aside(&mut self, setting_aside: impl Future<Output = Disposition> + Send + 'static) {
+    fn dispose(&mut self, disposing: impl Future<Output = Disposition> + Send + 'static) {
         let counted = self.shared.waiting.add();
-        self.set_aside.spawn(async move {
+        self.dispositions.spawn(async move {
             let _counted = counted;
-            setting_aside.await
+            disposing.await
         });
     }
 
@@ -368,13 +369,13 @@ impl Lane {
         }
         while let Some(drawn) = self.drawing.join_next().await {
             if let Ok((_, Ok(messages))) = drawn {
-                messages.into_iter().for_each(|message| self.waiting.push(WorkItem::new(message, AskedBy::Other)));
+                messages.into_iter().for_each(|message| self.queue.push(WorkItem::new(message, WorkSource::Other)));
             }
         }
-        while let Some(item) = self.waiting.pop() {
+        while let Some(item) = self.queue.pop() {
             item.message.nak(Duration::ZERO).await;
         }
         while self.running.join_next().await.is_some() {}
-        while self.set_aside.join_next().await.is_some() {}
+        while self.dispositions.join_next().await.is_some() {}
     }
 }

@@ -36,11 +36,11 @@ const ROUTING_LIMIT: usize = 2_048;
 /// Waits until all lanes of this process together have room for the work of another event. `in_all` counts the items in
 /// lane queues and those that are being parked, held or abandoned.
 pub(crate) async fn room_for(traffic: Traffic, in_all: &Counter) {
-    let most = match traffic {
+    let max = match traffic {
         Traffic::Steady => ROUTING_LIMIT,
         Traffic::Burst => BURST_ROUTING_LIMIT,
     };
-    in_all.fewer_than(most).await;
+    in_all.fewer_than(max).await;
 }
 
 /// The queued work of one lane, oldest first.

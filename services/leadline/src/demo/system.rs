@@ -147,13 +147,13 @@ impl System {
         Ok(())
     }
 
-    /// Waits until the outbox has at least `least` mails or `patience` has passed, and returns their number.
-    pub(super) async fn emails(&self, least: usize, patience: Duration) -> anyhow::Result<usize> {
+    /// Waits until the outbox has at least `min` mails or `patience` has passed, and returns their number.
+    pub(super) async fn emails(&self, min: usize, patience: Duration) -> anyhow::Result<usize> {
         let give_up = Instant::now() + patience;
         loop {
             let files = fs::read_dir(self.folder.join("data/outbox"))?.flatten();
             let count = files.filter(|file| file.path().extension().is_some_and(|end| end == "eml")).count();
-            if count >= least || Instant::now() >= give_up {
+            if count >= min || Instant::now() >= give_up {
                 return Ok(count);
             }
             tokio::time::sleep(POLL_INTERVAL).await;

@@ -34,10 +34,10 @@ enum Verb {
     Show(Named),
     /// Create an account
     #[command(after_help = "Example:\n  leadline accounts create acme --notify owner@acme.example")]
-    Create(Change),
+    Create(Fields),
     /// Change the given settings of an account
     #[command(after_help = "Example:\n  leadline accounts update acme --routing all --keep-history 180d")]
-    Update(Change),
+    Update(Fields),
     /// Confirm a mail address with the code that its owner got by mail
     #[command(after_help = "Example:\n  leadline accounts confirm acme 3q2-7wAAAAA…")]
     Confirm(Confirm),
@@ -74,7 +74,7 @@ struct Confirm {
 }
 
 #[derive(Debug, Args)]
-struct Change {
+struct Fields {
     /// Id of the account: letters, digits, '_' and '-'
     #[arg(value_name = "ACCOUNT")]
     account_id: String,
@@ -187,7 +187,7 @@ pub(super) fn marked_addresses(emails: &[String], unconfirmed: &[String]) -> Str
     shown.collect::<Vec<_>>().join(", ")
 }
 
-impl Change {
+impl Fields {
     /// The account with the given settings, and the names of these settings.
     fn split(self) -> anyhow::Result<(api::Account, Vec<&'static str>)> {
         let Self {

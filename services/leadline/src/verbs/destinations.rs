@@ -6,8 +6,8 @@ mod content;
 pub(super) mod health;
 mod named;
 mod settings;
-mod shown;
 mod trial;
+mod view;
 
 use clap::{Args, Subcommand};
 
@@ -16,8 +16,8 @@ use self::{
     health::{Health, List},
     named::Named,
     settings::Settings,
-    shown::{COLUMNS, row, show, warn},
     trial::Trial,
+    view::{COLUMNS, row, show, warn},
 };
 use super::{
     accounts::mask,

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use tonic::Status;
 
 use crate::{
-    errors::{ToldAlready, is_away, usage},
+    errors::{AlreadyReported, is_away, usage},
     output::{note, print},
     session::{ForAccount, Paging, Remote, Session, within},
     table::{Cell, Column, Table, Tone, fixed, flexible, print_facts, wrapped},
@@ -231,7 +231,7 @@ pub(crate) async fn follow(session: &Session, job_id: &str, wait: Option<Duratio
     }
     show(session, &job).await?;
     let not_well = job.counts.as_ref().map_or(0, |counts| counts.refused + counts.failed);
-    if job.status() == JobStatus::Completed && not_well == 0 { Ok(()) } else { Err(ToldAlready.into()) }
+    if job.status() == JobStatus::Completed && not_well == 0 { Ok(()) } else { Err(AlreadyReported.into()) }
 }
 
 /// Whether the outcomes of a job that ended are known, or the wait for them is over.

@@ -19,7 +19,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Request;
 
 use crate::{
-    errors::{ToldAlready, code_name, usage},
+    errors::{AlreadyReported, code_name, usage},
     output::{note, print},
     session::{ForAccount, Remote},
     table::one_line,
@@ -156,7 +156,7 @@ impl Publish {
             }
             Err(_) => bail!(BROKE_OFF),
         }
-        if tally.refused > 0 { Err(ToldAlready.into()) } else { Ok(()) }
+        if tally.refused > 0 { Err(AlreadyReported.into()) } else { Ok(()) }
     }
 
     fn described(&self) -> anyhow::Result<Event> {

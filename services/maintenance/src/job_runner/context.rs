@@ -42,7 +42,7 @@ pub(super) enum Ended {
 
 /// Why a job cannot continue for now.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Trouble {
+pub(super) enum JobError {
     #[error(transparent)]
     Journal(#[from] JournalError),
     #[error(transparent)]

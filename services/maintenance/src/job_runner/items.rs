@@ -6,7 +6,7 @@ use domain::{
 };
 
 #[derive(Debug)]
-pub(super) struct Page {
+pub(super) struct ItemPage {
     pub(super) items: Vec<Item>,
     /// Whether this is the last page.
     pub(super) last: bool,

@@ -12,8 +12,8 @@ use jiff::{SignedDuration, Timestamp};
 use journal::{Entry, LeadsFrom, StreamName};
 
 use super::{
-    context::Trouble,
-    items::{Item, Missing, Page, What},
+    context::JobError,
+    items::{Item, ItemPage, Missing, What},
     run::Run,
 };
 
@@ -26,7 +26,7 @@ const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(1);
 
 impl Run<'_> {
     /// The next page; `None` if it cannot be read yet.
-    pub(super) async fn page(&mut self, cursor: &Cursor, registry: &Registry) -> Result<Option<Page>, Trouble> {
+    pub(super) async fn page(&mut self, cursor: &Cursor, registry: &Registry) -> Result<Option<ItemPage>, JobError> {
         match self.job.started.plan.clone() {
             Plan::RetryListed(ids) => self.listed(&ids, cursor).await.map(Some),
             Plan::RetryFiltered(filter) => self.filtered(&filter, cursor).await.map(Some),
@@ -34,20 +34,20 @@ impl Run<'_> {
         }
     }
 
-    async fn listed(&mut self, ids: &[DeliveryId], cursor: &Cursor) -> Result<Page, Trouble> {
+    async fn listed(&mut self, ids: &[DeliveryId], cursor: &Cursor) -> Result<ItemPage, JobError> {
         let done = if let Cursor::Listed(done) = cursor { *done } else { 0 };
         let rest = ids.get(done as usize..).unwrap_or_default();
         let chosen = &rest[..rest.len().min(DELIVERIES)];
         let mut found = self.deliveries_of(chosen).await?;
-        self.look_back().await?;
+        self.read_requests().await?;
         let item = |(number, id): (u32, &DeliveryId)| Item {
             what: What::Delivery(*id, found.remove(id).map(Box::new)),
             cursor: Cursor::Listed(number),
         };
-        Ok(Page { items: (done + 1..).zip(chosen).map(item).collect(), last: chosen.len() == rest.len() })
+        Ok(ItemPage { items: (done + 1..).zip(chosen).map(item).collect(), last: chosen.len() == rest.len() })
     }
 
-    async fn filtered(&mut self, filter: &DeliveryFilter, cursor: &Cursor) -> Result<Page, Trouble> {
+    async fn filtered(&mut self, filter: &DeliveryFilter, cursor: &Cursor) -> Result<ItemPage, JobError> {
         let after = if let Cursor::After(at, id) = cursor { Some((*at, *id)) } else { None };
         let (mut found, mut last) = (vec![], true);
         for status in statuses(filter, self.job.started.force) {
@@ -57,12 +57,12 @@ impl Run<'_> {
         }
         found.sort_by_key(Delivery::place);
         found.truncate(DELIVERIES);
-        self.look_back().await?;
-        if !self.asked.is_empty() {
+        self.read_requests().await?;
+        if !self.requested.is_empty() {
             // The delivery may no longer be failed, and still has to be counted.
-            let asked: Vec<_> = self.asked.keys().copied().collect();
-            let asked = self.deliveries_of(&asked).await?.into_values();
-            found.extend(asked.filter(|delivery| after.is_none_or(|after| after < delivery.place())));
+            let requested: Vec<_> = self.requested.keys().copied().collect();
+            let requested = self.deliveries_of(&requested).await?.into_values();
+            found.extend(requested.filter(|delivery| after.is_none_or(|after| after < delivery.place())));
             found.sort_by_key(Delivery::place);
             found.dedup_by_key(|delivery| delivery.reference.delivery);
             if !last {
@@ -73,10 +73,10 @@ impl Run<'_> {
             let (at, id) = delivery.place();
             Item { what: What::Delivery(id, Some(Box::new(delivery))), cursor: Cursor::After(at, id) }
         };
-        Ok(Page { items: found.into_iter().map(item).collect(), last })
+        Ok(ItemPage { items: found.into_iter().map(item).collect(), last })
     }
 
-    async fn deliveries_of(&self, ids: &[DeliveryId]) -> Result<HashMap<DeliveryId, Delivery>, Trouble> {
+    async fn deliveries_of(&self, ids: &[DeliveryId]) -> Result<HashMap<DeliveryId, Delivery>, JobError> {
         let found = self.context.store.deliveries_of(ids).await?;
         Ok(found.into_iter().map(|delivery| (delivery.reference.delivery, delivery)).collect())
     }
@@ -86,7 +86,7 @@ impl Run<'_> {
         recovery: &Recovery,
         cursor: &Cursor,
         registry: &Registry,
-    ) -> Result<Option<Page>, Trouble> {
+    ) -> Result<Option<ItemPage>, JobError> {
         // A process that has just started may not know the newest destination. An event that the router has not reached
         // is not missing yet.
         if registry.destination_ever(&recovery.destination).is_none() {
@@ -111,9 +111,9 @@ impl Run<'_> {
         let last = read == 0 || entries.len() < read;
         let items = self.events(recovery, entries, registry).await?;
         if items.iter().any(|item| matches!(item.what, What::Event(_))) {
-            self.look_back().await?;
+            self.read_requests().await?;
         }
-        Ok(Some(Page { items, last }))
+        Ok(Some(ItemPage { items, last }))
     }
 
     async fn events(
@@ -121,7 +121,7 @@ impl Run<'_> {
         recovery: &Recovery,
         entries: Vec<Entry<LeadEvent>>,
         registry: &Registry,
-    ) -> Result<Vec<Item>, Trouble> {
+    ) -> Result<Vec<Item>, JobError> {
         let mut items = Vec::with_capacity(entries.len());
         for entry in entries {
             let sequence = LeadSequence(entry.sequence);

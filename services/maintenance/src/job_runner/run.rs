@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use domain::{
     Delivery, DeliveryFact, DeliveryId, Job, JobFact, Registry,
-    delivery::Subject,
+    delivery::RetryContext,
     job::{
         Candidate, JobDecision, JobOutcome, JobRef, Plan, Progress, Refused, Spread, consider_event, consider_retry,
         finish,
@@ -17,8 +17,8 @@ use runtime::{crash, trace::TraceContext};
 use tokio::time::Instant;
 
 use super::{
-    context::{Context, Ended, Trouble},
-    items::{Item, Missing, Page, What},
+    context::{Context, Ended, JobError},
+    items::{Item, ItemPage, Missing, What},
 };
 
 /// How long a job works before it records its progress.
@@ -41,7 +41,7 @@ pub(super) struct Run<'a> {
     /// When the broker stored the last record.
     reached_at: Timestamp,
     /// The requests of this job, by any process, since the last record.
-    pub(super) asked: HashMap<DeliveryId, DeliveryFact>,
+    pub(super) requested: HashMap<DeliveryId, DeliveryFact>,
     spread: Spread,
     clock: Instant,
     trace: &'a TraceContext,
@@ -79,27 +79,27 @@ impl<'a> Run<'a> {
         context: &'a Context,
         reference: &JobRef,
         trace: &'a TraceContext,
-    ) -> Result<Option<Self>, Trouble> {
+    ) -> Result<Option<Self>, JobError> {
         let Some(RecordedJob { job, version, reached_at }) = context.journal.jobs().get(reference).await? else {
             return Ok(None);
         };
         let (spread, clock) = (Spread::new(job.started.pace), Instant::now());
-        Ok(Some(Self { context, job, version, reached_at, asked: HashMap::new(), spread, clock, trace }))
+        Ok(Some(Self { context, job, version, reached_at, requested: HashMap::new(), spread, clock, trace }))
     }
 
     /// Finds the requests since the last record. Their process died before it could record them, or does not know yet
     /// that it has lost the job. They are read after the deliveries, so they show for each delivery that is no longer
     /// failed whether this job is the reason.
-    pub(super) async fn look_back(&mut self) -> Result<(), Trouble> {
+    pub(super) async fn read_requests(&mut self) -> Result<(), JobError> {
         if !self.job.started.dry_run {
             let since = self.reached_at.checked_sub(MAX_CLOCK_SKEW).unwrap_or(Timestamp::MIN);
             let facts = self.context.journal.deliveries().requested_by_job(self.job.reference(), since).await?;
-            self.asked = facts.into_iter().map(|fact| (fact.reference().delivery, fact)).collect();
+            self.requested = facts.into_iter().map(|fact| (fact.reference().delivery, fact)).collect();
         }
         Ok(())
     }
 
-    pub(super) async fn until_its_end(mut self) -> Result<Ended, Trouble> {
+    pub(super) async fn until_its_end(mut self) -> Result<Ended, JobError> {
         while self.job.finished.is_none() {
             if self.context.drain.is_stopping() {
                 return Ok(Ended::Stopping);
@@ -134,7 +134,7 @@ impl<'a> Run<'a> {
     }
 
     /// Works until the next record is due; `None` if no page can be read yet.
-    async fn step(&mut self, registry: &Registry) -> Result<Option<Step>, Trouble> {
+    async fn step(&mut self, registry: &Registry) -> Result<Option<Step>, JobError> {
         let progress = self.job.progress.clone();
         let mut step = Step { progress, refused: vec![], began: Instant::now(), last: false };
         while !step.last {
@@ -149,7 +149,7 @@ impl<'a> Run<'a> {
     }
 
     /// Works through a page. Returns whether there is time for another one before the next record.
-    async fn work_through(&mut self, page: Page, registry: &Registry, step: &mut Step) -> Result<bool, Trouble> {
+    async fn work_through(&mut self, page: ItemPage, registry: &Registry, step: &mut Step) -> Result<bool, JobError> {
         let read_at = Instant::now();
         let mut left = page.items.len();
         for Item { what, cursor } in page.items {
@@ -177,28 +177,28 @@ impl<'a> Run<'a> {
     }
 
     /// Decides about one item and acts on it.
-    async fn settle(&mut self, what: What, registry: &Registry, read_at: Instant) -> Result<Settled, Trouble> {
+    async fn settle(&mut self, what: What, registry: &Registry, read_at: Instant) -> Result<Settled, JobError> {
         let now = Timestamp::now();
         let decision = match what {
             What::Unreadable => return Ok(Settled::Skipped),
             What::Decided(decision) => *decision,
             What::Delivery(id, delivery) => {
-                if let Some(fact) = self.asked.get(&id) {
+                if let Some(fact) = self.requested.get(&id) {
                     return Ok(Settled::As(Box::new(JobDecision::Ask(fact.clone()))));
                 }
                 let subject = match &delivery {
-                    Some(delivery) => self.subject(delivery, registry).await?,
-                    None => Subject::default(),
+                    Some(delivery) => self.retry_context(delivery, registry).await?,
+                    None => RetryContext::default(),
                 };
                 consider_retry(&self.job.started, id, delivery.as_deref(), subject, now)
             }
             What::Event(missing) => {
-                if let Some(fact) = self.asked.get(&missing.id) {
+                if let Some(fact) = self.requested.get(&missing.id) {
                     return Ok(Settled::As(Box::new(JobDecision::Ask(fact.clone()))));
                 }
                 let Missing { event, sequence, delivery, destination, .. } = missing.as_ref();
                 let subject = match delivery {
-                    Some(delivery) => self.subject(delivery, registry).await?,
+                    Some(delivery) => self.retry_context(delivery, registry).await?,
                     None => request_retry::configured(registry, &event.account, &event.interface, destination),
                 };
                 let candidate = Candidate { event, sequence: *sequence, delivery: delivery.as_ref() };
@@ -211,13 +211,13 @@ impl<'a> Run<'a> {
         }
     }
 
-    async fn subject(&self, delivery: &Delivery, registry: &Registry) -> Result<Subject, Trouble> {
+    async fn retry_context(&self, delivery: &Delivery, registry: &Registry) -> Result<RetryContext, JobError> {
         let Context { journal, store, .. } = self.context;
-        request_retry::subject(journal, store, registry, delivery, self.job.started.force).await
+        request_retry::context(journal, store, registry, delivery, self.job.started.force).await
     }
 
     /// Requests a round of a delivery, or the missing delivery, when the pace permits it.
-    async fn ask(&mut self, fact: DeliveryFact, read_at: Instant) -> Result<Settled, Trouble> {
+    async fn ask(&mut self, fact: DeliveryFact, read_at: Instant) -> Result<Settled, JobError> {
         let now = self.clock.elapsed();
         let wait = self.spread.turn(now).saturating_sub(now);
         if !self.context.rest(wait).await || read_at.elapsed() >= MAX_STATE_AGE {
@@ -227,28 +227,28 @@ impl<'a> Run<'a> {
         if let DeliveryFact::RetryRequested(retry) = &mut fact {
             retry.previous = self.context.store.latest_span(retry.reference.delivery).await?;
         }
-        let asked = request_retry::append(&self.context.journal, &fact, self.trace).await?;
+        let requested = request_retry::append(&self.context.journal, &fact, self.trace).await?;
         crash::point("after a job asked for a delivery");
-        let Err(why) = asked else { return Ok(Settled::As(Box::new(JobDecision::Ask(fact)))) };
+        let Err(why) = requested else { return Ok(Settled::As(Box::new(JobDecision::Ask(fact)))) };
         // Another request came first: from a person, another job, or another process that works on this job.
-        self.look_back().await?;
+        self.read_requests().await?;
         let delivery = fact.reference().delivery;
         Ok(Settled::As(Box::new(match fact {
-            fact if self.asked.contains_key(&delivery) => JobDecision::Ask(fact),
+            fact if self.requested.contains_key(&delivery) => JobDecision::Ask(fact),
             DeliveryFact::Requested(_) => JobDecision::Had,
             _ => JobDecision::Refuse(Refused { delivery, why }),
         })))
     }
 
     /// Reads the job again: a caller may have cancelled it while nothing was recorded.
-    async fn reload(&mut self) -> Result<(), Trouble> {
+    async fn reload(&mut self) -> Result<(), JobError> {
         if let Some(now) = self.unless_taken_over().await? {
             (self.job, self.version) = (now.job, now.version);
         }
         Ok(())
     }
 
-    async fn record(&mut self, step: Step) -> Result<Recorded, Trouble> {
+    async fn record(&mut self, step: Step) -> Result<Recorded, JobError> {
         if step.progress == self.job.progress {
             return Ok(Recorded::Yes);
         }
@@ -256,7 +256,7 @@ impl<'a> Run<'a> {
         self.append(fact).await
     }
 
-    async fn end(mut self, outcome: JobOutcome) -> Result<Ended, Trouble> {
+    async fn end(mut self, outcome: JobOutcome) -> Result<Ended, JobError> {
         let fact = finish(&self.job, outcome, Timestamp::now());
         Ok(match self.append(fact).await? {
             Recorded::Yes => {
@@ -267,7 +267,7 @@ impl<'a> Run<'a> {
         })
     }
 
-    async fn append(&mut self, fact: JobFact) -> Result<Recorded, Trouble> {
+    async fn append(&mut self, fact: JobFact) -> Result<Recorded, JobError> {
         loop {
             match self.context.journal.jobs().append(&fact, self.version, self.trace).await {
                 Ok(version) => {
@@ -287,7 +287,7 @@ impl<'a> Run<'a> {
     }
 
     /// The current state of the job, if no other process recorded progress.
-    async fn unless_taken_over(&self) -> Result<Option<RecordedJob>, Trouble> {
+    async fn unless_taken_over(&self) -> Result<Option<RecordedJob>, JobError> {
         let now = self.context.journal.jobs().get(self.job.reference()).await?;
         Ok(now.filter(|now| now.job.progress.step == self.job.progress.step && now.job.finished.is_none()))
     }

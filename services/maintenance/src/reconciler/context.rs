@@ -32,7 +32,7 @@ pub(super) struct Context {
 
 /// Why the reconciler cannot continue for now.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Trouble {
+pub(super) enum ReconcilerError {
     #[error(transparent)]
     Journal(#[from] JournalError),
     #[error(transparent)]

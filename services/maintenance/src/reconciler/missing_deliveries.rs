@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use journal::{Entry, Journal, LeadsFrom, PastRegistry, StreamName};
 use read_model::request_retry;
 
-use super::context::{Context, Trouble};
+use super::context::{Context, ReconcilerError};
 
 /// An event, and the request of one of its deliveries.
 type Wanted<'a> = (&'a Entry<LeadEvent>, DeliveryFact);
@@ -30,13 +30,13 @@ impl MissingDeliveries {
         self.checked_until
     }
 
-    /// Checks at most `most` events; returns how many it checked.
-    pub(super) async fn check(&mut self, context: &Context, most: usize) -> Result<usize, Trouble> {
+    /// Checks at most `max` events; returns how many it checked.
+    pub(super) async fn check(&mut self, context: &Context, max: usize) -> Result<usize, ReconcilerError> {
         let (journal, now) = (&context.journal, Timestamp::now());
         if now < self.not_before || journal.stream(StreamName::Leads).last_sequence().await? <= self.checked_until {
             return Ok(0);
         }
-        let mut events = journal.leads().page(None, LeadsFrom::After(LeadSequence(self.checked_until)), most).await?;
+        let mut events = journal.leads().page(None, LeadsFrom::After(LeadSequence(self.checked_until)), max).await?;
         let due = |entry: &Entry<LeadEvent>| {
             entry.published_at.checked_add(context.options.reconcile_after).unwrap_or(Timestamp::MAX)
         };
@@ -85,7 +85,7 @@ impl MissingDeliveries {
 
 impl Context {
     /// Those requests whose deliveries the read model does not show.
-    async fn unknown<'a>(&self, mut wanted: Vec<Wanted<'a>>) -> Result<Vec<Wanted<'a>>, Trouble> {
+    async fn unknown<'a>(&self, mut wanted: Vec<Wanted<'a>>) -> Result<Vec<Wanted<'a>>, ReconcilerError> {
         let ids: Vec<DeliveryId> = wanted.iter().map(|(_, fact)| fact.reference().delivery).collect();
         let found = self.store.deliveries_of(&ids).await?;
         let found: HashSet<_> = found.into_iter().map(|delivery| delivery.reference.delivery).collect();

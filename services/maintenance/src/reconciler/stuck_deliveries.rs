@@ -4,14 +4,14 @@ use std::collections::HashMap;
 
 use domain::{
     Delivery, DeliveryFact, DeliveryId, DeliveryStatus, Work,
-    delivery::{DeliveryFilter, Position, Remains, lost_work, may_be_lost},
+    delivery::{DeliveryFilter, PendingState, Position, lost_work, may_be_lost},
 };
 use jiff::Timestamp;
 use journal::StreamName;
 use runtime::{publishing, trace::TraceContext};
 use tracing::Instrument as _;
 
-use super::context::{Context, Trouble};
+use super::context::{Context, ReconcilerError};
 
 /// The statuses of open deliveries.
 const OPEN: [DeliveryStatus; 4] =
@@ -34,21 +34,21 @@ pub(super) struct StuckDeliveries {
 }
 
 impl StuckDeliveries {
-    /// Checks at most `most` open deliveries; returns how many it checked.
-    pub(super) async fn check(&mut self, context: &Context, most: usize) -> Result<usize, Trouble> {
+    /// Checks at most `max` open deliveries; returns how many it checked.
+    pub(super) async fn check(&mut self, context: &Context, max: usize) -> Result<usize, ReconcilerError> {
         let now = Timestamp::now();
         if now < self.not_before {
             return Ok(0);
         }
         let filter = DeliveryFilter::default();
-        let open = context.store.oldest_deliveries(&filter, OPEN[self.status], self.after, most).await?;
+        let open = context.store.oldest_deliveries(&filter, OPEN[self.status], self.after, max).await?;
         for delivery in &open {
             if may_be_lost(delivery, now, context.options.reconcile_after) {
                 self.look_for(delivery, context).await?;
             }
             self.after = Some(delivery.place());
         }
-        if open.len() < most {
+        if open.len() < max {
             self.after = None;
             self.status = (self.status + 1) % OPEN.len();
             if self.status == 0 {
@@ -59,7 +59,7 @@ impl StuckDeliveries {
         Ok(open.len())
     }
 
-    async fn look_for(&mut self, delivery: &Delivery, context: &Context) -> Result<(), Trouble> {
+    async fn look_for(&mut self, delivery: &Delivery, context: &Context) -> Result<(), ReconcilerError> {
         let Some(work) = context.lost(delivery).await? else { return Ok(()) };
         let id = delivery.reference.delivery;
         if self.suspected.get(&id) == Some(&delivery.position) {
@@ -73,7 +73,7 @@ impl StuckDeliveries {
 }
 
 impl Context {
-    async fn repair(&self, delivery: &Delivery, work: &Work) -> Result<(), Trouble> {
+    async fn repair(&self, delivery: &Delivery, work: &Work) -> Result<(), ReconcilerError> {
         // The search misses work that moves meanwhile. By now such work has stopped moving, or has left a fact.
         self.read_barrier.wait_for_now(StreamName::Deliveries).await?;
         let id = delivery.reference.delivery;
@@ -94,13 +94,13 @@ impl Context {
     }
 
     /// The lost work of a delivery; `None` if its work is not lost.
-    async fn lost(&self, delivery: &Delivery) -> Result<Option<Work>, Trouble> {
+    async fn lost(&self, delivery: &Delivery) -> Result<Option<Work>, ReconcilerError> {
         let (journal, reference) = (&self.journal, &delivery.reference);
         let parked = journal.parking().has(&reference.destination).await?;
         if parked {
             return Ok(None);
         }
-        let remains = Remains {
+        let pending = PendingState {
             handled_before: journal.pending_work().handled_before().await?,
             timer: journal.timers().is_set(reference, delivery.round).await?,
             turn: journal
@@ -111,7 +111,7 @@ impl Context {
             // Parked messages are read again, and last: work moves there from a timer.
             parked: journal.parking().has(&reference.destination).await?,
         };
-        Ok(lost_work(delivery, remains))
+        Ok(lost_work(delivery, pending))
     }
 }
 

@@ -41,7 +41,7 @@ pub(super) const MAX_RENDERING: usize = 2;
 const ONE: u32 = 1;
 
 /// The event of a request, and the delivery that would bring it.
-struct Subject {
+struct Rendering {
     event: LeadEvent,
     reference: DeliveryRef,
     attempt: u32,
@@ -56,19 +56,19 @@ impl DeliveryService {
         let mut fields = Violations::default();
         let id = required("destination_id", &request.destination_id, DestinationId::parse);
         let of = fields.note(caller.account_and(&request.account_id, id));
-        let previewed = Previewed::of(&mut fields, request);
-        let ((account, id), previewed) = fields.end(|| of.zip(previewed))?;
+        let source = PreviewSource::of(&mut fields, request);
+        let ((account, id), source) = fields.end(|| of.zip(source))?;
         let registry = self.registry.up_to_date().await.map_err(unknown_configuration)?;
         let destination = Arc::clone(destination(&registry, &account, &id)?);
-        let event = match previewed {
-            Previewed::Payload(payload, event_type) => made_up(&destination, payload, event_type),
-            Previewed::Event(id) => {
+        let event = match source {
+            PreviewSource::Payload(payload, event_type) => made_up(&destination, payload, event_type),
+            PreviewSource::Event(id) => {
                 caller.principal().may(Rule::Needs(Scope::Payload)).map_err(|e| denied(&e))?;
                 self.seen(caller, &account, &id).await?.0
             }
         };
         let reference = reference_of(&event, &destination, LeadSequence(0));
-        self.rendered(&destination, &Subject { event, reference, attempt: 1 }).await
+        self.rendered(&destination, &Rendering { event, reference, attempt: 1 }).await
     }
 
     pub(super) async fn attempt_request(
@@ -88,7 +88,7 @@ impl DeliveryService {
         let destination = Arc::clone(registry.destination_ever(&reference.destination).ok_or_else(gone)?);
         let (event, _) = self.seen(caller, &reference.account, &reference.event_id).await?;
         let attempt = row.attempt.attempt;
-        let subject = Subject { event, reference, attempt };
+        let subject = Rendering { event, reference, attempt };
         let mut rendered = self.rendered(&destination, &subject).await?;
         let hash = crypto::sha256(&rendered.body);
         if let Some(exchange) = &row.exchange {
@@ -152,7 +152,7 @@ impl DeliveryService {
         Ok(latest.first().map(|entry| entry.at))
     }
 
-    async fn rendered(&self, destination: &Arc<Destination>, of: &Subject) -> Result<api::RenderedRequest, Status> {
+    async fn rendered(&self, destination: &Arc<Destination>, of: &Rendering) -> Result<api::RenderedRequest, Status> {
         let permit = Arc::clone(&self.rendering).acquire_owned().await;
         let _permit = permit.map_err(|_| unavailable("this server is going down; repeat the call"))?;
         let (settings, reference) = (Arc::clone(destination), of.reference.clone());
@@ -170,12 +170,12 @@ impl DeliveryService {
 }
 
 /// What a preview renders.
-enum Previewed {
+enum PreviewSource {
     Payload(Bytes, Option<EventType>),
     Event(EventId),
 }
 
-impl Previewed {
+impl PreviewSource {
     /// Reads a request, and notes what is wrong with it.
     fn of(fields: &mut Violations, request: api::PreviewRequestRequest) -> Option<Self> {
         // A stored event has a type of its own.
@@ -242,7 +242,7 @@ fn reference_of(event: &LeadEvent, destination: &Destination, lead_sequence: Lea
     }
 }
 
-fn rendered_to_api(destination: &Destination, of: &Subject, rendered: Rendered) -> api::RenderedRequest {
+fn rendered_to_api(destination: &Destination, of: &Rendering, rendered: Rendered) -> api::RenderedRequest {
     let compatibility = destination.request.compatibility_signature.as_ref();
     let sends_trace = destination.request.trace_context != SentTrace::None;
     let head = Head {

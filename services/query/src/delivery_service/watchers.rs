@@ -45,23 +45,23 @@ impl Watchers {
 
     /// Counts one more watch, or refuses it.
     pub(super) fn begin(&self, by: &Principal) -> Result<Counted, Status> {
-        let refused = |most: usize, whose: &str, setting: &str| {
+        let refused = |max: usize, whose: &str, setting: &str| {
             because(
                 Code::ResourceExhausted,
                 "LIMIT_REACHED",
-                format!("limit of {most} open watches {whose} through this server reached ({setting}); end one first"),
+                format!("limit of {max} open watches {whose} through this server reached ({setting}); end one first"),
             )
         };
         let of_key = self.keys.take(by.id()).map_err(|exceeded| {
-            let (Exceeded::Each(most) | Exceeded::Total(most)) = exceeded;
-            refused(most, "with this key", "--max-watches-per-key")
+            let (Exceeded::Each(max) | Exceeded::Total(max)) = exceeded;
+            refused(max, "with this key", "--max-watches-per-key")
         })?;
         let of_account = self.accounts.take(&by.account().cloned()).map_err(|exceeded| match exceeded {
-            Exceeded::Each(most) if by.account().is_some() => {
-                refused(most, "with keys of this account", "--max-watches-per-account")
+            Exceeded::Each(max) if by.account().is_some() => {
+                refused(max, "with keys of this account", "--max-watches-per-account")
             }
-            Exceeded::Each(most) => refused(most, "with platform keys", "--max-watches-per-account"),
-            Exceeded::Total(most) => refused(most, "of all accounts", "--max-watches"),
+            Exceeded::Each(max) => refused(max, "with platform keys", "--max-watches-per-account"),
+            Exceeded::Total(max) => refused(max, "of all accounts", "--max-watches"),
         })?;
         Ok(Counted { _of_account: of_account, _of_key: of_key })
     }

@@ -84,7 +84,7 @@ impl LeadService {
             }
             Requested::OlderThan(interface, age) => {
                 let before = self.ago(account, &interface, age)?;
-                let overdue = |most| self.store.overdue(account, &interface, before, most);
+                let overdue = |max| self.store.overdue(account, &interface, before, max);
                 let meant = overdue(MAX_EVENTS).await.map_err(failed)?;
                 self.anonymise_each(account, &meant, caller, trace).await?;
                 let leads = self.current(account, meant.iter().map(|(lead, _)| lead)).await?;

@@ -96,11 +96,11 @@ fn check_timeout(destination: &Destination) -> Result<(), Refusal> {
 }
 
 fn check_concurrency(concurrency: u32) -> Result<(), Refusal> {
-    let most = Destination::MAX_CONCURRENCY;
-    if (1..=most).contains(&concurrency) {
+    let max = Destination::MAX_CONCURRENCY;
+    if (1..=max).contains(&concurrency) {
         return Ok(());
     }
-    Err(invalid("concurrency", format!("{concurrency} is not from 1 to {most}")))
+    Err(invalid("concurrency", format!("{concurrency} is not from 1 to {max}")))
 }
 
 pub(in crate::registry) fn check_account(account: &Account) -> Result<(), Refusal> {
@@ -167,9 +167,9 @@ fn check_pace(destination: &Destination) -> Result<(), Refusal> {
     if destination.rate.is_some_and(|rate| !(1..=highest).contains(&rate)) {
         return Err(invalid("rate", format!("is not from 1 to {highest} requests a second")));
     }
-    let most = Destination::MAX_BREAKER_FAILURES;
-    if destination.breaker_failures > most {
-        return Err(invalid("breaker_failures", format!("{} is more than {most}", destination.breaker_failures)));
+    let max = Destination::MAX_BREAKER_FAILURES;
+    if destination.breaker_failures > max {
+        return Err(invalid("breaker_failures", format!("{} is more than {max}", destination.breaker_failures)));
     }
     Ok(())
 }

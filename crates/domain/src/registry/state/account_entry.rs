@@ -50,8 +50,8 @@ impl AccountEntry {
     /// users. If both are missing, the recipients of notices about failures.
     pub fn told_of_deactivations(&self) -> Vec<String> {
         let users = self.api_users().filter(|user| !user.deleted && user.role >= Role::Operator);
-        let told = each_once(self.account.api_user_emails.iter().chain(users.map(|user| &user.email)));
-        if told.is_empty() { self.account.notification_emails.clone() } else { told }
+        let recipients = each_once(self.account.api_user_emails.iter().chain(users.map(|user| &user.email)));
+        if recipients.is_empty() { self.account.notification_emails.clone() } else { recipients }
     }
 
     /// The recipients of notices about a recovery, each once: the recipients of the notices about repeated failures and

@@ -84,7 +84,7 @@ impl Registry {
         }
         let good = self.keys().filter(|other| other.account == key.account && other.is_good(key.created_at).is_ok());
         if good.count() >= MAX_KEYS {
-            return Err(Refusal::TooMany { kind: EntityKind::Key, most: MAX_KEYS });
+            return Err(Refusal::TooMany { kind: EntityKind::Key, max: MAX_KEYS });
         }
         Ok(Change::KeyCreated(key))
     }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use domain::{
     AccountId, ApiUserId, AttemptId, AttemptOutcome, ClientId, DeliveryFact, DestinationId, ErrorKind, EventId,
     EventType, InterfaceId, LeadEvent, LeadId, LeadSequence, RegistryFact, RetryPolicy, Work,
-    delivery::{Effect, Execution, FailureReason, RequestLine, RetryAsked, abandon, request},
+    delivery::{Effect, Execution, FailureReason, RequestLine, RetryRequest, abandon, request},
     registry::{
         Account, ApiUser, Change, Client, Destination, EventTypePattern, Interface, RequestShape, Role, Routing, Scope,
     },
@@ -55,7 +55,7 @@ pub(crate) fn requested() -> DeliveryFact {
 }
 
 pub(crate) fn work() -> Work {
-    Work::asked_for_by(&requested()).unwrap()
+    Work::requested_by(&requested()).unwrap()
 }
 
 /// Redelivered work.
@@ -93,13 +93,13 @@ pub(crate) fn execution(id: u128, started_at: Timestamp, outcome: AttemptOutcome
 }
 
 /// A request for a retry, without `force`.
-pub(crate) fn asked_by(name: &str) -> RetryAsked {
-    RetryAsked { by: name.into(), ..RetryAsked::default() }
+pub(crate) fn retry_by(name: &str) -> RetryRequest {
+    RetryRequest { by: name.into(), ..RetryRequest::default() }
 }
 
 /// A request for another round, with `force`.
-pub(crate) fn insisted() -> RetryAsked {
-    RetryAsked { by: "me".into(), reason: "the CRM lost it".into(), force: true, ..RetryAsked::default() }
+pub(crate) fn insisted() -> RetryRequest {
+    RetryRequest { by: "me".into(), reason: "the CRM lost it".into(), force: true, ..RetryRequest::default() }
 }
 
 pub(crate) fn account() -> Account {

@@ -18,7 +18,7 @@ impl Store {
         filter: &DeliveryFilter,
         status: DeliveryStatus,
         after: Option<(Timestamp, DeliveryId)>,
-        most: usize,
+        max: usize,
     ) -> Result<Vec<Delivery>, StoreError> {
         let filter = DeliveryFilter { statuses: vec![status], ..filter.clone() };
         let mut found = vec![];
@@ -33,8 +33,8 @@ impl Store {
             let from = filter.requested_from.map(|from| (from.as_microsecond(), String::new()));
             let (at, id) = after.into_iter().chain(from).max().unwrap_or((i64::MIN, String::new()));
             select.push("(requested_at, delivery) > (?, ?)", [at.into(), id.into()]);
-            let most = i64::try_from(most).unwrap_or(i64::MAX);
-            select.push(" ORDER BY requested_at, delivery LIMIT ?", [most.into()]);
+            let max = i64::try_from(max).unwrap_or(i64::MAX);
+            select.push(" ORDER BY requested_at, delivery LIMIT ?", [max.into()]);
             for row in &self.fetch_all(select).await? {
                 found.push(from_row(row)?);
             }

@@ -73,57 +73,62 @@ impl Call<'_> {
     pub(super) async fn dial(self, http1_alone: bool) -> Result<Connected, Failure> {
         let Self { dialer, origin, route, deadline, wire, .. } = self;
         let config = if origin.https { Some(dialer.tls.greetings(route)?.config(http1_alone)) } else { None };
-        let mut places = wire.time(|times| &mut times.dns, self.places()).await?;
+        let mut endpoints = wire.time(|times| &mut times.dns, self.endpoints()).await?;
         loop {
-            let connecting = wire.time(|times| &mut times.connect, timeout_at(deadline, self.connect(&places))).await;
-            let (stream, place) = connecting.map_err(|_| Failure::Timeout(Step::Connecting))??;
+            let connecting =
+                wire.time(|times| &mut times.connect, timeout_at(deadline, self.connect(&endpoints))).await;
+            let (stream, endpoint) = connecting.map_err(|_| Failure::Timeout(Step::Connecting))??;
             let Some(config) = &config else {
                 return Ok(Connected::Http1(Box::new(Http1::over(Either::Left(stream)).await?)));
             };
-            places.retain(|other| *other != place);
+            endpoints.retain(|other| *other != endpoint);
             let now = Instant::now();
-            let patience = if places.is_empty() { deadline } else { now + (deadline - now) / 2 };
+            let patience = if endpoints.is_empty() { deadline } else { now + (deadline - now) / 2 };
             wire.note(|seen| seen.peer = stream.peer_addr().ok());
             match timeout_at(patience, agree(origin, config, stream, wire)).await {
                 Ok(Ok(connected)) => return Ok(connected),
                 // A certificate that is refused would be refused at each address.
-                Ok(Err(error)) if places.is_empty() || is_about_tls(&error) => return Err(error),
-                Err(_) if places.is_empty() => return Err(Failure::Timeout(Step::Handshake)),
+                Ok(Err(error)) if endpoints.is_empty() || is_about_tls(&error) => return Err(error),
+                Err(_) if endpoints.is_empty() => return Err(Failure::Timeout(Step::Handshake)),
                 Ok(Err(_)) | Err(_) => {}
             }
         }
     }
 
     /// The addresses of the receiver, or its name if the proxy of the installation looks names up.
-    async fn places(self) -> Result<Vec<Place>, Failure> {
+    async fn endpoints(self) -> Result<Vec<Endpoint>, Failure> {
         let Self { dialer, account, origin, deadline, .. } = self;
         if let (Some(egress), Host::Domain(_)) = (&dialer.egress, &origin.host)
             && egress.resolves
         {
-            return Ok(vec![Place::Name]);
+            return Ok(vec![Endpoint::Name]);
         }
         let addresses = dialer.addresses(account, &origin.host, deadline).await?;
-        Ok(addresses.into_iter().map(Place::Address).collect())
+        Ok(addresses.into_iter().map(Endpoint::Address).collect())
     }
 
-    async fn connect(self, places: &[Place]) -> Result<(TcpStream, Place), Failure> {
+    async fn connect(self, endpoints: &[Endpoint]) -> Result<(TcpStream, Endpoint), Failure> {
         let own = self.route.and_then(|route| route.proxy.as_ref());
         if self.dialer.egress.is_some() || own.is_some() {
-            return self.connect_through(own, places).await;
+            return self.connect_through(own, endpoints).await;
         }
-        let addresses: Vec<_> = places.iter().filter_map(|place| place.address()).collect();
+        let addresses: Vec<_> = endpoints.iter().filter_map(|endpoint| endpoint.address()).collect();
         let (stream, address) = connect_any(&addresses, self.origin.port).await.map_err(Failure::Connect)?;
-        Ok((stream, Place::Address(address)))
+        Ok((stream, Endpoint::Address(address)))
     }
 
     /// Tries one place after another, because the proxy decides how many connections it makes.
-    async fn connect_through(self, own: Option<&Proxy>, places: &[Place]) -> Result<(TcpStream, Place), Failure> {
+    async fn connect_through(
+        self,
+        own: Option<&Proxy>,
+        endpoints: &[Endpoint],
+    ) -> Result<(TcpStream, Endpoint), Failure> {
         let mut failure = Failure::Timeout(Step::Connecting);
-        for (index, place) in places.iter().enumerate() {
-            let (now, is_last) = (Instant::now(), index + 1 == places.len());
+        for (index, endpoint) in endpoints.iter().enumerate() {
+            let (now, is_last) = (Instant::now(), index + 1 == endpoints.len());
             let patience = if is_last { self.deadline } else { now + (self.deadline - now) / 2 };
-            failure = match timeout_at(patience, self.tunnel(own, *place, patience)).await {
-                Ok(Ok(stream)) => return Ok((stream, *place)),
+            failure = match timeout_at(patience, self.tunnel(own, *endpoint, patience)).await {
+                Ok(Ok(stream)) => return Ok((stream, *endpoint)),
                 Ok(Err(Failure::Proxy(failure))) if failure.is_about_address() => Failure::Proxy(failure),
                 Ok(Err(failure)) => return Err(failure),
                 Err(_) => Failure::Timeout(Step::Connecting),
@@ -134,9 +139,9 @@ impl Call<'_> {
 
     /// A connection through the configured proxies. The proxy of a destination is reached through the proxy of the
     /// installation, which every connection uses.
-    async fn tunnel(self, own: Option<&Proxy>, place: Place, deadline: Instant) -> Result<TcpStream, Failure> {
+    async fn tunnel(self, own: Option<&Proxy>, endpoint: Endpoint, deadline: Instant) -> Result<TcpStream, Failure> {
         let Self { dialer, account, origin, .. } = self;
-        let target = place.target(&origin.host, origin.port);
+        let target = endpoint.target(&origin.host, origin.port);
         let Some(own) = own else { return dialer.open(account, target, deadline).await };
         let stream = match self.reach(own, deadline).await {
             Err(Failure::Proxy(failure)) => return Err(failure.on_the_way_to(own).into()),
@@ -156,12 +161,14 @@ impl Call<'_> {
         if dialer.egress.as_ref().is_some_and(|egress| egress.resolves) {
             let blocked = |_| LookupError::NotPublic(host.to_string());
             dialer.guard.check_host(host).map_err(blocked)?;
-            return dialer.open(account, Place::Name.target(host, *port), deadline).await;
+            return dialer.open(account, Endpoint::Name.target(host, *port), deadline).await;
         }
         let patience = deadline.min(Instant::now() + PROXY_TIMEOUT);
         let addresses = dialer.addresses(account, host, patience).await?;
         match (&dialer.egress, addresses.as_slice()) {
-            (Some(_), [first, ..]) => dialer.open(account, Place::Address(*first).target(host, *port), deadline).await,
+            (Some(_), [first, ..]) => {
+                dialer.open(account, Endpoint::Address(*first).target(host, *port), deadline).await
+            }
             (_, addresses) => {
                 let connecting = timeout_at(patience, connect_any(addresses, *port)).await;
                 let connected = connecting.map_err(|_| Failure::Timeout(Step::Connecting))?;
@@ -173,13 +180,13 @@ impl Call<'_> {
 
 /// Where a connection leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum Endpoint {
     Address(IpAddr),
     /// The proxy of the installation looks up the address.
     Name,
 }
 
-impl Place {
+impl Endpoint {
     const fn address(self) -> Option<IpAddr> {
         match self {
             Self::Address(address) => Some(address),

@@ -23,17 +23,17 @@ enum Verb {
     List(List),
     /// Create an API user
     #[command(after_help = "Example:\n  leadline api-users create dev --email dev@acme.example --role operator")]
-    Create(Change),
+    Create(Fields),
     /// Change the given settings of an API user
     #[command(after_help = "Example:\n  leadline api-users update dev --role viewer")]
-    Update(Change),
+    Update(Fields),
     /// Delete an API user
     #[command(after_help = "Example:\n  leadline api-users delete dev")]
     Delete(Named),
 }
 
 #[derive(Debug, Args)]
-struct Change {
+struct Fields {
     /// Id of the API user: letters, digits, '_' and '-'
     id: String,
     /// Name of the API user
@@ -104,7 +104,7 @@ fn row(api_user: &api::ApiUser) -> Vec<Cell> {
     ]
 }
 
-impl Change {
+impl Fields {
     fn split(self, account_id: String) -> (api::ApiUser, Vec<&'static str>) {
         let said = [("name", self.name.is_some()), ("email", self.email.is_some()), ("role", self.role.is_some())];
         let api_user = api::ApiUser {

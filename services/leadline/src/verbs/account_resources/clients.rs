@@ -23,17 +23,17 @@ enum Verb {
     List(List),
     /// Create a client
     #[command(after_help = "Example:\n  leadline clients create north --name 'Acme North'")]
-    Create(Change),
+    Create(Fields),
     /// Rename a client
     #[command(after_help = "Example:\n  leadline clients update north --name 'Acme Northern'")]
-    Update(Change),
+    Update(Fields),
     /// Delete a client
     #[command(after_help = "Example:\n  leadline clients delete north")]
     Delete(Named),
 }
 
 #[derive(Debug, Args)]
-struct Change {
+struct Fields {
     /// Id of the client: letters, digits, '_' and '-'
     id: String,
     /// Name of the client
@@ -59,7 +59,7 @@ impl Clients {
                     })
                     .await
             }
-            Verb::Create(Change { id, name, account, remote }) => {
+            Verb::Create(Fields { id, name, account, remote }) => {
                 let session = remote.connect().await?;
                 let (account_id, name) = (session.account(&account).await?, name.unwrap_or_default());
                 let client = api::Client { account_id, client_id: id, name };
@@ -67,7 +67,7 @@ impl Clients {
                 let client = session.registry().create_client(within(request)).await?.into_inner();
                 session.one(COLUMNS, row, &client)
             }
-            Verb::Update(Change { id, name, account, remote }) => {
+            Verb::Update(Fields { id, name, account, remote }) => {
                 let session = remote.connect().await?;
                 let update_mask = Some(mask(&names([("name", name.is_some())]))?);
                 let (account_id, name) = (session.account(&account).await?, name.unwrap_or_default());

@@ -31,18 +31,18 @@ enum Verb {
     List(List),
     /// Create an interface
     #[command(after_help = "Example:\n  leadline interfaces create contact-form --name 'Contact form' --retention 90d")]
-    Create(Change),
+    Create(Fields),
     /// Change the given settings of an interface
     #[command(after_help = "Examples:\n  leadline interfaces update contact-form --notify sales@acme.example\n  \
                       leadline interfaces update contact-form --searchable email=payload.email --searchable phone=payload.contact.tel:phone")]
-    Update(Change),
+    Update(Fields),
     /// Delete an interface
     #[command(after_help = "Example:\n  leadline interfaces delete contact-form")]
     Delete(Named),
 }
 
 #[derive(Debug, Args)]
-struct Change {
+struct Fields {
     /// Id of the interface: letters, digits, '_' and '-'
     id: String,
     /// Name of the interface
@@ -133,7 +133,7 @@ fn row(interface: &api::Interface) -> Vec<Cell> {
     ]
 }
 
-impl Change {
+impl Fields {
     fn split(self, account_id: String) -> (api::Interface, Vec<&'static str>) {
         let said = [
             ("name", self.name.is_some()),

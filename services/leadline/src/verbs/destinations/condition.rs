@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::{ArgGroup, Args};
 
 use crate::{
-    errors::{ToldAlready, usage},
+    errors::{AlreadyReported, usage},
     output::print,
     session::{ForAccount, Remote, within},
 };
@@ -55,6 +55,6 @@ impl TestCondition {
         } else {
             print(&format!("It does not hold: {}: {}.", answer.unmet, answer.reason))?;
         }
-        if answer.holds { Ok(()) } else { Err(ToldAlready.into()) }
+        if answer.holds { Ok(()) } else { Err(AlreadyReported.into()) }
     }
 }

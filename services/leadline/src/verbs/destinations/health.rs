@@ -8,7 +8,7 @@ use tonic::Code;
 
 use super::{
     named::Named,
-    shown::{scope, state},
+    view::{scope, state},
 };
 use crate::{
     session::{ForAccount, Paging, Remote, Session, within},

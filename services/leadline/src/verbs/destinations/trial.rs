@@ -10,7 +10,7 @@ use tonic::Code;
 
 use super::named::Named;
 use crate::{
-    errors::ToldAlready,
+    errors::AlreadyReported,
     output::note,
     session::within,
     verbs::deliveries::{print_detail, request::print_request},
@@ -72,9 +72,9 @@ impl Trial {
             if over || Instant::now() >= give_up {
                 print_detail(&session, &detail)?;
                 if !over {
-                    note(&format!("It is still under way: leadline deliveries show {}", sent.delivery_id));
+                    note(&format!("It is still in flight: leadline deliveries show {}", sent.delivery_id));
                 }
-                return if status == Some(DeliveryStatus::Succeeded) { Ok(()) } else { Err(ToldAlready.into()) };
+                return if status == Some(DeliveryStatus::Succeeded) { Ok(()) } else { Err(AlreadyReported.into()) };
             }
             sleep(POLL_INTERVAL).await;
         }

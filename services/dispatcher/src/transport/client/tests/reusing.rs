@@ -112,7 +112,7 @@ async fn no_request_waits_for_a_stream() {
     let authority = Authority::default();
     let certificate = authority.certificate_for("localhost");
     let pause = Duration::from_millis(500);
-    for (streams, most) in [(Some(1), 16), (Some(8), 4), (None, 1)] {
+    for (streams, max) in [(Some(1), 16), (Some(8), 4), (None, 1)] {
         let habit = Http2Habit { streams, pause, ..Http2Habit::default() };
         let (client, receiver) = (client_trusting(&authority), Http2Receiver::start(habit, &certificate).await);
         // One after another, the requests would take eight seconds.
@@ -121,7 +121,7 @@ async fn no_request_waits_for_a_stream() {
         let sending = (0..16).map(|_| send_body(&client, &url, b"{}".to_vec(), timeout));
         let outcomes = join_all(sending).await;
         assert!(outcomes.iter().all(AttemptOutcome::is_success), "{streams:?}: {outcomes:?}");
-        assert!(receiver.connections() <= most, "{streams:?}: {} connections", receiver.connections());
+        assert!(receiver.connections() <= max, "{streams:?}: {} connections", receiver.connections());
     }
 }
 

@@ -16,7 +16,7 @@ fn waiting() -> DeliveryFact {
 }
 
 fn in_turn() -> Work {
-    Work::asked_for_by(&release(&waiting(), 1, t(150)).unwrap()).unwrap()
+    Work::requested_by(&release(&waiting(), 1, t(150)).unwrap()).unwrap()
 }
 
 fn passes_turn(effects: &[Effect]) -> Option<bool> {
@@ -28,7 +28,7 @@ fn passes_turn(effects: &[Effect]) -> Option<bool> {
 
 #[test]
 fn queued_delivery_has_no_work_until_released() {
-    assert_eq!(Work::asked_for_by(&waiting()), None);
+    assert_eq!(Work::requested_by(&waiting()), None);
     assert_eq!(release(&requested(), 1, t(150)), None, "a delivery without a turn is not released");
     assert_eq!(in_turn(), Work { in_turn: true, ..work() });
     assert_eq!(waiting().message_id(), requested().message_id(), "both are the same delivery");
@@ -37,7 +37,7 @@ fn queued_delivery_has_no_work_until_released() {
 #[test]
 fn turn_passes_on_only_when_the_delivery_ends() {
     let policy = RetryPolicy { schedule: vec![std::time::Duration::from_secs(5)], ..RetryPolicy::manual() };
-    let last = Work { progress: domain::policy::Progress { step: 1, ..in_turn().progress }, ..in_turn() };
+    let last = Work { progress: domain::policy::RetryProgress { step: 1, ..in_turn().progress }, ..in_turn() };
     let cases = [
         (in_turn(), 200, Some(false)),
         (again(in_turn()), 200, Some(true)),
@@ -66,9 +66,9 @@ fn requested_retry_has_no_turn() {
         state = Some(domain::Delivery::evolve(state, &fact).unwrap());
     }
     let retry =
-        domain::delivery::request_retry(&state.unwrap(), Default::default(), t(300), crate::common::asked_by("me"))
+        domain::delivery::request_retry(&state.unwrap(), Default::default(), t(300), crate::common::retry_by("me"))
             .unwrap();
-    assert!(!Work::asked_for_by(&retry).unwrap().in_turn);
+    assert!(!Work::requested_by(&retry).unwrap().in_turn);
 }
 
 #[test]

@@ -10,14 +10,14 @@ use super::{
     tracing::WorkTrace,
     work::Work,
 };
-use crate::{ids::DeliveryId, policy::Progress};
+use crate::{ids::DeliveryId, policy::RetryProgress};
 
 /// The maximum difference between the clocks of two machines.
 const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(2);
 
 /// The places where the broker may hold the pending work of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Remains {
+pub struct PendingState {
     /// Every event and every fact that asks for an attempt and is older than this has been acknowledged.
     pub handled_before: Timestamp,
     /// Whether a timer is pending, or has fired and is not acknowledged.
@@ -36,11 +36,11 @@ pub fn may_be_lost(delivery: &Delivery, now: Timestamp, after: Duration) -> bool
 
 /// The lost work of a delivery; `None` if the delivery has ended or its work is pending. The progress of the retry
 /// policy is lost with the work, so the policy starts again.
-pub fn lost_work(delivery: &Delivery, remains: Remains) -> Option<Work> {
+pub fn lost_work(delivery: &Delivery, pending: PendingState) -> Option<Work> {
     let id = delivery.reference.delivery;
-    let asked_for = delivery.updated_at.checked_add(MAX_CLOCK_SKEW).map_or(true, |by| by >= remains.handled_before);
-    let waits_for_another = remains.turn.is_some_and(|turn| turn != id);
-    if !is_open(delivery.status) || asked_for || remains.timer || remains.parked || waits_for_another {
+    let asked_for = delivery.updated_at.checked_add(MAX_CLOCK_SKEW).map_or(true, |by| by >= pending.handled_before);
+    let waits_for_another = pending.turn.is_some_and(|turn| turn != id);
+    if !is_open(delivery.status) || asked_for || pending.timer || pending.parked || waits_for_another {
         return None;
     }
     let first_round = delivery.requested_at.filter(|_| delivery.round == 0);
@@ -49,12 +49,12 @@ pub fn lost_work(delivery: &Delivery, remains: Remains) -> Option<Work> {
         attempt: delivery.attempts + 1,
         round: delivery.round,
         resend: delivery.position.resend,
-        progress: Progress::default(),
+        progress: RetryProgress::default(),
         holds: delivery.position.hold,
         redelivered: true,
         requested_at: first_round.unwrap_or(delivery.updated_at),
         first_failed_at: None,
-        in_turn: remains.turn == Some(id),
+        in_turn: pending.turn == Some(id),
         trace: WorkTrace { starts: delivery.round > 0, previous: None },
     })
 }

@@ -7,24 +7,24 @@ use std::{
 };
 
 #[derive(Debug)]
-pub struct UnderWay<K> {
+pub struct KeysInFlight<K> {
     keys: Mutex<HashSet<K>>,
 }
 
 /// Work on one key is in flight while this lives.
 #[derive(Debug)]
 pub struct Begun<'a, K: Eq + Hash> {
-    all: &'a UnderWay<K>,
+    all: &'a KeysInFlight<K>,
     key: K,
 }
 
-impl<K> Default for UnderWay<K> {
+impl<K> Default for KeysInFlight<K> {
     fn default() -> Self {
         Self { keys: Mutex::default() }
     }
 }
 
-impl<K: Eq + Hash + Copy> UnderWay<K> {
+impl<K: Eq + Hash + Copy> KeysInFlight<K> {
     /// Starts work on a key; `None` if work on it is in flight.
     pub fn begin(&self, key: K) -> Option<Begun<'_, K>> {
         // No `Begun` may be created while the lock is held, not even to be discarded: its drop takes the lock too, and
@@ -34,7 +34,7 @@ impl<K: Eq + Hash + Copy> UnderWay<K> {
     }
 }
 
-impl<K> UnderWay<K> {
+impl<K> KeysInFlight<K> {
     fn keys(&self) -> MutexGuard<'_, HashSet<K>> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -52,14 +52,14 @@ mod tests {
 
     #[test]
     fn work_in_flight_does_not_begin_again_until_it_ends() {
-        let under_way = UnderWay::default();
-        let first = under_way.begin(1);
+        let in_flight = KeysInFlight::default();
+        let first = in_flight.begin(1);
         assert!(first.is_some());
         for _ in 0..2 {
-            assert!(under_way.begin(1).is_none(), "also after an earlier refusal");
+            assert!(in_flight.begin(1).is_none(), "also after an earlier refusal");
         }
-        assert!(under_way.begin(2).is_some());
+        assert!(in_flight.begin(2).is_some());
         drop(first);
-        assert!(under_way.begin(1).is_some());
+        assert!(in_flight.begin(1).is_some());
     }
 }

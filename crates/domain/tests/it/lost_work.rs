@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use domain::{
     Delivery, DeliveryFact, DeliveryId, RetryPolicy, Work,
-    delivery::{Effect, FailureReason, HoldReason, Remains, after_attempt, hold, lost_work, may_be_lost},
+    delivery::{Effect, FailureReason, HoldReason, PendingState, after_attempt, hold, lost_work, may_be_lost},
 };
 use uuid::Uuid;
 
 use crate::common::{abandoned, execution, refused, requested, status, t, work};
 
 /// No pending work; all messages from before this second are acknowledged.
-fn nothing(handled_before: i64) -> Remains {
-    Remains { handled_before: t(handled_before), timer: false, parked: false, turn: None }
+fn nothing(handled_before: i64) -> PendingState {
+    PendingState { handled_before: t(handled_before), timer: false, parked: false, turn: None }
 }
 
 fn of(facts: &[DeliveryFact]) -> Delivery {
@@ -41,22 +41,22 @@ fn only_work_without_a_place_is_lost() {
     let lost = lost_work(&delivery, nothing(200)).unwrap();
     assert_eq!(lost, Work { redelivered: true, ..work() }, "the work of the request");
     let somewhere = [
-        Remains { timer: true, ..nothing(200) },
-        Remains { parked: true, ..nothing(200) },
-        Remains { turn: Some(DeliveryId::from_uuid(Uuid::nil())), ..nothing(200) },
+        PendingState { timer: true, ..nothing(200) },
+        PendingState { parked: true, ..nothing(200) },
+        PendingState { turn: Some(DeliveryId::from_uuid(Uuid::nil())), ..nothing(200) },
         // A process may still hold the unacknowledged message.
         nothing(100),
         nothing(101),
     ];
-    for remains in somewhere {
-        assert_eq!(lost_work(&delivery, remains), None, "{remains:?}");
+    for pending in somewhere {
+        assert_eq!(lost_work(&delivery, pending), None, "{pending:?}");
     }
 }
 
 #[test]
 fn lost_work_keeps_its_turn() {
     let delivery = of(&[requested()]);
-    let its_own = Remains { turn: Some(delivery.reference.delivery), ..nothing(200) };
+    let its_own = PendingState { turn: Some(delivery.reference.delivery), ..nothing(200) };
     assert!(lost_work(&delivery, its_own).unwrap().in_turn);
 }
 
