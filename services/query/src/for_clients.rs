@@ -12,6 +12,8 @@ use crate::caller::Caller;
 
 /// The entry of a lead's log that says where an event came from.
 const RECEIVED: &str = "received";
+/// The entry of a lead's log about an attempt.
+const ATTEMPTED: &str = "webhook";
 
 fn is_elsewhere(caller: &Caller, registry: &Registry, destination: Option<&DestinationId>) -> bool {
     let destination = destination.and_then(|id| registry.destination_ever(id));
@@ -52,7 +54,20 @@ pub(crate) fn entry(caller: &Caller, registry: &Registry, mut shown: api::LeadLo
     if shown.entry != RECEIVED && is_elsewhere(caller, registry, destination.as_ref()) {
         shown.detail.clear();
     }
+    if shown.entry == ATTEMPTED && !caller.sees_payloads() {
+        let settings = destination.as_ref().and_then(|id| registry.destination_ever(id));
+        shown.detail = without_values(&shown.detail, settings.map_or("", |destination| destination.url.as_str()));
+    }
     shown
+}
+
+/// What the log says of an attempt, with the URL as callers without the scope `payload` may see it: `attempt 1 to URL: 200`.
+fn without_values(detail: &str, settings: &str) -> String {
+    let parts = detail.split_once(" to ").and_then(|(before, rest)| Some((before, rest.split_once(": ")?)));
+    match parts {
+        Some((before, (url, after))) => format!("{before} to {}: {after}", render::without_values(settings, url)),
+        None => String::new(),
+    }
 }
 
 /// Whether the caller may retry a delivery that it sees.
