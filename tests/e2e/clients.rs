@@ -61,8 +61,8 @@ async fn was_resent(world: &World, receiver: &Receiver, event: &str, lead: &str)
     assert_eq!(sent(event), 3);
     let request = api::GetLeadLogRequest { account_id: ACCOUNT.into(), lead_id: lead.into(), ..Default::default() };
     let log = world.leads().get_lead_log(request).await.unwrap().into_inner().entries;
-    let reasons = log.iter().filter(|entry| entry.kind() == api::LeadLogKind::Resentwebhook);
-    assert!(reasons.last().unwrap().detail.contains("the receiver lost it"), "{log:?}");
+    let mut reasons = log.iter().filter(|entry| entry.kind() == api::LeadLogKind::Resentwebhook);
+    assert!(reasons.next_back().unwrap().detail.contains("the receiver lost it"), "{log:?}");
 }
 
 /// Runs a generator of code with protoc, which comes with grpcio-tools.

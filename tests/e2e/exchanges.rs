@@ -114,6 +114,17 @@ async fn exchange_over_tls_has_the_times_of_name_and_handshake() {
 }
 
 #[tokio::test]
+async fn an_installation_may_keep_no_exchanges() {
+    let (world, receiver) = (World::start_with(&["--keep-exchanges", "false"], &[]).await, Receiver::start().await);
+    world.destination(&receiver.url()).await;
+    receiver.answer_next([Answer::Status(503)]);
+    world.publish("e1").await;
+    let attempt = world.delivery_is("e1", DeliveryStatus::Failed).await.attempts[0].clone();
+    assert!(attempt.exchange.is_none(), "{attempt:?}");
+    assert_eq!((attempt.http_status_code, attempt.request_url), (503, receiver.url()));
+}
+
+#[tokio::test]
 async fn anonymisation_removes_exchanges() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     world.destination(&receiver.url()).await;

@@ -1,5 +1,6 @@
 //! What the words of a command stand for: ids that are given by their beginning, and names in filters that have to exist.
 
+use api::status::not_found;
 use tonic::{Code, Status};
 
 use crate::{
@@ -98,7 +99,8 @@ impl Session {
     ) -> anyhow::Result<api::Destination> {
         let all = if beginning.len() < MIN_BEGINNING { vec![] } else { self.destinations_called(account, "").await? };
         let found = only_beginning("destinations", beginning, all, |one| &one.destination_id)?;
-        Ok(found.ok_or_else(|| Status::not_found(format!("account {account} has no destination {beginning}")))?)
+        Ok(found
+            .ok_or_else(|| not_found("DESTINATION", format!("account {account} has no destination {beginning}")))?)
     }
 
     /// The id of a token, of which a person may give the beginning only.

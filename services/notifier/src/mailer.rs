@@ -170,7 +170,7 @@ impl Mailer {
                 Err(error) => self.retry(&message, "cannot ask the owner of an address", error).await,
             }
         };
-        asking.traced(Span::none(), &message.trace).await;
+        Box::pin(asking.traced(Span::none(), &message.trace)).await;
     }
 
     async fn ask_owner(

@@ -162,8 +162,8 @@ impl DeliveryService {
         });
         let rendered = rendering.await.map_err(|_| internal("the engine failed while it rendered the request"))?;
         let rendered = rendered.map_err(|error| {
-            let why = error.chain();
-            Status::failed_precondition(format!("the settings of the destination make no request of this: {why}"))
+            let problem = format!("the settings of the destination make no request of this: {}", error.chain());
+            because(Code::FailedPrecondition, "NOT_RENDERED", problem)
         })?;
         Ok(rendered_to_api(destination, of, rendered))
     }
