@@ -35,17 +35,16 @@ use crate::{
 
 /// A kind of fact that the projector writes into the read model.
 pub trait Projected: StreamFact {
-    /// The knowledge of earlier facts that a batch needs. If it is not empty, the stream is read
-    /// from its beginning.
+    /// What a batch needs to know of earlier facts.
     type Memory: Send;
-    /// Whether there is any memory.
+    /// Whether [`Self::Memory`] is used. If so, the projector reads the stream from its beginning.
     const REMEMBERS: bool = false;
 
     /// The memory before the first fact.
     fn memory(describe: Describe) -> Self::Memory;
 
-    /// Drops the parts that the read model does not need, so that a batch does not hold them. The values by which leads
-    /// are found are hashed before, unless a rebuild needs none.
+    /// Drops the parts that the read model does not need, so that a batch does not hold them. Searchable values are
+    /// hashed first, if there is a `Hashing`.
     fn strip(&mut self, _: Option<&Hashing>) {}
 
     /// Completes facts that could not be stripped yet; `false` if one of them has to wait longer.
@@ -121,7 +120,7 @@ impl Projected for AnonymisationFact {
     }
 }
 
-/// The outline of an event that was erased or is about to be, with its sequence.
+/// The event of an `EventBlanked`, without its payload, and its sequence in LEADS.
 fn outline(fact: &AnonymisationFact) -> Option<(u64, &LeadEvent)> {
     match fact {
         AnonymisationFact::EventBlanked(f) => Some((f.sequence.0, &f.event)),

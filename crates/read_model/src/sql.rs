@@ -175,16 +175,16 @@ pub(crate) fn count(row: &AnyRow, column: &'static str) -> Result<u32, StoreErro
 
 pub(crate) fn time(row: &AnyRow, column: &'static str) -> Result<Timestamp, StoreError> {
     let micros = int(row, column)?;
-    // `from_microsecond` refuses the microseconds of the last second that a time can have.
+    // `from_microsecond` refuses the last second up to `Timestamp::MAX`.
     Timestamp::from_nanosecond(i128::from(micros) * 1_000).map_err(|_| wrong(column, micros))
 }
 
-/// A time of a row; `None` if it is missing.
+/// A time of a row; `None` if it is 0, which stands for a missing time.
 pub(crate) fn time_or_none(row: &AnyRow, column: &'static str) -> Result<Option<Timestamp>, StoreError> {
     Ok(Some(time(row, column)?).filter(|time| *time != Timestamp::UNIX_EPOCH))
 }
 
-/// An optional time as a value.
+/// A time as a value; 0 if it is missing.
 pub(crate) fn or_zero(time: Option<Timestamp>) -> Value {
     time.unwrap_or(Timestamp::UNIX_EPOCH).into()
 }

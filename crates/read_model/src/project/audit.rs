@@ -1,7 +1,7 @@
 //! The entries of the audit log: each change of the configuration, field by field.
 //!
-//! A fact holds a whole state or none, so the difference shows only against the registry before the fact. The fields of
-//! both sides are those that the API shows ([`Describe`]), without secrets; the entry only says that a secret changed.
+//! A fact holds the whole new state of an entity, or none. Its changes are found by comparing the registry before and
+//! after the fact, in the fields that the API shows ([`Describe`]). Of a secret, an entry only says that it changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,7 +62,7 @@ pub(crate) type Describe = fn(&Registry, &Change) -> Option<State>;
 pub struct State {
     /// The fields that the API shows.
     pub fields: BTreeMap<String, String>,
-    /// The sealed bytes of secrets, by the field that stands for them; they are compared and never kept.
+    /// The sealed bytes of secrets, by field. They are compared and never stored.
     pub secrets: BTreeMap<&'static str, Vec<u8>>,
 }
 

@@ -1,5 +1,5 @@
-//! The effects of facts about deliveries on problems, counts and the health of destinations. Each fact is learned by
-//! itself, so the result is the same for every division into batches.
+//! The effects of facts about deliveries on problems, counts and the health of destinations. Each fact is applied
+//! alone, so the result does not depend on the division into batches.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -44,7 +44,7 @@ pub(crate) struct Effects {
 impl Effects {
     pub(crate) fn learn(&mut self, before: Option<Known>, after: &Delivery, fact: &DeliveryFact) {
         let (reference, at) = (&after.reference, fact.at());
-        // An attempt counts once: neither its repeated fact nor the blank fact after its erasure counts.
+        // An attempt counts once. Its fact may be repeated, and `AttemptBlanked` follows when it is erased.
         let is_new = after.attempts > before.map_or(0, |before| before.attempts);
         let made = attempted(fact).or(blanked(fact)).filter(|_| is_new);
         let cause = before.and_then(|before| before.cause);

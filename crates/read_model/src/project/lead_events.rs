@@ -82,7 +82,7 @@ impl Projected for Received {
     }
 }
 
-/// The values of new events only: a copy has no new values, and may be one of an erased event.
+/// The values of new events. A repeat of an event adds none, because the event may have been erased.
 fn new_values<'a>(batch: &'a [Entry<Received>], new: &HashSet<u64>) -> Vec<NewValues<'a>> {
     let new = readable(batch).filter(|(sequence, received)| !received.said.is_empty() && new.contains(sequence));
     let values = new.map(|(sequence, Received { event, said })| NewValues {

@@ -113,8 +113,7 @@ fn pieces(count: usize) -> impl Iterator<Item = Range<usize>> {
     })
 }
 
-/// Whether placeholders have numbers. SQLite looks each numbered placeholder up among all others, so there they have
-/// none.
+/// Whether placeholders have numbers. In SQLite they have none: it searches all placeholders for each numbered one.
 fn is_numbered(connection: &AnyConnection) -> bool {
     connection.backend_name() != "SQLite"
 }

@@ -16,7 +16,7 @@ pub(crate) const TABLES: [&str; 20] = [
     "acknowledgements", "destination_health", "delivery_counts",
 ];
 
-/// 256 MiB of pages are kept in memory, and as many in the log before it is copied into the database.
+/// SQLite keeps 256 MiB of pages in memory, and copies its log into the database at 256 MiB.
 const OF_SQLITE_IN_BULK: &str = "PRAGMA cache_size = -262144; PRAGMA wal_autocheckpoint = 65536";
 
 impl Store {

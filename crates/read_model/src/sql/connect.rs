@@ -56,7 +56,7 @@ impl Store {
     pub(crate) async fn begin(&self) -> Result<Transaction<'static, Any>, StoreError> {
         let mut transaction = self.writer.begin().await?;
         if self.flavour == Flavour::PooledPostgres {
-            // The names of prepared statements belong to a connection to the pooler; its server may have them already.
+            // sqlx names prepared statements by its connection to the pooler; the server may have these names already.
             let fresh = format!("SET LOCAL {IDLE_IN_TRANSACTION}; DEALLOCATE ALL");
             transaction.execute(sqlx::raw_sql(AssertSqlSafe(fresh))).await?;
         }
@@ -84,7 +84,7 @@ async fn open(url: &str) -> Result<Store, Box<dyn Error + Send + Sync>> {
         }
     };
     let store = Store::new(pool, writer, flavour);
-    // The settings precede the migrations, which need them.
+    // Migrations expect every index, so deferred indexes are created first.
     store.make_indexes().await?;
     migrate(&store).await?;
     store.observe();
@@ -108,8 +108,8 @@ pub(crate) async fn pool(url: &str, connections: u32, settings: Vec<String>) -> 
             Ok(())
         })
     });
-    // The driver asks for each statement whether it is logged. If it is not, no line follows the question, and the next span
-    // that the thread begins is lost: each layer's filter keeps its answer until something follows.
+    // The log of statements is off. Otherwise the driver asks for each statement whether a line is wanted. If no line
+    // follows, the filters of `tracing` apply their answer to the next span of the thread, and that span is lost.
     let connection: AnyConnectOptions = url.parse()?;
     options.connect_with(connection.disable_statement_logging()).await
 }
@@ -125,8 +125,8 @@ fn close_files(url: &str) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-/// Makes a file that gives pages back on request. Only a new file is changed: SQLite writes this setting whenever it is set,
-/// and on a full disk a connection that sets it cannot be opened.
+/// Sets up a new file so that it gives pages back on request. An older file is not changed: SQLite writes the setting
+/// each time that it is set, and on a full disk the connection would fail.
 async fn prepare_new_file(url: &str) -> Result<(), sqlx::Error> {
     let mut file = SqliteConnection::connect_with(&url.parse()?).await?;
     let pages: i64 = file.fetch_one(sqlx::raw_sql("SELECT page_count FROM pragma_page_count")).await?.try_get(0)?;
@@ -151,7 +151,7 @@ async fn flavour(url: &str) -> Result<Flavour, sqlx::Error> {
     let first = backend(&mut one).await?;
     let mut pooled = false;
     for _ in 0..POOLER_CHECKS {
-        // Two connections to PostgreSQL have two server processes, and keep them.
+        // Without a pooler, two connections have two server processes, and keep them.
         let seen = backend(&mut one).await?;
         let mut transaction = two.begin().await?;
         let other = backend(&mut transaction).await?;

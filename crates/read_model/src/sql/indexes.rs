@@ -40,7 +40,7 @@ impl Store {
             if TO_ANONYMISE.contains(&name.as_str()) && !none_anonymised {
                 continue;
             }
-            // Every projector begins with the same rows, so no projector is half way.
+            // Each transaction of a projector begins with its checkpoint, so this waits until none is running.
             let mut transaction = self.begin().await?;
             let begin = Statement::new("UPDATE checkpoints SET sequence = sequence");
             begin.query().execute(&mut *transaction).await?;

@@ -1,7 +1,7 @@
 //! The migrations of the read model.
 //!
-//! sqlx has a macro that reads the folder. It compiles SQLite and both drivers a second time, for the compiler's use.
-//! This file has a table instead; a test compares it with the folder.
+//! This file has a table, and a test compares it with the folder. The macro of sqlx that reads the folder would compile
+//! SQLite and both drivers a second time, for the macro itself.
 
 use sqlx::{
     SqlSafeStr as _,
@@ -27,7 +27,7 @@ const MIGRATIONS: [(i64, &str, &str); 15] = [
     (20, "answers", include_str!("../../migrations/0020_answers.sql")),
 ];
 
-/// The lock of sqlx belongs to a session, which a pooler does not keep; a transaction holds a lock instead (`connect.rs`).
+/// The lock of sqlx is off: it belongs to a session, which a pooler does not keep. `connect.rs` locks in a transaction.
 pub(crate) fn migrations() -> Migrator {
     let migration = |(version, description, statements): (i64, &'static str, &'static str)| {
         Migration::new(version, description.into(), MigrationType::Simple, statements.into_sql_str(), false)

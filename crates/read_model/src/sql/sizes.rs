@@ -20,7 +20,7 @@ const IN_CATALOGUE: &str = "SELECT c.relname::TEXT AS name, pg_total_relation_si
     LEFT JOIN pg_stat_all_tables s ON s.relid = c.oid \
     WHERE n.nspname = current_schema() AND c.relkind = 'r' AND c.relname IN ";
 
-/// The rows of a table of at most this many bytes are counted: PostgreSQL's statistics leave small tables out for long.
+/// The rows of a table of at most this many bytes are counted, because PostgreSQL estimates small tables late.
 const COUNTED_BYTES: u64 = 8 * 1024 * 1024;
 
 /// A table with its indexes.
@@ -81,7 +81,7 @@ impl Store {
         Ok(DatabaseSize { bytes: number(&row, "bytes")?, free: number(&row, "free")? })
     }
 
-    /// Each table and index has a statement of its own, so that no reader delays SQLite's log for long.
+    /// Each table and index has its own statement: SQLite cannot shorten its log during a long read.
     async fn sqlite_size(&self, table: &str) -> Result<(u64, u64), StoreError> {
         let mut select = Statement::new("SELECT name, type FROM sqlite_master WHERE tbl_name = ");
         select.push("?", [table.into()]);

@@ -23,7 +23,7 @@ const BEFORE: i64 = 12;
 const DELIVERY: &str = "00000000-0000-0000-0000-000000000001";
 const ATTEMPT: &str = "00000000-0000-0000-0000-000000000002";
 
-/// Each value is different.
+/// The columns of an attempt as one line. In [`LINE`] each value is different.
 const ATTEMPTS: &str = "SELECT delivery || ' ' || number || ' ' || round || ' ' || started_at || ' ' || duration || ' ' || \
     method || ' ' || url || ' ' || status || ' ' || response || ' ' || error_kind || ' ' || destination || ' ' || \
     deactivated || ' ' || sequence || ' ' || verdict || ' ' || next_attempt_at AS line FROM attempts";
@@ -48,7 +48,7 @@ async fn attempts_are_kept_and_found_by_their_deliveries() {
         assert_eq!(attempts[0].exchange, None, "older versions stored no exchange");
         let (account, lead) = (AccountId::parse("acme").unwrap(), LeadId::parse("ada").unwrap());
         assert_eq!(store.lead(&account, &lead).await.unwrap().unwrap().webhook_response, "later");
-        // The older version noted this migration; this version does not have it.
+        // The older version deferred this index; this version does not have it.
         let indexes = store.indexes().query().fetch_all(&store.pool).await.unwrap();
         let indexes: Vec<String> = indexes.iter().map(|index| index.get("name")).collect();
         assert!(!indexes.contains(&"attempts_by_delivery".to_owned()), "{indexes:?}");
