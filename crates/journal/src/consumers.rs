@@ -7,11 +7,11 @@ use crate::{
 
 /// How many messages of a work queue may be unacknowledged, over all processes.
 const MAX_ACK_PENDING: i64 = 20_000;
-/// How many notices one pull requests. Each may take as long as a mail server takes, and a message that waits here for
-/// longer than [`ACK_WAIT`](crate::ACK_WAIT) is redelivered.
+/// How many notices one pull requests. A mail server may be slow, and a notice that waits in the process for longer
+/// than [`ACK_WAIT`](crate::ACK_WAIT) is redelivered.
 const MAX_NOTICE_FETCH: usize = 4;
-/// How many notices of a work queue may be unacknowledged: while the mail server pauses, each is redelivered after the
-/// pause.
+/// How many notices of a work queue may be unacknowledged. During a pause of the mail server all of them wait for
+/// redelivery.
 const MAX_NOTICES_ACK_PENDING: i64 = 5_000;
 /// How many jobs run at once, over all processes; the others wait.
 const MAX_JOBS_ACK_PENDING: i64 = 64;
@@ -29,7 +29,7 @@ pub(crate) struct Consumer {
     pub(crate) max_ack_pending: i64,
     /// How many messages one pull requests.
     pub(crate) fetch: usize,
-    /// Whether some installations do without it. Nothing waits for it until it exists.
+    /// Whether some installations never create it. Until it exists, its backlog counts as empty.
     pub(crate) is_optional: bool,
 }
 
@@ -58,12 +58,12 @@ consumers! {
     LEAD_MAILER: work("mailer of leads", StreamName::Notices, "mailer-leads", subjects::CALLED_FOR_LEADS).of_notices();
     /// Changes of destinations: a rule that deactivates one causes a mail.
     DEACTIVATION_MAILER: work("mailer of deactivations", StreamName::Registry, "notifier", subjects::DESTINATIONS);
-    /// Changes of the configuration: the owners of new addresses are asked, if there is a master key.
+    /// Changes of the configuration, if there is a master key: the owners of new addresses are asked for consent.
     CONFIRMATION_MAILER:
         work("mailer of confirmations", StreamName::Registry, "confirmer", subjects::REGISTRY).optional();
-    /// Attempts of anonymised leads, whose mails have to leave the outbox, if there is one.
+    /// Attempts of anonymised leads, if there is an outbox: their mails are removed from it.
     OUTBOX: work("outbox", StreamName::Deliveries, "outbox", subjects::BLANKED_ATTEMPTS).optional();
-    /// Events of anonymised leads, whose mails have to leave the outbox, if there is one.
+    /// Events of anonymised leads, if there is an outbox: their mails are removed from it.
     LEAD_OUTBOX: work("outbox of leads", StreamName::Anonymised, "outbox-leads", subjects::BLANKED_EVENTS).optional();
     /// Facts about jobs. The fact that starts a job stays unacknowledged while the job runs.
     JOB_RUNNER: work("job runner", StreamName::Jobs, "worker", subjects::JOBS).at_most(MAX_JOBS_ACK_PENDING);

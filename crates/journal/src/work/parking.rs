@@ -18,7 +18,7 @@ use crate::{
     subjects,
 };
 
-/// How many parked messages of one lane may be unacknowledged.
+/// The maximum number of unacknowledged parked messages of one lane.
 const MAX_PARKED_ACK_PENDING: i64 = 256;
 /// How long the broker keeps the consumer of a lane after its last read.
 const CONSUMER_LIFETIME: Duration = Duration::from_secs(60);

@@ -14,13 +14,13 @@ use crate::{
 };
 
 const OPERATION: &str = "read the pending work of a delivery";
-/// The maximum number of waiting deliveries that are counted. The broker lists each timer, and an answer of some
-/// megabytes holds 100,000.
+/// The maximum number of waiting deliveries that are counted. The broker lists each timer; a list of 100,000 takes some
+/// megabytes.
 const MAX_COUNTED: u64 = 100_000;
 
 impl PendingWork<'_> {
-    /// The time before which every event and every request for an attempt is acknowledged, by the broker's clock. If
-    /// all are acknowledged, this is now.
+    /// The time, by the broker's clock, before which all events and requests for attempts are acknowledged. This is now
+    /// if none is unacknowledged.
     ///
     /// # Errors
     /// When the broker does not answer, or no dispatcher ever ran.

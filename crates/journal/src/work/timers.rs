@@ -8,19 +8,18 @@ use runtime::trace::TraceContext;
 
 use crate::{JournalError, StreamName, connection::broker_info, handles::Timers, headers, subjects};
 
-/// A fired timer with this header is skipped, because it replaced a cancelled timer.
+/// Marks the message that replaces a cancelled timer. Dispatchers skip it.
 pub(crate) const CANCELLED: &str = "Leadline-Cancelled";
-/// Lets the broker delete a schedule when a message is published in its place.
+/// The value of `Nats-Schedule-Next` with which the broker deletes the schedule that a message names.
 const PURGE: &str = "purge";
-/// How often the current timer is read again after another process has changed it.
+/// The maximum number of tries to set a timer while other processes change it.
 const MAX_RACES: usize = 3;
 const OPERATION: &str = "set a timer";
 
 impl Timers<'_> {
     /// Delivers the work through [`Timers::work_queue`] at a time: 0 to 250 ms later, never earlier. The timer replaces
-    /// another one of the same round, unless that one is for a later attempt: the caller then does not know yet that
-    /// its attempt was made. A repeated call for the same attempt and time changes nothing, even if the timer has fired
-    /// since.
+    /// the timer of the same round. A timer for a later attempt stays, because the attempt of this call was already
+    /// made. A repeated call for the same attempt and time changes nothing, even if the timer has fired since.
     ///
     /// # Errors
     /// [`JournalError::Unavailable`] when the broker does not acknowledge it in time, or other processes keep setting
