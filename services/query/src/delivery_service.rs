@@ -60,7 +60,7 @@ struct DeliveryService {
     watchers: Watchers,
     history: History,
     payloads: PayloadViews,
-    /// The right to render a request.
+    /// Has [`MAX_RENDERING`] permits to render a request.
     rendering: Arc<Semaphore>,
 }
 
@@ -94,7 +94,7 @@ pub(crate) fn service(
 type Changes = Pin<Box<dyn Stream<Item = Result<api::WatchDeliveriesResponse, Status>> + Send>>;
 
 impl DeliveryService {
-    /// The delivery whose id is or begins with this text, if the caller may see exactly one.
+    /// The delivery with this id, or the only one of the caller's account whose id begins with this text.
     async fn named(&self, caller: &Caller, text: &str) -> Result<DeliveryId, Status> {
         let Some(beginning) = Beginning::of(text) else {
             return Ok(required("delivery_id", text, DeliveryId::parse)?);

@@ -1,5 +1,5 @@
-//! Requests that are rendered and not sent: as an attempt sent them, or as one would. A note stands in the place of each
-//! secret, and of each value that is made with a secret when a request is sent.
+//! Requests that are rendered and not sent: the request of a past attempt, or a preview. A note replaces each secret,
+//! and each value that the dispatcher makes only when it sends a request, such as a signature.
 
 use std::sync::Arc;
 
@@ -37,10 +37,10 @@ const REDACTED: &str = "[redacted]";
 const MAX_PAYLOAD: usize = 1024 * 1024;
 /// At most this many requests are rendered at a time: a template may take some ten milliseconds of a processor.
 pub(super) const MAX_RENDERING: usize = 2;
-/// The page that holds the latest change.
+/// The size of the page that holds only the latest change.
 const ONE: u32 = 1;
 
-/// The event of a request, and the delivery that would bring it.
+/// The event to render, and the delivery and attempt that would send it.
 struct Rendering {
     event: LeadEvent,
     reference: DeliveryRef,
@@ -137,7 +137,7 @@ impl DeliveryService {
         }
     }
 
-    /// When the settings of a destination were last changed after an attempt began.
+    /// The time of the last change of a destination's settings; `None` if they did not change since the attempt began.
     async fn changed_since(&self, of: &Destination, attempt: &LastAttempt) -> Result<Option<Timestamp>, Status> {
         let filter = AuditFilter {
             account: Some(of.account.clone()),

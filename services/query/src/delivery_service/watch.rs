@@ -175,7 +175,7 @@ impl Watch {
             self.shows(last).await?;
             let ids: Vec<_> = changed.keys().copied().collect();
             let mut now = self.store.deliveries_of(&ids).await.map_err(failed)?;
-            // If the read model is ahead of this position, the fact that moved it is still to be read.
+            // If the read model is ahead, this watch has yet to read a newer fact, and sends the delivery then.
             let is_news = |delivery: &Delivery| {
                 changed.get(&delivery.reference.delivery).is_some_and(|(_, furthest)| delivery.position <= *furthest)
             };
@@ -192,8 +192,8 @@ impl Watch {
         Ok(())
     }
 
-    /// Only the last message carries the sequence after all of them: a watch that resumes in between gets all of them
-    /// again.
+    /// Only the last message carries the new position `then`: a watch that resumes from an earlier message gets all of
+    /// them again.
     fn send(&mut self, deliveries: &[Delivery], then: u64) {
         let registry = self.registry.snapshot();
         for delivery in deliveries {
