@@ -4,8 +4,8 @@
 //! first, and deletes what is too old in small transactions ([`BatchSize`]). Open deliveries stay, and with them their
 //! events and leads.
 //!
-//! Guarantee: the pruner keeps the rows of every event that the broker still holds. So a recovery or the reconciler,
-//! which read these events, do not take a delivery for missing that was made and deleted.
+//! Guarantee: the pruner keeps the rows of every event that the broker still holds. Recoveries and the reconciler read
+//! these events, and would take a deleted delivery for a missing one.
 
 use std::time::Duration;
 
@@ -90,7 +90,7 @@ impl Pruner {
     }
 }
 
-/// Deletes at a pace, while this process holds the lease.
+/// Deletes in small steps with pauses, while this process holds the lease.
 struct Sweep {
     store: Store,
     drain: Drain,
@@ -98,7 +98,7 @@ struct Sweep {
     /// When the lease has to be renewed.
     renew_at: Instant,
     batch: BatchSize,
-    /// Whether the log says already that the file gives nothing back.
+    /// Whether this process has logged that the file gives nothing back.
     is_stuck: bool,
 }
 
@@ -133,7 +133,7 @@ impl Sweep {
         Ok(rows)
     }
 
-    /// Repeats a step at the pace until nothing is left to delete.
+    /// Repeats a step, with a pause after each, until nothing is left to delete.
     async fn repeat(&mut self, step: Step<'_>) -> Result<u64, NotPruned> {
         let mut rows = 0;
         loop {

@@ -1,4 +1,4 @@
-//! Retention: leads that are older than their interface allows are anonymised, by one process at a time. A fact anonymises a
+//! Retention: one process at a time anonymises leads that are older than their interface allows. A fact anonymises a
 //! lead; everything else follows from that fact and is repeated until it is done:
 //!
 //! * the projectors blank the rows about the lead, and note what has to be erased from the streams
@@ -19,7 +19,7 @@ use crate::anonymise_error::NotAnonymised;
 const RETENTION_INTERVAL: Duration = Duration::from_secs(10);
 /// At most this many events of an interface are anonymised per search.
 const MAX_OVERDUE: u32 = 500;
-/// The name of the lease under which one process keeps the retention.
+/// The name of the lease of the process that anonymises.
 const READER: &str = "retention";
 
 struct Retention {
@@ -37,7 +37,7 @@ pub(super) fn start(sources: &Sources, platform: &Platform) {
 }
 
 impl Retention {
-    /// Keeps the retention until the drain begins or another process is the leader.
+    /// Anonymises overdue leads until the drain begins or another process is the leader.
     async fn keep(&self, mut lease: ReaderLease) -> Result<(), NotAnonymised> {
         let drain = self.journal.drain().clone();
         let mut next_round = Instant::now();

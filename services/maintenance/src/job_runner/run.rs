@@ -88,8 +88,8 @@ impl<'a> Run<'a> {
     }
 
     /// Finds the requests since the last record. Their process died before it could record them, or does not know yet
-    /// that it has lost the job. They are read after the deliveries, so they show for each delivery that is no longer
-    /// failed whether this job is the reason.
+    /// that it has lost the job. Call this after reading deliveries: it then finds the request of each delivery that is
+    /// no longer failed because of this job.
     pub(super) async fn read_requests(&mut self) -> Result<(), JobError> {
         if !self.job.started.dry_run {
             let since = self.reached_at.checked_sub(MAX_CLOCK_SKEW).unwrap_or(Timestamp::MIN);

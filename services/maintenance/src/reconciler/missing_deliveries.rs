@@ -15,7 +15,7 @@ type Wanted<'a> = (&'a Entry<LeadEvent>, DeliveryFact);
 /// The check of events, in their order.
 pub(super) struct MissingDeliveries {
     checked_until: u64,
-    /// The next event is too young before this time.
+    /// The time at which the next event is old enough.
     not_before: Timestamp,
     past: PastRegistry,
 }

@@ -28,8 +28,9 @@ pub(super) struct StuckDeliveries {
     after: Option<(Timestamp, DeliveryId)>,
     /// When the next round begins.
     not_before: Timestamp,
-    /// Deliveries without work in this round, and in the previous one.
+    /// Deliveries without work in this round.
     suspects: HashMap<DeliveryId, Position>,
+    /// Deliveries without work in the previous round.
     suspected: HashMap<DeliveryId, Position>,
 }
 
@@ -74,7 +75,8 @@ impl StuckDeliveries {
 
 impl Context {
     async fn repair(&self, delivery: &Delivery, work: &Work) -> Result<(), ReconcilerError> {
-        // The search misses work that moves meanwhile. By now such work has stopped moving, or has left a fact.
+        // A search can miss work that moves from one place to another. So the delivery is read again, with all stored
+        // facts, and its work is searched again.
         self.read_barrier.wait_for_now(StreamName::Deliveries).await?;
         let id = delivery.reference.delivery;
         if self.store.delivery(id).await?.as_ref() != Some(delivery) || self.lost(delivery).await?.is_none() {
