@@ -57,7 +57,7 @@ impl Refused {
     }
 }
 
-/// `Display` says why the key is refused, so that is no source.
+/// Not `#[from]`: `Display` already prints the refusal, so it must not be the source as well.
 impl From<KeyRefusal> for Refused {
     fn from(refusal: KeyRefusal) -> Self {
         Self::Key(refusal)

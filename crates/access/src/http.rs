@@ -19,10 +19,10 @@ use tonic::Status;
 
 use crate::{Authenticator, Refused};
 
-/// How many bytes of a refused request are read. Without reading, a client that is still sending sees a broken
-/// connection instead of the answer; a client that sends more sees it anyway.
+/// How many bytes of a refused request are read. If a client is still sending when reading ends, it may see a broken
+/// connection instead of the answer.
 const MAX_DISCARDED: usize = 256 * 1024;
-/// How long they are read: a client without a key must not keep a connection for longer.
+/// How long a refused request is read: a client without a key must not keep a connection for longer.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 /// The value of `Retry-After`, in seconds, when the key cannot be checked.
 const RETRY_AFTER: &str = "1";

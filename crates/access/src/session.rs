@@ -1,10 +1,11 @@
-//! Sessions of the console: who has logged in with an API key, with a link that was made with one, or at the identity provider.
+//! Sessions of the console. A person logs in with an API key, with a link that was made with one, or at the identity
+//! provider.
 //!
 //! A session is a cookie, and the server keeps nothing of it, so it works in every process and after a restart. The
 //! cookie names its holder, the bounds of the session and its end, with a code that only the holder of the master key
-//! can make. Each call looks the API key up in the registry view, so a session ends when its key does; that of a person
-//! ends when no rule names their groups any more. A call also needs a header that pages of other sites can neither read nor
-//! send.
+//! can make. Each call looks the API key up in the registry view, so a session ends when its key does. A session from
+//! the identity provider ends when no rule names the groups of its person any more. A call also needs a header that
+//! pages of other sites can neither read nor send.
 
 use std::sync::{Arc, OnceLock};
 
@@ -23,7 +24,7 @@ use url::Url;
 pub const CSRF: HeaderName = HeaderName::from_static("x-leadline-csrf");
 /// The site of the page that causes a request, as the browser sees it (Fetch Metadata). No page can change it.
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-/// The name of the cookie. Over https it has a prefix, with which browsers take it from this host alone (RFC 6265bis,
+/// The name of the cookie. Over https it has a prefix, so that browsers accept it from this host only (RFC 6265bis,
 /// 4.1.3.2).
 const COOKIE: &str = "leadline_session";
 const COOKIE_OVER_HTTPS: &str = "__Host-leadline_session";
@@ -32,7 +33,7 @@ const OF_COOKIES: &str = "leadline console session";
 const OF_CSRF: &str = "leadline console csrf";
 const OF_TOKENS: &str = "leadline console login";
 const OF_LOG_INS: &str = "leadline console log-in at the identity provider";
-/// The name of the cookie of a log-in that is under way at the identity provider; over https with the same prefix.
+/// The name of the cookie of an unfinished log-in at the identity provider; over https with the same prefix.
 const LOG_IN_COOKIE: &str = "leadline_log_in";
 const LOG_IN_COOKIE_OVER_HTTPS: &str = "__Host-leadline_log_in";
 
@@ -196,8 +197,8 @@ pub struct People {
 }
 
 impl People {
-    /// The principal of a person until this time; `None` if no rule names one of their groups, or another provider vouched
-    /// for them.
+    /// The principal of a person until this time; `None` if no rule names one of their groups, or another provider
+    /// vouched for them.
     pub fn principal(&self, person: &Arc<Person>, until: Timestamp) -> Option<Principal> {
         let (rights, _) = rights_of(&self.rules, &person.groups).filter(|_| person.issuer == self.issuer)?;
         person.principal(&rights, until)
@@ -295,7 +296,7 @@ pub fn from_here(headers: &HeaderMap) -> Result<(), NoSession> {
     if sites.all(|site| site == "same-origin" || site == "none") { Ok(()) } else { Err(NoSession::CrossSite) }
 }
 
-/// The bounds of a session that may do what the caller may do now, until this time at most.
+/// The bounds of a session with the rights that the caller has now, until this time at most.
 pub fn bounds_of(principal: &Principal, person: String, until: Timestamp) -> Bounds {
     let key = principal.key();
     Bounds {
