@@ -15,8 +15,8 @@ use std::{
 use bloomfilter::Bloom;
 use uuid::Uuid;
 
-/// The share of unknown ids that each part seems to hold. It is low, because one question delays all events of a
-/// request, and requests have hundreds.
+/// The share of unknown ids that a part reports as known. It is low, because one question to query delays all events of
+/// a request, and requests have hundreds.
 const FALSE_POSITIVES: f64 = 0.000_1;
 /// The numbers of ids in the parts of a filter. A part is added when the previous one is full, so that few ids take
 /// little memory. All parts together take 100 MiB.

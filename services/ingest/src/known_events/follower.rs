@@ -18,8 +18,8 @@ use super::filter::{Filter, MAX_IDS};
 
 /// The number of ids that are added while publishers wait.
 const CHUNK: usize = 100;
-/// The follower reads LEADS this many times within the deduplication window, and at least every [`MAX_INTERVAL`],
-/// because acknowledged events are noted one by one until then.
+/// The follower reads LEADS this many times within the deduplication window, and at least every [`MAX_INTERVAL`].
+/// Between two reads, this process notes each event that it stores.
 const READS_OF_WINDOW: u32 = 8;
 const MIN_INTERVAL: Duration = Duration::from_millis(50);
 const MAX_INTERVAL: Duration = Duration::from_secs(2);
@@ -125,7 +125,7 @@ impl Follower {
         if reach.first > done + 1 || reach.last < done {
             return Err(RangeError::Gone);
         }
-        // Meanwhile publishers learn which of these events are their own.
+        // Meanwhile this process learns the sequences of the events that it stored, which need not be read.
         sleep((reach.dedup_window / READS_OF_WINDOW).clamp(MIN_INTERVAL, MAX_INTERVAL)).await;
         let missing = self.filter.missing(done, reach.last);
         if missing.iter().map(|range| range.end() - range.start()).sum::<u64>() > MAX_MISSING {
@@ -137,7 +137,7 @@ impl Follower {
             };
             self.journal.leads().event_ids(range, add).await?;
         }
-        // Only half of the window counts: the broker has to recognise the event when it arrives there.
+        // Half of the window is left for an event on its way to the broker, which has to recognise it on arrival.
         self.filter.complete(reach.last, since, reach.dedup_window / 2);
         Ok(reach.last)
     }
