@@ -70,7 +70,7 @@ impl Head<'_> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeaderText<'a> {
     Plain(Cow<'a, str>),
-    /// The credentials of the destination, which the caller has or leaves out.
+    /// Stands for the credentials of the destination. The caller sets them, or shows a note.
     Credentials,
 }
 

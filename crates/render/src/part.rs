@@ -53,7 +53,7 @@ impl Part {
         matches!(self, Self::Form | Self::Xml)
     }
 
-    /// Whether null can be written. A URL without one of its parts is another URL.
+    /// Whether null can be written. In a URL it cannot: a missing value would lead to another address.
     pub(crate) const fn takes_null(self) -> bool {
         !matches!(self, Self::Url)
     }

@@ -1,5 +1,5 @@
-//! Rendered URLs: their check, which the path of the template passes whatever the lead holds, and how they are shown to
-//! people who may not see the lead.
+//! Rendered URLs: the check that no lead changes where a request goes, and how URLs are shown to people who may not see
+//! the lead.
 
 use url::Url;
 
@@ -31,9 +31,9 @@ pub(crate) fn checked(filled: &str, written: &Url) -> Result<Url, RenderError> {
     Ok(url)
 }
 
-/// What may be shown of the URL of a request without a value of its lead. It is the URL of the settings, with its
-/// templates, if the request may have been made from it. Otherwise the settings have changed, and only scheme, host and
-/// port are shown, with `/…` after them.
+/// The URL of a request without values of its lead. If the URL of the settings can have produced it, this is the URL of
+/// the settings, with its templates. Otherwise the settings have changed, and only scheme, host and port are shown, with
+/// `/…` after them.
 pub fn without_values(settings: &str, requested: &str) -> String {
     if requested.is_empty() {
         return String::new();

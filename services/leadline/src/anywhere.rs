@@ -17,8 +17,8 @@ const FLAGS: [(&str, bool); 9] = [
     ("--context", true),
 ];
 
-/// Moves options from before the command to the end of its own words: behind the verbs, because a verb ends the options of
-/// the command above it, and before `--`.
+/// Moves options from before the command to behind its last verb, because a verb ends the options of the command above
+/// it.
 pub(crate) fn flags_last(words: Vec<OsString>, command: &Command) -> Vec<OsString> {
     let mut rest = words.into_iter();
     let mut placed: Vec<OsString> = rest.next().into_iter().collect();

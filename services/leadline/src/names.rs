@@ -8,9 +8,9 @@ use crate::{
     session::{Session, within},
 };
 
-/// The least beginning of an id that stands for it: four characters, after the kind of the id (`dst_`, `tok_`).
+/// The minimum length of a shortened id: four characters of kind (`dst_`, `tok_`), and four more.
 const MIN_BEGINNING: usize = 8;
-/// The same for ids without a kind.
+/// The minimum length of a shortened id without a kind.
 const MIN_KEY_BEGINNING: usize = 4;
 /// The page size of keys.
 const PAGE_SIZE: u32 = 200;
@@ -25,7 +25,7 @@ pub(crate) struct Names<'a> {
     pub(crate) interface: Option<&'a str>,
     pub(crate) client: Option<&'a str>,
     pub(crate) lead: Option<&'a str>,
-    /// Its id.
+    /// The id of the destination.
     pub(crate) destination: Option<&'a str>,
     pub(crate) event: Option<&'a str>,
 }
@@ -59,7 +59,7 @@ impl Names<'_> {
         }
     }
 
-    /// A deleted destination has attempts, too, and is found by them.
+    /// Checks that a destination exists. A deleted one is found by its attempts.
     async fn check_destination(&self, session: &Session, id: &str) -> anyhow::Result<()> {
         let (account_id, destination_id) = (self.account.to_owned(), id.to_owned());
         let request = api::GetDestinationRequest { account_id, destination_id };
@@ -69,7 +69,7 @@ impl Names<'_> {
         known(session.deliveries().list_destination_events(within(attempts)).await).map_err(|_| missing.into())
     }
 
-    /// Only an explanation knows an event without showing its payload, and it is about a destination.
+    /// Checks that an event exists. `ExplainRouting` tells this without the payload, but needs some destination.
     async fn check_event(&self, session: &Session, id: &str) -> anyhow::Result<()> {
         let account_id = self.account.to_owned();
         let destination_id = match self.destination {

@@ -74,8 +74,7 @@ struct Call {
     since: Timestamp,
     /// Whether it may have been sent before.
     again: bool,
-    /// The facts that are stored up to this instant show whether it was sent; `None` if a recent read of NOTICES is
-    /// enough.
+    /// NOTICES has to be read at or after this instant to know whether it was sent; `None` if a recent read is enough.
     as_of: Option<Instant>,
     /// Whether the time for retries is over, so that the next refusal is final.
     late: bool,

@@ -98,7 +98,7 @@ pub(crate) fn end(
     own
 }
 
-/// What the attributes of a failure do not contain. A status needs no description.
+/// The description of a failure; empty if the attributes already tell it by a status.
 fn description(outcome: &AttemptOutcome) -> String {
     match outcome {
         AttemptOutcome::Response { status: 300..400, .. } => "redirects are not followed".to_owned(),

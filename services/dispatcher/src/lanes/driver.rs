@@ -113,8 +113,7 @@ impl Lane {
             let registry = self.shared.registry.snapshot();
             let (state, seen) = (self.state(&registry), registry.sequence());
             drop(registry);
-            // Read before any work starts, so that a time that passes or an answer that arrives meanwhile wakes the
-            // lane.
+            // Read before any work starts: a time that passes or an answer that arrives meanwhile then wakes the lane.
             let (now, recording) = (Instant::now(), self.recording());
             self.start_what_can_start(&state);
             self.reported.note(self.not_open(&state));
@@ -253,7 +252,7 @@ impl Lane {
         self.running.len().saturating_sub(self.in_flight.count())
     }
 
-    /// Takes parked work once at least as many requests may start as are in flight.
+    /// Takes parked work if the lane may start at least as many requests as it has in flight.
     fn draw(&mut self, state: &State) {
         let room = self.startable(state);
         let worthwhile = room >= self.in_flight.count();
