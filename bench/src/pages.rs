@@ -1,5 +1,5 @@
-//! The time of list pages, searches, and requests about failures when the read model holds a million deliveries, on both
-//! databases.
+//! The time of list pages, searches, and requests about failures when the read model holds a million deliveries, on
+//! both databases.
 //!
 //! The database makes the rows itself, so that filling takes minutes instead of hours. Requests come over gRPC.
 

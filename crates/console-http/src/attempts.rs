@@ -1,4 +1,5 @@
-//! How often an address may fail to log in. Secrets cannot be guessed; the limit keeps logs readable and the server idle.
+//! How often an address may fail to log in. Secrets cannot be guessed; the limit keeps logs readable and the server
+//! idle.
 
 use std::{
     collections::HashMap,

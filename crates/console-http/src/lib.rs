@@ -6,8 +6,8 @@
 //! * [`oidc`] logs people in at an identity provider
 //! * [`attempts`] limits how often an address may fail to log in
 //!
-//! Guarantees: no answer contains an API key. No page of another site can call in a session, or frame the console unless
-//! the operator names its origin.
+//! Guarantees: no answer contains an API key. No page of another site can call in a session, or frame the console
+//! unless the operator names its origin.
 
 mod assets;
 mod attempts;
@@ -37,12 +37,12 @@ use trace_url::TraceUrl;
 #[derive(Debug, Clone, Default, clap::Args)]
 #[group(id = "console")]
 pub struct Options {
-    /// Origins whose pages may show the console in a frame, written like --cors-origins; browsers need https for sessions in
-    /// frames of other sites [default: none]
+    /// Origins whose pages may show the console in a frame, written like --cors-origins; browsers need https for
+    /// sessions in frames of other sites [default: none]
     #[arg(long, env = "LEADLINE_CONSOLE_FRAME_ANCESTORS", value_name = "ORIGINS", value_delimiter = ',')]
     pub console_frame_ancestors: Vec<Origin>,
-    /// Where the console shows the trace of an attempt: an http or https URL with {trace_id} in its path or query [default:
-    /// traces have no links]
+    /// Where the console shows the trace of an attempt: an http or https URL with {trace_id} in its path or query
+    /// [default: traces have no links]
     #[arg(long, env = "LEADLINE_TRACE_URL", value_name = "URL")]
     pub trace_url: Option<TraceUrl>,
     #[command(flatten)]

@@ -1,7 +1,7 @@
 //! Certificates in PEM (RFC 7468): the client certificate of a destination, and the authorities that it trusts.
 //!
-//! The parsed certificates are encoded again before they are stored. Files often hold the private key as well, and nothing
-//! but the certificates is kept.
+//! The parsed certificates are encoded again before they are stored. Files often hold the private key as well, and
+//! nothing but the certificates is kept.
 
 use std::{fmt, sync::Arc};
 

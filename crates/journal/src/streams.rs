@@ -93,8 +93,8 @@ impl StreamName {
         Self::ALL.into_iter().filter(|stream| stream.is_projected())
     }
 
-    /// A setting that is not given stays unchanged: a process that is started without it must not remove replicas. So do
-    /// settings that Leadline does not need, such as compression and placement, which an operator may have changed.
+    /// A setting that is not given stays unchanged: a process that is started without it must not remove replicas. So
+    /// do settings that Leadline does not need, such as compression and placement, which an operator may have changed.
     fn config(self, options: &NatsOptions, existing: Option<&Config>) -> Config {
         let max_age = self.max_age(options, existing);
         let base = existing.cloned().unwrap_or_default();

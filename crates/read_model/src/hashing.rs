@@ -1,5 +1,5 @@
-//! Keyed hashes of the values by which leads are found, for events and for searches. The read model holds only the hashes
-//! of these values.
+//! Keyed hashes of the values by which leads are found, for events and for searches. The read model holds only the
+//! hashes of these values.
 
 use std::{sync::Arc, time::Duration};
 

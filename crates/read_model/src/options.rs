@@ -6,8 +6,8 @@ use crate::{History, Store, StoreError, sql::connect::is_sqlite};
 #[derive(Debug, Clone, clap::Args)]
 #[group(id = "read-model")]
 pub struct Options {
-    /// Database of the read model: sqlite:FILE?mode=rwc or postgres://USER:PASSWORD@HOST/DATABASE [default: an SQLite file
-    /// leadline.db in the working directory; up: in the data directory]
+    /// Database of the read model: sqlite:FILE?mode=rwc or postgres://USER:PASSWORD@HOST/DATABASE [default: an SQLite
+    /// file leadline.db in the working directory; up: in the data directory]
     #[arg(long, env = "LEADLINE_DATABASE_URL", value_name = "URL", hide_env_values = true)]
     pub database_url: Option<String>,
     #[command(flatten)]

@@ -1,5 +1,5 @@
-//! The headers of a request that follow from settings and delivery. The caller has the secrets: it passes values that were
-//! made with them, or texts in the place of these values.
+//! The headers of a request that follow from settings and delivery. The caller has the secrets: it passes values that
+//! were made with them, or texts in the place of these values.
 
 use std::borrow::Cow;
 
@@ -39,8 +39,8 @@ pub struct Head<'a> {
 }
 
 impl Head<'_> {
-    /// The headers in the order in which they are set. A later one takes the place of an earlier one with the same name,
-    /// so that no header of a destination replaces one of Leadline's own.
+    /// The headers in the order in which they are set. A later one takes the place of an earlier one with the same
+    /// name, so that no header of a destination replaces one of Leadline's own.
     pub fn headers(&self) -> Vec<(&str, HeaderText<'_>)> {
         fn line<'a>(name: &'a str, value: impl Into<Cow<'a, str>>) -> (&'a str, HeaderText<'a>) {
             (name, HeaderText::Plain(value.into()))

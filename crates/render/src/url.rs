@@ -32,8 +32,8 @@ pub(crate) fn checked(filled: &str, written: &Url) -> Result<Url, RenderError> {
 }
 
 /// The URL of a request without values of its lead. If the URL of the settings can have produced it, this is the URL of
-/// the settings, with its templates. Otherwise the settings have changed, and only scheme, host and port are shown, with
-/// `/…` after them.
+/// the settings, with its templates. Otherwise the settings have changed, and only scheme, host and port are shown,
+/// with `/…` after them.
 pub fn without_values(settings: &str, requested: &str) -> String {
     if requested.is_empty() {
         return String::new();

@@ -1,4 +1,5 @@
-//! Writes values: as JSON into JSON, percent-encoded into a URL and a form, escaped into XML, as they are into any other text.
+//! Writes values: as JSON into JSON, percent-encoded into a URL and a form, escaped into XML, as they are into any
+//! other text.
 
 use minijinja::{
     AutoEscape, Error, Output, State, Value,

@@ -53,8 +53,8 @@ struct Open {
     each: HashMap<Origin, usize>,
 }
 
-/// The unit of limits per address: an IPv4 address, or the IPv6 /64 network of a single site. It is in the extensions of
-/// every request to the HTTP listener.
+/// The unit of limits per address: an IPv4 address, or the IPv6 /64 network of a single site. It is in the extensions
+/// of every request to the HTTP listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Origin(IpAddr);
 

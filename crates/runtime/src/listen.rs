@@ -48,8 +48,8 @@ pub struct Listeners {
     /// How long the process may take to finish what is in flight after SIGTERM or Ctrl-C
     #[arg(long, env = "LEADLINE_DRAIN_DEADLINE", default_value = DEFAULT_DRAIN_DEADLINE, value_name = "DURATION", value_parser = duration::parse)]
     pub drain_deadline: Duration,
-    /// Origins (scheme, host and port) whose web pages may call the HTTP port from a browser, separated by commas; * for
-    /// all [default: none]
+    /// Origins (scheme, host and port) whose web pages may call the HTTP port from a browser, separated by commas; *
+    /// for all [default: none]
     #[arg(long, env = "LEADLINE_CORS_ORIGINS", value_name = "ORIGINS", value_delimiter = ',')]
     pub cors_origins: Vec<Origin>,
     /// Address for /metrics alone; without it, /metrics is on the HTTP port, for callers without an API key

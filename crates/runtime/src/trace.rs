@@ -1,5 +1,5 @@
-//! Trace context as a value (W3C Trace Context and Baggage). The headers of messages and requests carry it, so that a span
-//! knows its cause in another process.
+//! Trace context as a value (W3C Trace Context and Baggage). The headers of messages and requests carry it, so that a
+//! span knows its cause in another process.
 //!
 //! Without an exporter there are no spans, and the context of the caller passes through unchanged.
 
@@ -210,8 +210,8 @@ impl TraceContext {
         (span, own.or_else(|| parent.cloned()).unwrap_or_default())
     }
 
-    /// Creates a span at the root of a new trace, with links to its causes: each a context and its role. Empty and repeated
-    /// causes are left out. Without an exporter there is no span, and the context is that of the first cause.
+    /// Creates a span at the root of a new trace, with links to its causes: each a context and its role. Empty and
+    /// repeated causes are left out. Without an exporter there is no span, and the context is that of the first cause.
     pub fn enter_linked(causes: &[(Self, &'static str)], make_span: impl FnOnce() -> Span) -> (Span, Self) {
         let first = causes.iter().map(|(cause, _)| cause).find(|cause| cause.span.is_valid());
         if !exporting() {

@@ -1,8 +1,8 @@
 //! Starts child processes that cannot outlive the test process, however the test process ends.
 //!
 //! Linux signals a child when the *thread* that started it ends (prctl(2), `PR_SET_PDEATHSIG`), and a test's thread
-//! ends before its process. So one thread, which lives as long as the process, starts all children. setpriv(1) requests the
-//! signal and then executes the program. Without setpriv, children end only when their handle is dropped.
+//! ends before its process. So one thread, which lives as long as the process, starts all children. setpriv(1) requests
+//! the signal and then executes the program. Without setpriv, children end only when their handle is dropped.
 
 use std::{
     io,

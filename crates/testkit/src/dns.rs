@@ -17,8 +17,8 @@ const TTL: u32 = 300;
 /// The maximum size of a question, in bytes.
 const MAX_QUESTION: usize = 512;
 
-/// A name server on its own port. It answers for the given names, refuses `refused.test`, ignores questions about names that end in
-/// `.silent.test`, and answers for every other name that it does not exist.
+/// A name server on its own port. It answers for the given names, refuses `refused.test`, ignores questions about names
+/// that end in `.silent.test`, and answers for every other name that it does not exist.
 #[derive(Debug)]
 pub struct NameServer {
     address: SocketAddr,

@@ -102,7 +102,8 @@ impl NatsServer {
             .await
     }
 
-    /// Starts a broker that speaks TLS only, as `localhost`, and accepts only clients with a certificate of the same authority.
+    /// Starts a broker that speaks TLS only, as `localhost`, and accepts only clients with a certificate of the same
+    /// authority.
     pub async fn start_tls(authority: &Authority) -> Self {
         let own = authority.files_for(&["localhost"]);
         let (certificate, key) = own.names();

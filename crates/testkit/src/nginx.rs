@@ -26,8 +26,8 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// Starts an nginx that speaks HTTP/2 and HTTP/1.1 over TLS as `localhost`. It answers with the subject of the client's
-    /// certificate, and accepts only certificates of the authority `clients`.
+    /// Starts an nginx that speaks HTTP/2 and HTTP/1.1 over TLS as `localhost`. It answers with the subject of the
+    /// client's certificate, and accepts only certificates of the authority `clients`.
     ///
     /// # Panics
     /// If nginx is missing or does not start; the message says what to do.

@@ -28,8 +28,8 @@ use crate::{
 /// A key of tests only; making one takes seconds.
 const RSA: &str = include_str!("oidc/rsa.txt");
 
-/// An identity provider on a loopback port, with one client and one person, who agrees to everything at once. It ends when it is
-/// dropped.
+/// An identity provider on a loopback port, with one client and one person, who agrees to everything at once. It ends
+/// when it is dropped.
 #[derive(Debug)]
 pub struct IdentityProvider {
     receiver: Receiver,

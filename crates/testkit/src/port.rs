@@ -1,7 +1,7 @@
 //! Ports for servers that restart on the same port.
 //!
-//! The ports are below the range that the system uses for outgoing connections, so that no such connection can take the port of a
-//! server while a test keeps it down.
+//! The ports are below the range that the system uses for outgoing connections, so that no such connection can take the
+//! port of a server while a test keeps it down.
 
 use std::{
     net::{Ipv4Addr, TcpListener},
@@ -20,8 +20,8 @@ const STRIDE: u32 = 97;
 /// How long a dropped server may still hold its port.
 const RELEASE_DEADLINE: Duration = Duration::from_secs(5);
 
-/// A loopback TCP port on which nothing listens. A process gets no port twice before the range is exhausted, and other processes
-/// begin their search elsewhere.
+/// A loopback TCP port on which nothing listens. A process gets no port twice before the range is exhausted, and other
+/// processes begin their search elsewhere.
 ///
 /// # Panics
 /// If no port of the range is free.
@@ -38,8 +38,8 @@ pub fn free_port() -> u16 {
     panic!("no loopback port between {LOWEST} and {HIGHEST} is free; end the servers that hold them");
 }
 
-/// Listens on this loopback port; 0 is any port. It waits until the task of a dropped server has ended, so that a test may drop a
-/// server and start another on the same port.
+/// Listens on this loopback port; 0 is any port. It waits until the task of a dropped server has ended, so that a test
+/// may drop a server and start another on the same port.
 ///
 /// # Panics
 /// If something else holds the port.

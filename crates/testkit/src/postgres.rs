@@ -214,8 +214,8 @@ fn serve(folder: &Path, port: u16, settings: &[String]) -> Child {
     child::start(server).expect("postgres can be started")
 }
 
-/// Configures the cluster in this folder to accept only TLS with a client certificate. Returns the parameters of its URL and its
-/// further arguments.
+/// Configures the cluster in this folder to accept only TLS with a client certificate. Returns the parameters of its
+/// URL and its further arguments.
 fn demand_tls(authority: &Authority, folder: &Path) -> (String, Vec<String>) {
     let (server, client) = (authority.files_for(&["127.0.0.1"]), authority.files_for(&["leadline"]));
     let data = folder.join("data");
@@ -256,7 +256,8 @@ pub async fn rows(url: &str) -> BTreeMap<String, Vec<String>> {
     rows
 }
 
-/// Removes folders of earlier processes. The shared cluster is a static and is never dropped, so its folder outlives its process.
+/// Removes folders of earlier processes. The shared cluster is a static and is never dropped, so its folder outlives
+/// its process.
 fn remove_leftover_folders() {
     for entry in fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();

@@ -112,8 +112,8 @@ impl Process {
         })
     }
 
-    /// A signal has no effect on a process that has ended. Its id cannot belong to another process, because it is reaped only
-    /// under the same lock.
+    /// A signal has no effect on a process that has ended. Its id cannot belong to another process, because it is
+    /// reaped only under the same lock.
     fn signal(&self, signal: Signal) {
         let mut child = self.child();
         if matches!(child.try_wait(), Ok(None)) {

@@ -20,7 +20,8 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts a server that scrapes `targets` (host and port) as the job `leadline`, and evaluates these rules each second.
+    /// Starts a server that scrapes `targets` (host and port) as the job `leadline`, and evaluates these rules each
+    /// second.
     ///
     /// # Panics
     /// If the program is missing or does not start; the message says what to do.

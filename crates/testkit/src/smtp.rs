@@ -1,5 +1,5 @@
-//! A mail server that keeps mails and counts requests. Tests can make it refuse a step, a recipient or mails over a quota, or omit
-//! its answer.
+//! A mail server that keeps mails and counts requests. Tests can make it refuse a step, a recipient or mails over a
+//! quota, or omit its answer.
 
 use std::{
     collections::HashMap,
@@ -20,7 +20,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::port;
 
-/// The maximum size of a line, in bytes; RFC 5321 section 4.5.3.1.6 requires 1,000. A longer line breaks the connection.
+/// The maximum size of a line, in bytes; RFC 5321 section 4.5.3.1.6 requires 1,000. A longer line breaks the
+/// connection.
 const MAX_LINE: u64 = 64 * 1024;
 /// The maximum size of a message, in bytes. A longer message breaks the connection.
 const MAX_MESSAGE: usize = 16 * 1024 * 1024;
@@ -157,14 +158,14 @@ impl SmtpSink {
         (state.refuse, state.refuse_with) = (count, answer.to_owned());
     }
 
-    /// Accepts the next `count` mails that it does not refuse, but closes the connection instead of answering: the client cannot
-    /// know that they were accepted.
+    /// Accepts the next `count` mails that it does not refuse, but closes the connection instead of answering: the
+    /// client cannot know that they were accepted.
     pub fn hang_up_next(&self, count: usize) {
         lock(&self.state).hang_up = count;
     }
 
-    /// Ends the server at once. It returns the accepted mails after its port refuses connections, so that another server may start on
-    /// the port.
+    /// Ends the server at once. It returns the accepted mails after its port refuses connections, so that another
+    /// server may start on the port.
     pub async fn stop(mut self) -> Vec<Mail> {
         self.accepting.abort();
         let _ = (&mut self.accepting).await;
@@ -267,7 +268,8 @@ async fn line(reading: &mut BufReader<OwnedReadHalf>) -> io::Result<Option<Vec<u
     Ok(Some(line))
 }
 
-/// Reads a message up to its final dot, without the dots that RFC 5321 section 4.5.2 adds. An incomplete message is an error.
+/// Reads a message up to its final dot, without the dots that RFC 5321 section 4.5.2 adds. An incomplete message is an
+/// error.
 async fn message(reading: &mut BufReader<OwnedReadHalf>, writing: &mut OwnedWriteHalf) -> io::Result<String> {
     writing.write_all(b"354 go on\r\n").await?;
     let mut message = vec![];

@@ -44,8 +44,8 @@ impl<T, E: Debug> Look for Result<T, E> {
 /// Checks `condition` until it holds, and returns its value. `what` completes the sentence "waited for ...".
 ///
 /// # Panics
-/// If `deadline` passes first; the message says what was awaited, for how long, and what the last check saw. A check that takes
-/// longer than the rest of the deadline is dropped.
+/// If `deadline` passes first; the message says what was awaited, for how long, and what the last check saw. A check
+/// that takes longer than the rest of the deadline is dropped.
 pub async fn until<L: Look>(what: &str, deadline: Duration, condition: impl AsyncFnMut() -> L) -> L::Value {
     match attempt(deadline, condition).await {
         Ok(value) => value,

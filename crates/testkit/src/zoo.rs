@@ -1,5 +1,5 @@
-//! Receivers as they occur in practice, each with a peculiarity: servers that close connections without notice, speak old HTTP,
-//! keep bodies open, or die behind a load balancer that does not report it.
+//! Receivers as they occur in practice, each with a peculiarity: servers that close connections without notice, speak
+//! old HTTP, keep bodies open, or die behind a load balancer that does not report it.
 
 mod http2;
 mod programs;

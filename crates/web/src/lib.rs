@@ -5,8 +5,8 @@
 //!   method is called with POST at `/leadline.v1.LeadService/GetLead`, in JSON or in protobuf
 //!
 //! Every call becomes a gRPC request to the same routes in the same process ([`call`]), so authentication, access rules
-//! and limits are those of gRPC. [`methods`] reads the methods from the descriptors, so a new one is served without code.
-//! [`openapi`] describes them at `/openapi.json`, and shows that at `/docs`.
+//! and limits are those of gRPC. [`methods`] reads the methods from the descriptors, so a new one is served without
+//! code. [`openapi`] describes them at `/openapi.json`, and shows that at `/docs`.
 //!
 //! Guarantees: the body of a call is read after its API key is accepted, up to [`call::MAX_MESSAGE`].
 

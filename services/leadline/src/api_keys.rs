@@ -1,7 +1,8 @@
 //! API keys: the first one, and those that the API creates with it.
 //!
-//! The first key is written directly to the broker, because a process that may write there can change everything anyway. `leadline
-//! up` creates it in its data directory, and `leadline keys bootstrap` for an installation of services that run alone.
+//! The first key is written directly to the broker, because a process that may write there can change everything
+//! anyway. `leadline up` creates it in its data directory, and `leadline keys bootstrap` for an installation of
+//! services that run alone.
 
 mod api;
 
@@ -83,8 +84,8 @@ impl Bootstrap {
     }
 }
 
-/// Makes sure that the data directory has the administrator's key and that the broker knows it, and returns its file and its id. A revoked
-/// key stays revoked; if the file is missing, another key is created.
+/// Makes sure that the data directory has the administrator's key and that the broker knows it, and returns its file
+/// and its id. A revoked key stays revoked; if the file is missing, another key is created.
 pub(crate) async fn admin_key_in(data_dir: &DataDir, journal: &Journal) -> anyhow::Result<(PathBuf, KeyId)> {
     let file = data_dir.path().join(ADMIN_KEY);
     // The file is written first: a recorded key without a file would be lost.

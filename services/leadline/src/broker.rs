@@ -40,12 +40,12 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// How much of its log an error about a failed start shows, in bytes.
 const LOG_SHOWN: usize = 2_000;
 
-/// No limit except the disk. By default nats-server uses at most three quarters of the space that is free when it starts, and may
-/// refuse what it stored before.
+/// No limit except the disk. By default nats-server uses at most three quarters of the space that is free when it
+/// starts, and may refuse what it stored before.
 const MAX_FILE_STORE: &str = "1PB";
 
-/// The growth of the heap in percent at which Go's runtime collects garbage. A value below the default saves a fifth of the memory
-/// under load, for little processor time. A value in the environment takes precedence.
+/// The growth of the heap in percent at which Go's runtime collects garbage. A value below the default saves a fifth of
+/// the memory under load, for little processor time. A value in the environment takes precedence.
 const COLLECT_AT: &str = "GOGC";
 const COLLECT_AT_PERCENT: &str = "50";
 

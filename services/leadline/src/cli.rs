@@ -44,14 +44,15 @@ enum Command {
     Maintenance(Maintenance),
     /// Clear the read model and rebuild it from the stored events
     ///
-    /// History that is older than the stored events (--keep-events) is lost. Services may run meanwhile. Until the rebuild is
-    /// complete, lists are incomplete and slow. If it is interrupted, run it again or restart query: both complete it. The
-    /// current searchable fields apply to all events; they need the master key.
+    /// History that is older than the stored events (--keep-events) is lost. Services may run meanwhile. Until the
+    /// rebuild is complete, lists are incomplete and slow. If it is interrupted, run it again or restart query: both
+    /// complete it. The current searchable fields apply to all events; they need the master key.
     Rebuild(Rebuild),
     /// Give the free space of an SQLite read model back to the disk, now and automatically from then on
     ///
-    /// A file that was made before the setting --keep-history existed needs this once. The file is copied, which takes as much
-    /// space again and some seconds for each gigabyte. Services may run: leads are delivered meanwhile, and lists show them later.
+    /// A file that was made before the setting --keep-history existed needs this once. The file is copied, which takes
+    /// as much space again and some seconds for each gigabyte. Services may run: leads are delivered meanwhile, and
+    /// lists show them later.
     Compact(Compact),
     #[command(flatten)]
     Verb(Box<Verb>),
@@ -112,8 +113,8 @@ struct Query {
     network: NetworkOptions,
     #[command(flatten)]
     options: ReadSideOptions,
-    /// Leave jobs, repairs, anonymisation and the deletion of old history to `leadline maintenance`, which then has to run with
-    /// the same database
+    /// Leave jobs, repairs, anonymisation and the deletion of old history to `leadline maintenance`, which then has to
+    /// run with the same database
     #[arg(long, env = "LEADLINE_NO_MAINTENANCE")]
     no_maintenance: bool,
     /// Public https URL of the HTTP port; links to the console begin with it

@@ -1,7 +1,7 @@
 //! `leadline demo`: shows the whole system from outside.
 //!
-//! The demo starts `leadline up` as a child and three receivers, publishes leads, and observes them through public interfaces
-//! only. The figures at its end are counted at the receivers.
+//! The demo starts `leadline up` as a child and three receivers, publishes leads, and observes them through public
+//! interfaces only. The figures at its end are counted at the receivers.
 
 mod stage;
 mod system;

@@ -1,5 +1,5 @@
-//! Errors as people read them, and exit codes as scripts read them: 0, the command succeeded; 1, it was refused or failed; 2, the
-//! command line is invalid.
+//! Errors as people read them, and exit codes as scripts read them: 0, the command succeeded; 1, it was refused or
+//! failed; 2, the command line is invalid.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,5 @@
-//! Sends requests that `leadline listen` receives on to another receiver, such as one under development on this machine.
+//! Sends requests that `leadline listen` receives on to another receiver, such as one under development on this
+//! machine.
 
 use std::time::Duration;
 
@@ -35,7 +36,8 @@ impl Forward {
         Ok(Self { url, client: client.context("--forward: cannot create a client")? })
     }
 
-    /// Sends a request on with its method, headers and body, and returns the answer; 502 if the receiver does not answer.
+    /// Sends a request on with its method, headers and body, and returns the answer; 502 if the receiver does not
+    /// answer.
     pub(crate) async fn send(&self, parts: &Parts, body: &Bytes) -> (StatusCode, Bytes) {
         let mut headers = parts.headers.clone();
         for name in OWN {

@@ -1,8 +1,8 @@
-//! Checks that a process has the master key of the installation. A process with another key does not start: it would seal
-//! secrets that other processes cannot open, and could not open theirs.
+//! Checks that a process has the master key of the installation. A process with another key does not start: it would
+//! seal secrets that other processes cannot open, and could not open theirs.
 //!
-//! The first process that needs the master key records its fingerprint. If an older version has stored secrets by then, the key
-//! of that process has to open them.
+//! The first process that needs the master key records its fingerprint. If an older version has stored secrets by then,
+//! the key of that process has to open them.
 
 use anyhow::{Context as _, bail};
 use crypto::MasterKey;
@@ -15,8 +15,8 @@ const NONE_RECORDED: &str = "none";
 /// How often the recorded key is read again while several processes start at once.
 const MAX_RACES: usize = 5;
 
-/// Checks that this is the master key of the installation, and records it if none is recorded. `replaces` is the fingerprint of
-/// the lost key that it replaces.
+/// Checks that this is the master key of the installation, and records it if none is recorded. `replaces` is the
+/// fingerprint of the lost key that it replaces.
 pub(crate) async fn confirm(journal: &Journal, key: &MasterKey, replaces: Option<&str>) -> anyhow::Result<()> {
     let own = key.fingerprint();
     for _ in 0..MAX_RACES {

@@ -10,12 +10,12 @@ use crate::{data_dir::DataDir, installation};
 
 #[derive(Debug, Args)]
 pub(crate) struct KeyOptions {
-    /// Key that seals secrets and signs links in mails: 32 bytes in base64, the same for every process [up: created at the first
-    /// start and kept in the data directory]
+    /// Key that seals secrets and signs links in mails: 32 bytes in base64, the same for every process [up: created at
+    /// the first start and kept in the data directory]
     #[arg(long, env = "LEADLINE_MASTER_KEY", value_name = "KEY", hide_env_values = true)]
     master_key: Option<String>,
-    /// Fingerprint of the installation's lost master key, which --master-key replaces; secrets that the lost key sealed have to
-    /// be set again. The error of a process with another key names the recorded fingerprint
+    /// Fingerprint of the installation's lost master key, which --master-key replaces; secrets that the lost key sealed
+    /// have to be set again. The error of a process with another key names the recorded fingerprint
     #[arg(long, env = "LEADLINE_REPLACE_MASTER_KEY", value_name = "FINGERPRINT")]
     replace_master_key: Option<String>,
 }

@@ -1,4 +1,5 @@
-//! What the words of a command stand for: ids that are given by their beginning, and names in filters that have to exist.
+//! What the words of a command stand for: ids that are given by their beginning, and names in filters that have to
+//! exist.
 
 use api::status::not_found;
 use tonic::{Code, Status};

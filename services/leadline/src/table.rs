@@ -1,5 +1,5 @@
-//! Tables for people: as wide as the terminal. Texts that people may want to copy are never cut, and reasons are wrapped.
-//! Without a terminal, as in a pipe, nothing is cut or wrapped.
+//! Tables for people: as wide as the terminal. Texts that people may want to copy are never cut, and reasons are
+//! wrapped. Without a terminal, as in a pipe, nothing is cut or wrapped.
 
 use crate::output::{Out, print};
 

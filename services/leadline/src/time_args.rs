@@ -41,7 +41,8 @@ fn moment(text: &str, from_now: impl Fn(Timestamp, jiff::SignedDuration) -> Time
     Ok(from_now(Timestamp::now(), span.ok_or_else(|| format!("{text:?} is more than a hundred years"))?))
 }
 
-/// A day, a time of day, or both, in the time zone of `now`: `14:00`, `today`, `yesterday 9:30`, `2026-01-31`, `2026-01-31 8:00`.
+/// A day, a time of day, or both, in the time zone of `now`: `14:00`, `today`, `yesterday 9:30`, `2026-01-31`,
+/// `2026-01-31 8:00`.
 fn wall_clock(text: &str, now: &Zoned) -> Option<Timestamp> {
     let mut words = text.split_whitespace();
     let (first, second) = (words.next()?, words.next());
@@ -74,8 +75,8 @@ fn time_of_day(text: &str) -> Option<Time> {
     Time::new(numbers[0], numbers[1], numbers.get(2).copied().unwrap_or(0), 0).ok()
 }
 
-/// Whether times are read and shown in UTC instead of the local time zone. Set before the command line is parsed, because
-/// that reads times.
+/// Whether times are read and shown in UTC instead of the local time zone. Set before the command line is parsed,
+/// because that reads times.
 static IN_UTC: AtomicBool = AtomicBool::new(false);
 
 pub(crate) fn use_utc() {

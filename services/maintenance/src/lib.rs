@@ -2,8 +2,8 @@
 //!
 //! * [`job_runner`] works on bulk retries and recoveries
 //! * [`reconciler`] finds missing and stuck deliveries
-//! * [`retention`] anonymises leads beyond the retention of their interface, [`eraser`] removes from the streams what was
-//!   anonymised
+//! * [`retention`] anonymises leads beyond the retention of their interface, [`eraser`] removes from the streams what
+//!   was anonymised
 //! * [`pruner`] deletes what is older than history
 //!
 //! Guarantee: any number of processes may run it. Leases and the work queue of jobs decide which one works.

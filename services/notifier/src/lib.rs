@@ -4,13 +4,13 @@
 //! * Deciding: [`watcher`] reads DELIVERIES and [`lead_watcher`] reads LEADS; both append the notices that the facts
 //!   call for. [`operations`] publishes lead events about Leadline's own work.
 //! * Writing: [`mailer`] sends each notice once. [`builder`] finds the recipients and the content of a notice,
-//!   [`templates`] renders the words of `templates/*.jinja` with the help of [`engine`], [`subjects`] writes the subject
-//!   line, [`body`] renders the content as text and HTML, [`email`] makes the mail.
+//!   [`templates`] renders the words of `templates/*.jinja` with the help of [`engine`], [`subjects`] writes the
+//!   subject line, [`body`] renders the content as text and HTML, [`email`] makes the mail.
 //! * Sending: [`transport`] sends a mail by [`smtp`] or writes it into the [`outbox`]. [`refusal`] classifies the
 //!   replies of the mail server, [`pauses`] decides when the next try begins, [`quota`] limits the mails of an hour.
 //! * Links: [`unsubscribe`] takes opt-outs, [`confirming`] asks the owners of addresses, [`details`] shows the present
-//!   state of the destination or lead that a mail is about; [`link_pages`] is what they share. [`console`] leads into the
-//!   console.
+//!   state of the destination or lead that a mail is about; [`link_pages`] is what they share. [`console`] leads into
+//!   the console.
 //!
 //! Guarantee: a recipient gets a notice at most once, however often the broker redelivers its fact. There is one
 //! exception: if the process dies after the mail server took the mail and before the fact is stored, that mail goes out
@@ -109,8 +109,8 @@ pub struct Options {
 }
 
 /// # Errors
-/// If the registry cannot be read from the broker, if the mail server's URL, the sender, the public URL or the console's
-/// URL is invalid, or if the outbox cannot be created.
+/// If the registry cannot be read from the broker, if the mail server's URL, the sender, the public URL or the
+/// console's URL is invalid, or if the outbox cannot be created.
 pub async fn start(
     options: &Options,
     key: Option<MasterKey>,

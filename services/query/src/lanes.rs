@@ -12,8 +12,8 @@ use runtime::Platform;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-/// How long a report counts. Dispatchers report every two seconds while a lane is not open, so a dispatcher that is silent
-/// for longer is gone.
+/// How long a report counts. Dispatchers report every two seconds while a lane is not open, so a dispatcher that is
+/// silent for longer is gone.
 const REPORT_LIFETIME: Duration = Duration::from_secs(7);
 /// At most this many dispatchers are remembered.
 const MAX_DISPATCHERS: usize = 256;

@@ -1,10 +1,12 @@
 //! The query service: it answers calls about the registry, leads, deliveries and jobs, and keeps the read model.
 //!
-//! * [`projector`] writes facts into the read model (`crates/read_model`); [`audit_fields`] says what the audit log compares
+//! * [`projector`] writes facts into the read model (`crates/read_model`); [`audit_fields`] says what the audit log
+//!   compares
 //! * [`registry_service`], [`access_service`], [`delivery_service`], [`lead_service`], [`job_service`],
 //!   [`audit_service`] and [`status_service`] answer over gRPC; each checks what its [`caller`] may see and change
 //! * [`routing_service`] explains why a destination gets an event
-//! * [`problem_service`] shows problems and the health of destinations, with the dispatchers' reports of their [`lanes`]
+//! * [`problem_service`] shows problems and the health of destinations, with the dispatchers' reports of their
+//!   [`lanes`]
 //! * [`known_events`] tells ingest which events were published before
 //! * [`figures`] are metrics of the whole installation
 //! * [`search`] hashes the values that callers search by

@@ -10,8 +10,8 @@ use tonic::Status;
 /// The largest page size that a caller may request.
 const MAX_PAGE_SIZE: u32 = 1_000;
 
-/// Reads size and token of a page of the read model, and notes what is wrong. `filter` is the filter of the list; `None`
-/// if it is wrong itself.
+/// Reads size and token of a page of the read model, and notes what is wrong. `filter` is the filter of the list;
+/// `None` if it is wrong itself.
 pub(crate) fn page(fields: &mut Violations, size: u32, token: &str, filter: Option<impl Hash>) -> Option<Page> {
     let size = fields.note(Page::size(size).map_err(wrong));
     let cursor = cursor(fields, token, filter);
@@ -44,8 +44,8 @@ pub(crate) struct Listing {
 }
 
 impl Listing {
-    /// Reads size and token of a request, and notes what is wrong. `filter` is the name of the list and its filter; `None`
-    /// if it is wrong itself.
+    /// Reads size and token of a request, and notes what is wrong. `filter` is the name of the list and its filter;
+    /// `None` if it is wrong itself.
     pub(crate) fn of(fields: &mut Violations, size: u32, token: &str, filter: Option<impl Hash>) -> Option<Self> {
         if size > MAX_PAGE_SIZE {
             fields.wrong("page_size", format!("{size} is not from 1 to {MAX_PAGE_SIZE}"));

@@ -1,5 +1,5 @@
-//! No answer of any method, over any protocol, has a value of a payload if the caller lacks the scope `payload`. The methods
-//! come from the descriptors, so that a new method is tested without being named here.
+//! No answer of any method, over any protocol, has a value of a payload if the caller lacks the scope `payload`. The
+//! methods come from the descriptors, so that a new method is tested without being named here.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,8 +14,8 @@ use testkit::{Answer, Receiver, wait};
 use super::matrix::{SCOPES, protocol::Protocol, short};
 use crate::world::{ACCOUNT, INTERFACE, SOON, World, some_destination};
 
-/// The value of every field of the payload that is a text. It looks the same in URLs, JSON and XML; templates may change its
-/// case.
+/// The value of every field of the payload that is a text. It looks the same in URLs, JSON and XML; templates may
+/// change its case.
 const MARKER: &str = "Mk7ofthepayload";
 /// The value of the field that is a number, too large to be multiplied by itself.
 const NUMBER: &str = "98765432109876543210987654321098765432";

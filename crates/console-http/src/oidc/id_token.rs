@@ -1,7 +1,7 @@
 //! ID tokens (OpenID Connect Core 1.0, 3.1.3.7): who has logged in, signed by the provider.
 //!
-//! `jsonwebtoken` reads tokens and keys and checks times, issuer and audience; `ring`, which the process has anyway, checks the
-//! signatures. Symmetric algorithms and `none` are refused.
+//! `jsonwebtoken` reads tokens and keys and checks times, issuer and audience; `ring`, which the process has anyway,
+//! checks the signatures. Symmetric algorithms and `none` are refused.
 
 use std::fmt;
 

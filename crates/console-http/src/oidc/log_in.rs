@@ -41,8 +41,8 @@ const MAX_PLACE: usize = 1_000;
 const FIRST: &str = "/console/";
 const CALLBACK: &str = "console/oidc/callback";
 
-/// A log-in in flight, which the cookie of the browser holds. The names of its fields are short, because cookies have to
-/// be.
+/// A log-in in flight, which the cookie of the browser holds. The names of its fields are short, because cookies have
+/// to be.
 #[derive(Debug, Serialize, Deserialize)]
 struct Flow {
     /// Its id, which the provider brings back as the state.

@@ -19,8 +19,8 @@ const MAX_ISSUER: usize = 300;
 #[derive(Debug, Clone, Default, clap::Args)]
 #[group(id = "oidc")]
 pub struct Options {
-    /// Issuer URL of the OpenID Connect provider where people log in to the console, exactly as its configuration names it; its
-    /// redirect URI is PUBLIC_URL/console/oidc/callback
+    /// Issuer URL of the OpenID Connect provider where people log in to the console, exactly as its configuration names
+    /// it; its redirect URI is PUBLIC_URL/console/oidc/callback
     #[arg(long, env = "LEADLINE_OIDC_ISSUER", value_name = "URL")]
     pub oidc_issuer: Option<String>,
     /// Client ID of Leadline at the OpenID Connect provider
@@ -33,7 +33,8 @@ pub struct Options {
     #[arg(long, env = "LEADLINE_OIDC_CLIENT_SECRET_FILE", value_name = "FILE", conflicts_with = "oidc_client_secret")]
     pub oidc_client_secret_file: Option<PathBuf>,
     /// What the groups of people permit: GROUP=SCOPE+SCOPE[@ACCOUNT[/CLIENT]], separated by commas, such as
-    /// support=operate+payload@acme; without an account the scopes are platform-wide. The first rule that fits decides the account
+    /// support=operate+payload@acme; without an account the scopes are platform-wide. The first rule that fits decides
+    /// the account
     #[arg(long, env = "LEADLINE_OIDC_GROUPS", value_name = "RULES", value_delimiter = ',')]
     pub oidc_groups: Vec<GroupRule>,
     /// Claim of the ID token that lists a person's groups
@@ -45,7 +46,8 @@ pub struct Options {
     /// Name of the OpenID Connect provider on the button of the log-in [default: its host]
     #[arg(long, env = "LEADLINE_OIDC_NAME", value_name = "NAME")]
     pub oidc_name: Option<String>,
-    /// How long a session that began at the OpenID Connect provider lasts, 1m to 12h: changes there take effect after it
+    /// How long a session that began at the OpenID Connect provider lasts, 1m to 12h: changes there take effect after
+    /// it
     #[arg(long, env = "LEADLINE_OIDC_SESSION_LIFETIME", value_name = "DURATION", default_value = "12h", value_parser = lifetime)]
     pub oidc_session_lifetime: Duration,
     /// File in PEM with the certificates of the authorities of the OpenID Connect provider [default: the public ones]

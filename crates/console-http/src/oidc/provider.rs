@@ -1,4 +1,5 @@
-//! The identity provider over HTTP: its configuration (OpenID Connect Discovery 1.0), its keys, and the ID token of a code.
+//! The identity provider over HTTP: its configuration (OpenID Connect Discovery 1.0), its keys, and the ID token of a
+//! code.
 
 use std::{
     fmt::Write as _,
@@ -26,8 +27,8 @@ use super::{NoEntry, options::is_safe};
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// The maximum size of an answer of the provider, in bytes.
 const MAX_ANSWER: usize = 256 * 1024;
-/// How long the configuration and the keys of the provider are used before they are read again. A key that is not among them
-/// is looked for at once.
+/// How long the configuration and the keys of the provider are used before they are read again. A key that is not among
+/// them is looked for at once.
 const MAX_AGE: Duration = Duration::from_secs(60 * 60);
 /// The maximum number of keys.
 const MAX_KEYS: usize = 100;

@@ -121,8 +121,8 @@ impl<T: StreamFact> StreamReader<T> {
     }
 
     /// The next facts, at most `max`: waits for the first until `first_by`, then adds what arrives until `enough`
-    /// completes. Empty if no fact arrives in time, or once the drain has begun. Not cancel-safe: the gathered facts are
-    /// lost.
+    /// completes. Empty if no fact arrives in time, or once the drain has begun. Not cancel-safe: the gathered facts
+    /// are lost.
     pub async fn gather(&mut self, max: usize, first_by: Instant, enough: impl Future<Output = ()>) -> Vec<Entry<T>> {
         let mut gathered = timeout_at(first_by, self.next_batch(max)).await.unwrap_or_default();
         let mut enough = pin!(enough);

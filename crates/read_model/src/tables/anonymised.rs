@@ -121,9 +121,9 @@ async fn marks_of(
     Ok(marks.into_iter().filter(|mark| leads.contains(&key(&mark.account, &mark.lead))).collect())
 }
 
-/// Notes that LEADS holds another copy of an event, so that an anonymisation of the event also covers the copy: an event
-/// that is published again after it was anonymised is erased again. Returns the lead with which the event was first
-/// stored.
+/// Notes that LEADS holds another copy of an event, so that an anonymisation of the event also covers the copy: an
+/// event that is published again after it was anonymised is erased again. Returns the lead with which the event was
+/// first stored.
 pub(crate) async fn add_event_copy(
     transaction: &mut Transaction<'static, Any>,
     sequence: u64,
@@ -339,7 +339,8 @@ impl Store {
         Ok(())
     }
 
-    /// Removes old versions of blanked rows from the files of SQLite; `false` if a reader was active, so some may be left.
+    /// Removes old versions of blanked rows from the files of SQLite; `false` if a reader was active, so some may be
+    /// left.
     pub async fn scrub(&self) -> Result<bool, StoreError> {
         if !self.is_sqlite() {
             return Ok(true);

@@ -99,8 +99,8 @@ pub(crate) struct AddedEvents {
     pub(crate) new: HashSet<u64>,
 }
 
-/// Adds events and their leads. A lead belongs to the interface of its first event. A blank event has an outline only; an
-/// existing row is the same, or was stored again since.
+/// Adds events and their leads. A lead belongs to the interface of its first event. A blank event has an outline only;
+/// an existing row is the same, or was stored again since.
 pub(crate) async fn add_events(
     transaction: &mut Transaction<'static, Any>,
     events: &[(u64, &LeadEvent)],

@@ -41,7 +41,8 @@ pub(crate) struct NewValues<'a> {
     pub(crate) said: &'a [Said],
 }
 
-/// Adds values. The rows of their leads are written before, in the same transaction, so that an anonymisation sees them.
+/// Adds values. The rows of their leads are written before, in the same transaction, so that an anonymisation sees
+/// them.
 pub(crate) async fn add(transaction: &mut Transaction<'static, Any>, new: &[NewValues<'_>]) -> Result<(), StoreError> {
     // One row for each value, because a statement may not touch a row twice, in the order of the key.
     let mut rows = BTreeMap::new();

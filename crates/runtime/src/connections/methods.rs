@@ -5,7 +5,8 @@ use std::{collections::HashMap, sync::Arc};
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
 
-/// Methods of the gRPC ecosystem, which are not in the descriptors of the API: the path, and whether the client streams.
+/// Methods of the gRPC ecosystem, which are not in the descriptors of the API: the path, and whether the client
+/// streams.
 const OTHERS: [(&str, bool); 4] = [
     ("/grpc.health.v1.Health/Check", false),
     ("/grpc.health.v1.Health/Watch", false),

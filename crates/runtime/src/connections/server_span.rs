@@ -1,5 +1,5 @@
-//! The span of a call: from its head to the end of its answer, by the semantic conventions for HTTP and RPC. Refused calls
-//! have one, too.
+//! The span of a call: from its head to the end of its answer, by the semantic conventions for HTTP and RPC. Refused
+//! calls have one, too.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version, header};
 use tonic::Code;
@@ -76,7 +76,8 @@ pub(super) fn answered_over_http(span: &Span, status: StatusCode) {
     }
 }
 
-/// The span of a call over gRPC, and its context. Without an exporter there is no span, and the context is the caller's.
+/// The span of a call over gRPC, and its context. Without an exporter there is no span, and the context is the
+/// caller's.
 pub(super) fn over_grpc<B>(request: &mut Request<B>, methods: &Methods, peer: Option<&Peer>) -> (Span, TraceContext) {
     let caller = TraceContext::of_request(request.headers());
     if !trace::exporting() {

@@ -1,8 +1,8 @@
 //! Repeated lines of the log are counted instead of written.
 //!
-//! The same line is written at most once in [`WINDOW`], and one place in the code writes at most [`MAX_LINES`] lines in that
-//! time. Suppressed lines are counted, and one line has their number when the window is over. Lines whose target begins
-//! with [`EXEMPT`] are always written: each of them has another subject.
+//! The same line is written at most once in [`WINDOW`], and one place in the code writes at most [`MAX_LINES`] lines in
+//! that time. Suppressed lines are counted, and one line has their number when the window is over. Lines whose target
+//! begins with [`EXEMPT`] are always written: each of them has another subject.
 
 use std::{
     collections::HashMap,

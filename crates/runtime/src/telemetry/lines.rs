@@ -9,7 +9,8 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-/// Adds the ids of the current span to each line; without one, those of the caller or message ([`crate::trace::Traced`]).
+/// Adds the ids of the current span to each line; without one, those of the caller or message
+/// ([`crate::trace::Traced`]).
 pub(super) struct Lines<F> {
     pub(super) inner: F,
     /// Whether a line is a JSON object.

@@ -1,8 +1,8 @@
 //! Code that belongs to a trace. Lines of the log take their ids from here ([`crate::telemetry`]).
 //!
-//! A span of this process gives its own ids. Where there is none, because nothing is exported or because the code is about
-//! to start or has ended its span, the context of the caller or message gives them. Without such a context nothing is
-//! done, so that it costs nothing.
+//! A span of this process gives its own ids. Where there is none, because nothing is exported or because the code is
+//! about to start or has ended its span, the context of the caller or message gives them. Without such a context
+//! nothing is done, so that it costs nothing.
 
 use futures::future::Either;
 use opentelemetry::{

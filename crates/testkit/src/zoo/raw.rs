@@ -223,8 +223,8 @@ fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     lines.filter(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
 }
 
-/// An address of this machine that does not answer connection attempts, and the sockets that hold it. `last` is the last part of
-/// 127.0.0.x, so that a receiver may listen on the same port of another address.
+/// An address of this machine that does not answer connection attempts, and the sockets that hold it. `last` is the
+/// last part of 127.0.0.x, so that a receiver may listen on the same port of another address.
 ///
 /// # Panics
 /// If the address is taken.

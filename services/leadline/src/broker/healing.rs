@@ -1,7 +1,7 @@
 //! Restarts the broker once its disk has room.
 //!
-//! After a failed write a stream of nats-server stores nothing more until the server is restarted. `leadline up` owns its server, so
-//! it restarts it without a person.
+//! After a failed write a stream of nats-server stores nothing more until the server is restarted. `leadline up` owns
+//! its server, so it restarts it without a person.
 
 use std::{
     fs::{self, File},
@@ -25,8 +25,8 @@ use super::{Running, STOP_TIMEOUT};
 const MIN_ROOM: usize = 1024 * 1024;
 /// How often the free space of the disk is checked.
 const ROOM_INTERVAL: Duration = Duration::from_secs(2);
-/// How long a restarted broker may take until its streams store. The interval doubles after each restart that did not help, up to
-/// the maximum.
+/// How long a restarted broker may take until its streams store. The interval doubles after each restart that did not
+/// help, up to the maximum.
 const MIN_RESTART_INTERVAL: Duration = Duration::from_secs(10);
 const MAX_RESTART_INTERVAL: Duration = Duration::from_secs(160);
 /// How often the end of the broker is checked.

@@ -102,7 +102,8 @@ pub(crate) struct Choice {
     /// The same as --answer, for one status; 999 if there was no answer
     #[arg(long, value_name = "STATUS", conflicts_with = "answer")]
     http_status: Option<u32>,
-    /// Only deliveries requested at this time or later: 2h (ago), 7d, 14:00, today, yesterday 9:30, 2026-01-31, or RFC 3339
+    /// Only deliveries requested at this time or later: 2h (ago), 7d, 14:00, today, yesterday 9:30, 2026-01-31, or RFC
+    /// 3339
     #[arg(long, value_name = "TIME", value_parser = past)]
     since: Option<jiff::Timestamp>,
     /// Only deliveries requested before this time

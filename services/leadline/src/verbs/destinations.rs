@@ -73,7 +73,8 @@ enum Verb {
     /// Send a test event to a destination, and show its delivery
     #[command(after_help = "Example:\n  leadline destinations test CRM")]
     Test(Trial),
-    /// Test whether the condition of a destination, or another condition, holds for a payload; exit code 1 if it does not
+    /// Test whether the condition of a destination, or another condition, holds for a payload; exit code 1 if it does
+    /// not
     #[command(
         after_help = "Examples:\n  leadline destinations test-condition CRM --payload '{\"country\": \"DE\"}'\n  \
                             leadline destinations test-condition --condition '{\"payload.budget\": {\"gte\": 5000}}' \

@@ -136,7 +136,8 @@ impl Jobs {
 }
 
 impl Named {
-    /// The id of the job. A text that is not long enough for an id is the beginning of the id of one of the latest jobs.
+    /// The id of the job. A text that is not long enough for an id is the beginning of the id of one of the latest
+    /// jobs.
     async fn id(self, session: &Session) -> anyhow::Result<String> {
         let Self { job, account } = self;
         if !(MIN_BEGINNING..ID_LENGTH).contains(&job.len()) {

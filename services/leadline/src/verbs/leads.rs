@@ -66,8 +66,8 @@ struct Show {
     /// The lead
     #[arg(value_name = "LEAD")]
     lead_id: String,
-    /// Show what was published: the payloads of the latest 20 events. The key needs the scope payload, and the audit log notes
-    /// each view
+    /// Show what was published: the payloads of the latest 20 events. The key needs the scope payload, and the audit
+    /// log notes each view
     #[arg(long)]
     payload: bool,
     #[command(flatten)]
@@ -123,8 +123,8 @@ struct Choice {
     /// Only leads created before this time
     #[arg(long, value_name = "TIME", value_parser = past)]
     until: Option<jiff::Timestamp>,
-    /// Only leads with this value of a searchable field in an event, such as email=ada@example.com; if repeated, leads with
-    /// all of these values
+    /// Only leads with this value of a searchable field in an event, such as email=ada@example.com; if repeated, leads
+    /// with all of these values
     #[arg(long = "where", value_name = "NAME=VALUE", value_parser = searching::value)]
     values: Vec<(String, String)>,
 }

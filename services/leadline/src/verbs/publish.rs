@@ -37,8 +37,9 @@ const BROKE_OFF: &str =
 
 /// Publish lead events: one from options, or all events of a file or of standard input.
 ///
-/// A file has the format of POST /v1/leads: a JSON object, an array of objects, or one object after another (NDJSON). Options
-/// supply the fields that an event does not have. Exit code 0: the broker has stored all; 1: some were refused, and are shown.
+/// A file has the format of POST /v1/leads: a JSON object, an array of objects, or one object after another (NDJSON).
+/// Options supply the fields that an event does not have. Exit code 0: the broker has stored all; 1: some were refused,
+/// and are shown.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  leadline publish --file lead.json\n  \
                         leadline publish --interface contact-form --lead ada --payload '{\"name\": \"Ada\"}'\n  \

@@ -74,8 +74,8 @@ pub(crate) struct Retry {
 /// failed.
 ///
 /// The job runs in the background at an even pace. The command follows it to its end and shows the outcomes of the
-/// deliveries. Exit code 0: every delivery succeeded, or still waits; 1: some were refused or failed again. Events that the
-/// destination has are skipped, so the command may be repeated; --include-succeeded sends them again.
+/// deliveries. Exit code 0: every delivery succeeded, or still waits; 1: some were refused or failed again. Events that
+/// the destination has are skipped, so the command may be repeated; --include-succeeded sends them again.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  leadline recover CRM --since 2026-01-31T08:00:00Z --dry-run")]
 pub(crate) struct Recover {

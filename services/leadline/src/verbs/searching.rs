@@ -27,8 +27,8 @@ pub(super) fn values(given: &[(String, String)]) -> anyhow::Result<HashMap<Strin
     Ok(values)
 }
 
-/// A searchable field: `NAME=PATH`, or `NAME=PATH:KIND`. Without a kind, a field that is called email or phone is of that
-/// kind, and any other is text. An empty text is not a field: alone it removes all.
+/// A searchable field: `NAME=PATH`, or `NAME=PATH:KIND`. Without a kind, a field that is called email or phone is of
+/// that kind, and any other is text. An empty text is not a field: alone it removes all.
 pub(super) fn field(text: &str) -> Result<Option<api::SearchableField>, String> {
     if text.is_empty() {
         return Ok(None);

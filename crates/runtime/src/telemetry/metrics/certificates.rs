@@ -8,9 +8,9 @@ use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 
 use super::{are_on, meter};
 
-/// Observes how long the first certificate of a file is still valid. `what` says what it is for. The file is read once, as
-/// the certificate is used until the process ends. A file that cannot be read is skipped here: the listener that uses it says
-/// so.
+/// Observes how long the first certificate of a file is still valid. `what` says what it is for. The file is read once,
+/// as the certificate is used until the process ends. A file that cannot be read is skipped here: the listener that
+/// uses it says so.
 pub fn observe_certificate(what: &'static str, file: &Path) {
     if !are_on() {
         return;

@@ -15,8 +15,8 @@ use opentelemetry::{
 use super::{are_on, exemplars::Exemplars, meter};
 use crate::trace::TraceContext;
 
-/// At most this many sets of attributes of one instrument are bound. The SDK looks further ones up, and counts those beyond
-/// its own limit under `otel.metric.overflow`.
+/// At most this many sets of attributes of one instrument are bound. The SDK looks further ones up, and counts those
+/// beyond its own limit under `otel.metric.overflow`.
 const MAX_BOUND: usize = 1_000;
 
 /// The attributes of a key.

@@ -1,5 +1,5 @@
-//! The options for connections to a destination: certificates and a proxy. Keys come from files, and passwords from the file
-//! of `--from`.
+//! The options for connections to a destination: certificates and a proxy. Keys come from files, and passwords from the
+//! file of `--from`.
 
 use anyhow::Context as _;
 use clap::Args;
@@ -15,11 +15,12 @@ pub(super) struct ConnectionSettings {
     /// File with the private key of that certificate (PEM, not encrypted)
     #[arg(long, value_name = "FILE")]
     client_key: Option<String>,
-    /// File with the authorities (PEM) that sign the receiver's certificate, in place of the public ones; '' restores the public ones
+    /// File with the authorities (PEM) that sign the receiver's certificate, in place of the public ones; '' restores
+    /// the public ones
     #[arg(long = "ca", value_name = "FILE")]
     authorities: Option<String>,
-    /// Proxy for its requests, http://HOST:PORT (CONNECT) or socks5://HOST:PORT; '' removes it. Put username and password into
-    /// the file of --from
+    /// Proxy for its requests, http://HOST:PORT (CONNECT) or socks5://HOST:PORT; '' removes it. Put username and
+    /// password into the file of --from
     #[arg(long, value_name = "URL")]
     proxy: Option<String>,
 }

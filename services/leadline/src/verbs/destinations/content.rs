@@ -10,8 +10,8 @@ pub(super) struct Content {
     /// Content type of the body, such as application/vnd.api+json or text/xml; '' restores the default of the body
     #[arg(long, value_name = "TYPE")]
     content_type: Option<String>,
-    /// Name of a payload field in a form, such as person.email=email; 'PATH=' leaves the field out. May be given several times.
-    /// The given form options replace the whole form
+    /// Name of a payload field in a form, such as person.email=email; 'PATH=' leaves the field out. May be given
+    /// several times. The given form options replace the whole form
     #[arg(long = "form-field", value_name = "PATH=NAME", value_parser = pair, help_heading = FORM)]
     fields: Vec<(String, String)>,
     /// Constant field of every form, such as oid=00D…; may be given several times
@@ -26,8 +26,8 @@ pub(super) struct Content {
     /// How items of lists are named: repeat (`a=1&a=2`), brackets (`a[]=1`) or indices (`a[0]=1`)
     #[arg(long, value_name = "NAME", help_heading = FORM)]
     form_lists: Option<String>,
-    /// Header of a second signature in another sender's format, beside that of Standard Webhooks; '' removes it. The given
-    /// signature options replace the whole signature
+    /// Header of a second signature in another sender's format, beside that of Standard Webhooks; '' removes it. The
+    /// given signature options replace the whole signature
     #[arg(long, value_name = "HEADER", help_heading = SIGNATURE)]
     signature_header: Option<String>,
     /// Algorithm: hmac-sha256, hmac-sha1 or hmac-sha512

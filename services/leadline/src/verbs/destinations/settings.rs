@@ -60,8 +60,8 @@ pub(super) struct Settings {
     /// Content of the header webhook-id: delivery (an id that is unique everywhere) or event (unique in the account)
     #[arg(long, value_name = "KIND")]
     webhook_id: Option<String>,
-    /// Trace context in its requests: restart (a trace of the receiver's own), continue (the publisher's, with tracestate
-    /// and baggage) or none
+    /// Trace context in its requests: restart (a trace of the receiver's own), continue (the publisher's, with
+    /// tracestate and baggage) or none
     #[arg(long, value_name = "KIND")]
     trace_context: Option<String>,
     /// Body preset: payload, envelope, slack, form or multipart

@@ -18,7 +18,8 @@ use crate::{
 
 /// How often the delivery is read.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
-/// How long to wait for the end of the delivery: longer than a receiver may take, and longer than work is parked behind other work.
+/// How long to wait for the end of the delivery: longer than a receiver may take, and longer than work is parked behind
+/// other work.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(90);
 
 #[derive(Debug, Args)]

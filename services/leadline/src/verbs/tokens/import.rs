@@ -1,4 +1,5 @@
-//! The options to import a secret that receivers already have. It comes from a file or standard input: others can see arguments.
+//! The options to import a secret that receivers already have. It comes from a file or standard input: others can see
+//! arguments.
 
 use std::{io::Read as _, path::PathBuf};
 
@@ -11,8 +12,8 @@ const MAX_BYTES: u64 = 4 * 1024;
 /// A secret to import.
 #[derive(Debug, Args)]
 pub(crate) struct Import {
-    /// File with a secret that receivers already have, to use instead of a new one; - reads standard input. One line break at
-    /// its end is ignored
+    /// File with a secret that receivers already have, to use instead of a new one; - reads standard input. One line
+    /// break at its end is ignored
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
     /// Encoding of the secret
