@@ -21,12 +21,12 @@ impl<E: Error + ?Sized> ErrorChain for E {
     }
 }
 
-/// The same for an error of anyhow, whose `{:#}` repeats what its causes repeat.
+/// As [`ErrorChain::chain`], for an error of anyhow. Its own `{:#}` prints repeated causes again.
 pub fn chain_of(error: &anyhow::Error) -> String {
     chain_in_words(error, ToString::to_string)
 }
 
-/// The same, with words of the caller for each error: for errors whose `Display` is not for people.
+/// As [`chain_of`], with the caller's words for each error: for errors whose `Display` is not for people.
 pub fn chain_in_words(error: &anyhow::Error, words: impl Fn(&(dyn Error + 'static)) -> String) -> String {
     let mut errors = causes(error.as_ref());
     let outermost = errors.next().map(&words).unwrap_or_default();

@@ -116,8 +116,7 @@ impl TraceContext {
         Self::from_headers(text(TRACEPARENT), text(TRACESTATE), text(BAGGAGE))
     }
 
-    /// The context of the span that this code runs in; empty if there is none. The context of a caller or message is
-    /// none ([`Traced`]).
+    /// The context of the span that this code runs in; empty without a span, even within [`Traced`].
     pub fn current() -> Self {
         let span = Context::map_current(|context| context.span().span_context().clone());
         if span.is_remote() { Self::default() } else { Self { span, baggage: None } }

@@ -40,7 +40,7 @@ use crate::{
 const MAX_OPEN: u32 = 5;
 /// How long the answer to a dry run waits for its result; after that it comes without.
 const DRY_RUN_TIMEOUT: Duration = Duration::from_secs(5);
-/// The bytes that the counts of what came of a job take in a message, with room for three numbers of 64 bits.
+/// The maximum bytes of the outcome counts of a job in a message: three numbers of 64 bits.
 const MAX_OUTCOMES: usize = 40;
 /// The number of tries of a cancellation while the job records its progress in between.
 const MAX_CANCEL_TRIES: u32 = 20;
@@ -94,7 +94,7 @@ impl api::job_service_server::JobService for JobService {
         let plan = retry_plan(&mut fields, &request, account.as_ref());
         let values = request.filter.map(|given| given.r#where).unwrap_or_default();
         if let (false, true, Some(account), Some(start)) = (values.is_empty(), fields.is_empty(), &account, &start) {
-            // What matched when the job was made may not match any more.
+            // A repeated call gets its job, although the filter may match other deliveries by now.
             if let Some(job) = self.known(account, &start.request, request.dry_run).await? {
                 return Ok(Response::new(api::RetryDeliveriesResponse { job: Some(self.with_outcomes(&job).await?) }));
             }

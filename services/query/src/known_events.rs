@@ -65,7 +65,7 @@ async fn answer_pages(mut questions: Requests<KnownEventsPageQuestion>, journal:
     }
 }
 
-/// The events after a key; `None` if the read model does not have all anonymised events yet, which LEADS does not hold.
+/// The events after a key. `None` if the read model does not have all anonymised events yet: only it knows their ids.
 async fn page(journal: &Journal, store: &Store, after: Option<&EventKey>) -> Result<Option<KnownEventsPage>, NoPage> {
     let anonymised = journal.stream(StreamName::Anonymised).last_sequence().await?;
     if store.checkpoint(StreamName::Anonymised).await? < anonymised {

@@ -224,8 +224,8 @@ fn new_of<T: Projected>(mut batch: Vec<Entry<T>>, after: u64, memory: &mut T::Me
     batch
 }
 
-/// Writes facts and moves the checkpoint. Returns how long that took, without the time in which another transaction was
-/// written: facts that arrive meanwhile are not worth a longer wait. `None` if the checkpoint is elsewhere.
+/// Writes facts and moves the checkpoint. Returns how long that took without the wait for another transaction, because
+/// that wait is no reason to gather for longer. `None` if the checkpoint is elsewhere.
 async fn write<T: Projected>(
     store: &Store,
     from: u64,

@@ -77,7 +77,7 @@ pub(super) enum NoToken {
 
 /// Checks an ID token with these keys.
 pub(super) fn check(token: &str, keys: &[Jwk], expected: &Expected<'_>) -> std::result::Result<Claims, NoToken> {
-    // The first caller installs it; it stays the same.
+    // The first call installs the provider; later calls fail, which is harmless.
     let _ = RING.install_default();
     let refused = |error: &Error| NoToken::Refused(words(error));
     let header = jsonwebtoken::decode_header(token).map_err(|error| refused(&error))?;

@@ -130,7 +130,7 @@ fn wrong_part(part: &str) -> Option<&'static str> {
     if WHY.contains(&name) && (value.contains(".to_string()") || value.contains("format!(")) {
         return Some("a field prints an error");
     }
-    // What `error` alone stands for was printed before: only a text can.
+    // A field that is only `error` is a text, because it compiles; an earlier line made that text.
     let is_chain = value.ends_with(".chain()") || value.contains("chain_of(&") || value == "error";
     (name == "error" && !is_chain).then_some("the field error holds something else than a chain")
 }

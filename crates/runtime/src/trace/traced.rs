@@ -1,8 +1,7 @@
 //! Code that belongs to a trace. Lines of the log take their ids from here ([`crate::telemetry`]).
 //!
-//! A span of this process gives its own ids. Where there is none, because nothing is exported or because the code is
-//! about to start or has ended its span, the context of the caller or message gives them. Without such a context
-//! nothing is done, so that it costs nothing.
+//! Inside a span, the ids are those of the span. Outside of one, they are those of the caller or message: nothing is
+//! exported, or the span has not begun or has ended. Without either, lines have no ids, and nothing is done.
 
 use futures::future::Either;
 use opentelemetry::{

@@ -93,7 +93,7 @@ impl LeadService {
         }
     }
 
-    /// The leads among these that are not anonymised yet, and up to which sequence of LEADS they are to be.
+    /// The leads among these that are not anonymised yet, each with the last sequence of LEADS to anonymise.
     async fn named(
         &self,
         account: &AccountId,

@@ -40,8 +40,8 @@ impl RegistryService {
     }
 }
 
-/// The addresses of an entity that have to be confirmed after this call of `caller`. `set` are the addresses that the
-/// call sets, which a platform key vouches for; `kept` are those that existed.
+/// The addresses of an entity that have to be confirmed after this call. `set` are the addresses that the call sets;
+/// they need no confirmation if the caller has a platform key. `kept` are those that existed.
 pub(super) fn unconfirmed<'a>(
     caller: &Caller,
     registry: &Registry,

@@ -56,7 +56,7 @@ impl RegistryService {
         let request = request.into_inner();
         let new = given("destination", request.destination)?;
         let mut fields = Violations::default();
-        // If the id of the call is wrong, nothing is stored by the one that stands in for it.
+        // An invalid id is replaced only so that the other fields can be checked; the call is refused.
         let call = fields.note(request_id(&request.request_id)).unwrap_or_else(new_request_id);
         let Some(account) = fields.note(caller.account(&new.account_id)) else { return fields.end(|| None) };
         let id = DestinationId::of_request(&account, &call);

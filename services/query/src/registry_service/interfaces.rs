@@ -19,7 +19,7 @@ use super::{
 use crate::caller::Caller;
 
 pub(super) const FIELDS: [&str; 4] = ["name", "retention", "lead_notification_emails", "searchable_fields"];
-/// What a change of the searchable fields does not do.
+/// The warning about a change of the searchable fields.
 const EARLIER: &str = "Leads that were published before are found by these fields only after the read model is rebuilt \
     (leadline rebuild).";
 

@@ -1,5 +1,5 @@
-//! Metrics of OpenTelemetry as OpenMetrics 1.0 text, named as OpenTelemetry's rules for Prometheus say: `http.server.
-//! request.duration` in `s` is `http_server_request_duration_seconds`.
+//! Metrics of OpenTelemetry as OpenMetrics 1.0 text, named as OpenTelemetry's rules for Prometheus say:
+//! `http.server.request.duration` in `s` is `http_server_request_duration_seconds`.
 //!
 //! The libraries that could do it write no exemplars: `opentelemetry-prometheus` goes through a library that writes the
 //! older text format, and `prometheus-client` takes exemplars from its own histograms only.
