@@ -2,7 +2,7 @@
 //!
 //! All rows about a lead are found by the lead, so pruning needs no index of its own. The keys of rows that are too old
 //! are read first, without a lock. They are then deleted in a transaction that holds the checkpoints, so that no
-//! projector is half way and the counts of leads stay exact.
+//! projector writes meanwhile and the counts of leads stay exact.
 
 pub mod free_pages;
 #[cfg(test)]
@@ -26,7 +26,7 @@ use crate::{
     },
 };
 
-/// A projector of facts about leads holds the checkpoint of its stream. No other process writes these rows.
+/// Locks the checkpoints that every projector of facts about leads holds while it writes. Nothing else writes the rows.
 const LOCK: &str = "UPDATE checkpoints SET sequence = sequence WHERE stream IN ('ANONYMISED', 'DELIVERIES', 'LEADS')";
 /// Buckets of five minutes show the course of an incident; a busy destination has 288 of them a day.
 const FINE: Width = Width::FiveMinutes;

@@ -1,5 +1,5 @@
-//! Whether the broker answers and stores, as this process sees it. Feeds the parts `broker`, `storage` and `work
-//! storage` of the readiness.
+//! Whether the broker answers and stores, as this process sees it. Sets the parts `broker`, `storage` and
+//! `work storage` of the readiness.
 //!
 //! After a failed write, a stream of nats-server acknowledges nothing and stores nothing until the server is restarted,
 //! though the server answers everything else. So each stream is asked to delete a message that cannot exist: a healthy

@@ -10,8 +10,8 @@ use crate::{
     sql::{self, Statement},
 };
 
-/// One page in this many may be free: the space that is freed in a day is needed again on the next, and giving it back
-/// would move other pages into it.
+/// One page in this many may stay free. The next day needs the space that a day frees, and giving pages back would move
+/// others into it.
 const KEPT_FREE: i64 = 10;
 /// The value of `auto_vacuum` of a file that gives pages back on request.
 const INCREMENTAL: i64 = 2;

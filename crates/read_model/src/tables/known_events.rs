@@ -10,8 +10,7 @@ use crate::{
     sql::{self, Statement},
 };
 
-/// Events in one statement. SQLite looks each numbered placeholder up among all others, so longer statements are
-/// slower.
+/// Events in one statement. SQLite searches all placeholders for each numbered one, so longer statements are slower.
 const CHUNK: usize = 100;
 
 impl Store {

@@ -68,7 +68,7 @@ pub struct LeadFilter {
     pub values: Vec<WantedHash>,
 }
 
-/// The changes of a lead by facts about its deliveries. The sum is the same for every division into batches.
+/// The changes of a lead by facts about its deliveries. The sum does not depend on the division into batches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct LeadNews {
     /// The number of new deliveries.

@@ -28,7 +28,7 @@ impl Store {
             if let Some(before) = filter.requested_before {
                 select.push("requested_at < ? AND ", [before.into()]);
             }
-            // There is one bound, as for pages.
+            // One bound, as in `pages`: with two, the database would start at the wrong one.
             let after = after.map(|(at, id)| (at.as_microsecond(), id.to_string()));
             let from = filter.requested_from.map(|from| (from.as_microsecond(), String::new()));
             let (at, id) = after.into_iter().chain(from).max().unwrap_or((i64::MIN, String::new()));
