@@ -1,5 +1,5 @@
 //! How cost grows with the number of destinations and of pending timers. (With the number of stored leads:
-//! `stored.rs`.)
+//! `large.rs`.)
 
 use std::{path::Path, time::Duration};
 

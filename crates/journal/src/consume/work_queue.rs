@@ -151,8 +151,8 @@ impl<T: Record> WorkQueue<T> {
         }
         self.received_at.push_back(now);
         self.received = Some(raw);
-        // The client requests a message only after it received the one [`max_buffered`] places before it. So this message
-        // has waited at most since that one was received.
+        // The client requests a message only after it received the one [`max_buffered`] places before it. So this
+        // message has waited at most since that one was received.
         let is_stale = self.received_at.front().is_some_and(|at| now.duration_since(*at) > STALE_AFTER);
         let lately = self.stale_since.filter(|at| now.duration_since(*at) < STALE_GROUP_INTERVAL);
         self.stale_since = is_stale.then(|| lately.unwrap_or(now));
