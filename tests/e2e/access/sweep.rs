@@ -22,7 +22,7 @@ const NUMBER: &str = "98765432109876543210987654321098765432";
 const EVENT: &str = "e1";
 const LEAD: &str = "ada";
 /// Methods whose answers have values of payloads if the caller has the scope.
-const SHOW_PAYLOADS: [&str; 8] = [
+const SHOW_PAYLOADS: [&str; 9] = [
     "DeliveryService/GetAttemptRequest",
     "DeliveryService/GetDelivery",
     "DeliveryService/ListDeliveries",
@@ -30,6 +30,7 @@ const SHOW_PAYLOADS: [&str; 8] = [
     "DeliveryService/PreviewRequest",
     "DeliveryService/WatchDeliveries",
     "LeadService/GetEvent",
+    "LeadService/GetLeadLog",
     "RoutingService/ExplainRouting",
 ];
 /// Fields of which some methods take only one.
