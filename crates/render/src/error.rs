@@ -46,7 +46,7 @@ pub enum RenderError {
     },
     /// A rendered body has to be JSON.
     #[error(
-        "body template: the result is no JSON; values bring their own quotes: write \
+        "body template: the result is not JSON; values bring their own quotes: write \
          {{{{ \"Hi \" ~ payload.name }}}} instead of \"Hi {{{{ payload.name }}}}\""
     )]
     NoJson(#[source] serde_json::Error),
@@ -60,7 +60,7 @@ pub enum RenderError {
     )]
     NoForm(char),
     /// The template's result is no well-formed XML.
-    #[error("body template: the result is no XML: {0}")]
+    #[error("body template: the result is not XML: {0}")]
     NoXml(NoXml),
     /// A form can only be made of an object.
     #[error("the payload is not an object, so it has no fields for a form; send it as JSON, or use a body template")]
@@ -69,7 +69,7 @@ pub enum RenderError {
     #[error("the payload cannot be read")]
     Payload(#[from] json::JsonError),
     /// An envelope can only hold JSON.
-    #[error("the payload is no JSON")]
+    #[error("the payload is not JSON")]
     Envelope(#[source] serde_json::Error),
     /// The operating system has no thread for it.
     #[error("cannot try the template now")]

@@ -162,7 +162,7 @@ fn only_beginning<T>(
     let mut found: Vec<T> = all.into_iter().filter(|one| id(one).starts_with(beginning)).collect();
     if let [one, other, ..] = found.as_slice() {
         let (one, other) = (id(one), id(other));
-        return Err(usage(format!("{beginning} is the beginning of several {kind}: {one}, {other}, …")));
+        return Err(usage(format!("several {kind} begin with {beginning}: {one}, {other}, …; give more characters")));
     }
     Ok(found.pop())
 }

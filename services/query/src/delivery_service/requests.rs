@@ -204,7 +204,7 @@ pub(super) fn payload(given: Vec<u8>, max: usize) -> Result<Bytes, WrongField> {
     }
     match serde_json::from_slice::<serde::de::IgnoredAny>(&given) {
         Ok(_) => Ok(given.into()),
-        Err(error) => Err(WrongField::new("payload", format!("is no JSON: {error}"))),
+        Err(error) => Err(WrongField::new("payload", format!("is not JSON: {error}"))),
     }
 }
 

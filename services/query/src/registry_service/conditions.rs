@@ -61,5 +61,5 @@ fn payload(given: &[u8]) -> Result<Json, WrongField> {
         let problem = format!("has {} bytes, and {MAX_PAYLOAD} is the limit", given.len());
         return Err(WrongField::new("payload", problem));
     }
-    json::parse(given).map_err(|e| WrongField::new("payload", format!("is no JSON: {e}")))
+    json::parse(given).map_err(|e| WrongField::new("payload", format!("is not JSON: {e}")))
 }

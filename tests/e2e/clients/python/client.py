@@ -142,5 +142,5 @@ while True:
         break
     time.sleep(1)
 complete = set(found) == stored
-print(f"stored: {len(stored)}; listed: {len(set(found))} of {len(found)} on {pages} pages; the same: {complete}")
+print(f"stored: {len(stored)}; listed: {len(set(found))} of {len(found)} on {pages} pages; the same: {str(complete).lower()}")
 print("done", flush=True)
