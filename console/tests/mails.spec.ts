@@ -45,7 +45,7 @@ test("a mail's link leads to the problem, all of it is retried, and its rows tur
     await world.have(1, "failed", { destinationId: other });
 
     // The page behind the other link of the mail is for people who cannot log in.
-    await page.goto(link(mail, "See how it is now"));
+    await page.goto(link(mail, "See the current state"));
     await page.getByRole("link", { name: "Open in the console" }).click();
     await expect(page.getByLabel("API key")).toBeVisible();
     expect(page.url()).toBe(link(mail, "Open in the console"));

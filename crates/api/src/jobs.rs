@@ -122,7 +122,7 @@ fn ended_ones(
 /// The deliveries of a list; reads no more of them than a job may have.
 fn listed(ids: &[String]) -> Result<Arc<[DeliveryId]>, WrongField> {
     if ids.len() > MAX_LISTED {
-        let problem = format!("are {}, and {MAX_LISTED} is the limit; use a filter", ids.len());
+        let problem = format!("has {} entries, and {MAX_LISTED} is the limit; use a filter", ids.len());
         return Err(WrongField::new("delivery_ids", problem));
     }
     ids.iter().map(|text| required("delivery_ids", text, DeliveryId::parse)).collect()

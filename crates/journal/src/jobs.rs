@@ -106,7 +106,7 @@ impl Leads<'_> {
             return Ok(false);
         }
         for router in [consumers::ROUTER, consumers::BURST_ROUTER] {
-            let operation = "read how far the router is";
+            let operation = "read the progress of the router";
             let first = broker_info::first_unacknowledged(self.journal.context(), &router, operation).await?;
             if first.is_some_and(|first| first.sequence <= up_to.0) {
                 return Ok(false);

@@ -114,10 +114,7 @@ pub(crate) async fn make(
                 Some(NotSent::Egress(_)) => EGRESS_RETRY_DELAY,
                 _ => {
                     item.message.trace.within(|| {
-                        tracing::warn!(
-                            error = runtime::chain_of(&error),
-                            "an attempt could not begin; its work is parked"
-                        );
+                        tracing::warn!(error = runtime::chain_of(&error), "cannot begin attempt; parked its work");
                     });
                     RETRY_DELAY
                 }
@@ -130,7 +127,7 @@ pub(crate) async fn make(
         }
         Err(error) => {
             item.message.trace.within(|| {
-                tracing::warn!(error = runtime::chain_of(&error), "an attempt could not begin; trying again");
+                tracing::warn!(error = runtime::chain_of(&error), "cannot begin attempt; retrying");
             });
             item.message.nak(RETRY_DELAY).await;
             Ended::default()
@@ -142,7 +139,7 @@ pub(crate) async fn make(
 async fn give_up(shared: &Shared, item: &WorkItem) {
     let reference = &item.work.reference;
     item.message.trace.within(|| {
-        tracing::error!(delivery = %reference.delivery, destination = %reference.destination, "an attempt panicked; its delivery is given up");
+        tracing::error!(delivery = %reference.delivery, destination = %reference.destination, "attempt panicked; abandoning its delivery");
     });
     let given_up = delivery::abandon(&item.work, FailureReason::Crashed, Timestamp::now());
     item.message.with_heartbeat(perform(shared, given_up, &item.message.trace)).await;
@@ -326,7 +323,7 @@ pub(crate) async fn park(shared: Arc<Shared>, item: WorkItem) -> Disposition {
         }
         Err(error) => {
             if !error.is_logged() {
-                let say = || tracing::warn!(error = error.chain(), "work could not be parked; trying again");
+                let say = || tracing::warn!(error = error.chain(), "cannot park work; retrying");
                 item.message.trace.within(say);
             }
             item.message.nak(RETRY_DELAY).await;
@@ -359,7 +356,7 @@ pub(crate) async fn abandon(shared: Arc<Shared>, item: WorkItem, reason: Failure
         Ok(()) => item.message.ack().await,
         Err(error) => {
             if !error.is_logged() {
-                let say = || tracing::warn!(error = error.chain(), "work could not be given up; trying again");
+                let say = || tracing::warn!(error = error.chain(), "cannot abandon work; retrying");
                 item.message.trace.within(say);
             }
             item.message.nak(RETRY_DELAY).await;

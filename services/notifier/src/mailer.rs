@@ -166,7 +166,7 @@ impl Mailer {
         let asking = async {
             match message.with_heartbeat(doing).await {
                 Ok(()) => message.ack().await,
-                Err(error) => self.retry(&message, "cannot ask the owner of an address", error).await,
+                Err(error) => self.retry(&message, "cannot ask the owner of an address for consent", error).await,
             }
         };
         Box::pin(asking.traced(Span::none(), &message.trace)).await;

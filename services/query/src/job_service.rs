@@ -271,7 +271,7 @@ impl JobService {
     async fn cancel(&self, reference: &JobRef, by: String, trace: &TraceContext) -> Result<Job, Status> {
         for _ in 0..MAX_CANCEL_TRIES {
             let recorded = self.journal.jobs().get(reference).await.map_err(unread)?;
-            let gone = || not_found("JOB", format!("there is no job {} any more", reference.job));
+            let gone = || not_found("JOB", format!("job {} no longer exists", reference.job));
             let RecordedJob { job, version, .. } = recorded.ok_or_else(gone)?;
             let decided = cancel(&job, by.clone(), Timestamp::now()).map_err(|e| job_refusal(&e))?;
             let Some(fact) = decided else { return Ok(job) };

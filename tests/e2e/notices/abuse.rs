@@ -68,7 +68,7 @@ async fn unconfirmed_address_gets_only_one_confirmation_mail() {
     wait::until_eq("the mails to the other", SOON, 5, async || subjects_to(&smtp, OWNER).len()).await;
     lead_mails_to(&mut tenant, ACCOUNT, &[OWNER]).await;
     lead_mails_to(&mut tenant, ACCOUNT, &[OWNER, STRANGER]).await;
-    times_in_log(&world, "skipped the question to the owner of an address", 1).await;
+    times_in_log(&world, "skipped the confirmation mail", 1).await;
     assert_eq!(subjects_to(&smtp, STRANGER), [QUESTION]);
 
     let question = smtp.mails().into_iter().find(|mail| mail.to == [STRANGER]).unwrap();

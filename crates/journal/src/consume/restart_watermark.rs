@@ -78,7 +78,7 @@ impl RestartWatermark {
 async fn newest(context: &Context) -> Result<Timestamp, JournalError> {
     let mut newest = Timestamp::MIN;
     for stream in streams_with_work() {
-        let state = broker_info::state(context, stream, "read how far the streams go").await?;
+        let state = broker_info::state(context, stream, "read the last sequences of the streams").await?;
         if state.last_sequence > 0 {
             newest = newest.max(timestamp(state.last_timestamp.unix_timestamp_nanos()));
         }

@@ -50,7 +50,7 @@ pub(crate) async fn begin<'a>(
                 delivery = %reference.delivery,
                 destination = %reference.destination,
                 event = %reference.event_id,
-                "an attempt began {MAX_BEGUN} times and never ended; its delivery is given up"
+                "attempt began {MAX_BEGUN} times and never ended; abandoning its delivery"
             );
         });
         return Ok(None);

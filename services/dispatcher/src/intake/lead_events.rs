@@ -97,7 +97,7 @@ async fn route(shared: &Arc<Shared>, lanes: &Arc<Lanes>, message: Message<LeadEv
     let known = message.with_heartbeat(shared.registry.at_least(event.registry_sequence, REGISTRY_TIMEOUT));
     let Some(registry) = known.await else {
         message.trace.within(|| {
-            tracing::warn!(event = %event.event_id, "the configuration that this event needs is not known yet; waiting");
+            tracing::warn!(event = %event.event_id, "cannot route event: configuration not known yet; retrying");
         });
         return message.nak(RETRY_DELAY).await;
     };
@@ -130,7 +130,7 @@ async fn route(shared: &Arc<Shared>, lanes: &Arc<Lanes>, message: Message<LeadEv
         Err(error) => {
             if !error.is_logged() {
                 trace.within(|| {
-                    tracing::warn!(error = error.chain(), event = %event.event_id, "an event was not routed; trying again");
+                    tracing::warn!(error = error.chain(), event = %event.event_id, "cannot route event; retrying");
                 });
             }
             message.nak(RETRY_DELAY).await;
