@@ -2,8 +2,8 @@
 //!
 //! A delivery that used up its attempts deactivates its destination, unless its policy forbids that or another delivery
 //! succeeded meanwhile: then the receiver works, and rejects only this lead. The domain does not know the successes. If
-//! the decision depends on one ([`spared_by_success_since`]), the dispatcher looks it up and adds it to the
-//! [`Execution`].
+//! the decision depends on them ([`spared_by_success_since`]), the dispatcher looks for a success, and the
+//! [`Execution`] says whether it found one.
 
 use jiff::Timestamp;
 
@@ -58,7 +58,8 @@ pub(super) fn deactivation(
 }
 
 /// The cause of a deactivation if no delivery succeeded at the destination. Only an exhausted schedule counts, because
-/// other reasons to fail do not concern the receiver. A test delivery has one attempt, and its failure is a result.
+/// other reasons to fail do not concern the receiver. A test delivery deactivates nothing, because its failure only
+/// answers the person who tests.
 fn cause(work: &Work, policy: &RetryPolicy, execution: &Execution, next_step: NextStep) -> Option<DeactivationCause> {
     if work.reference.event_type.is_test() || execution.destination_off {
         return None;
@@ -70,8 +71,8 @@ fn cause(work: &Work, policy: &RetryPolicy, execution: &Execution, next_step: Ne
     (exhausted && policy.deactivate != Deactivate::Never).then_some(DeactivationCause::Exhausted)
 }
 
-/// When the delivery first failed. The work knows that time for its own round. A later round, and work that replaces
-/// lost work, use the time of the request, which is the latest known time before the first failure.
+/// When the delivery first failed. The work knows that time only in round 0. In a later round, and for work that
+/// replaces lost work, it is the time of the request, which is the latest known time before the first failure.
 fn first_failure(work: &Work, ended_at: Timestamp) -> Timestamp {
     match work.first_failed_at {
         Some(at) if work.round == 0 => at,

@@ -117,7 +117,7 @@ pub fn release(requested: &DeliveryFact, turn: u64, at: Timestamp) -> Option<Del
 }
 
 /// The effects of an attempt: first the timer, then the fact, so that a crash between the two repeats an attempt
-/// instead of losing one. A test delivery has one attempt. Its failure is a result, and deactivates nothing.
+/// instead of losing one. A test delivery has one attempt, whose failure deactivates nothing.
 pub fn after_attempt(work: &Work, policy: &RetryPolicy, execution: Execution) -> Vec<Effect> {
     let reference = &work.reference;
     let ended_at = execution.ended_at();

@@ -4,8 +4,8 @@ use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 
-/// An [`Exchange`] in the encoding of stored facts. Only people read it, and to decode it for each process that reads
-/// the facts would cost more than the rest of the fact.
+/// An [`Exchange`] in the encoding of stored facts. Only people read it, so processes that read the facts do not decode
+/// it: that would cost more than decoding the rest of the fact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EncodedExchange(pub Bytes);
 

@@ -48,7 +48,7 @@ pub enum DeliveryFact {
     AttemptStarted(AttemptStarted),
     /// An attempt ended.
     Attempted(DeliveryAttempted),
-    /// Replaces an attempt whose lead was anonymised, without URL, excerpt and message.
+    /// Replaces the attempt of an anonymised lead. It has no URL, excerpt or message.
     AttemptBlanked(DeliveryAttempted),
     /// The delivery is held: a person or a rule switched its destination off.
     Held(DeliveryHeld),
@@ -69,7 +69,8 @@ pub struct DeliveryRequested {
 /// The place of the work of a requested delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestedWork {
-    /// This fact is the work. `again` says that an earlier attempt from the event may have left a timer.
+    /// This fact is the work. `again` says that an attempt may have left a timer before, when the event itself was the
+    /// work.
     Here { again: bool },
     /// [`DeliveryReleased`] will be the work. No attempt starts before.
     InTurn,
@@ -345,7 +346,8 @@ impl DeliveryFact {
             Self::Attempted(f) => f.attempt_id.to_string(),
             Self::AttemptBlanked(f) => format!("{}/blank", f.attempt_id),
             Self::Held(f) => format!("{delivery}/held/{}/{}/{}", f.round, f.attempts, f.hold),
-            // An attempt that was in flight may have failed since, and the round may be abandoned again after it.
+            // The id has the number of attempts, because a round may be abandoned twice: before and after an attempt in
+            // flight fails.
             Self::Abandoned(f) => format!("{delivery}/abandoned/{}/{}", f.round, f.attempts),
         }
     }

@@ -18,7 +18,7 @@ const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(2);
 /// The places where the broker may hold the pending work of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PendingState {
-    /// Every event and every fact that asks for an attempt and is older than this has been acknowledged.
+    /// All events and facts that asked for an attempt before this time have been acknowledged.
     pub handled_before: Timestamp,
     /// Whether a timer is pending, or has fired and is not acknowledged.
     pub timer: bool,

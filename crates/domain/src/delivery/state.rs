@@ -105,8 +105,8 @@ pub struct Position {
     /// The number of ended attempts, including that of the fact.
     pub attempts: u32,
     pub round: u32,
-    /// The number of holds since the last attempt; the maximum for a started attempt, and for a round that ended
-    /// without an attempt.
+    /// The number of holds since the last attempt; `u32::MAX` for a started attempt, and for a round that ended without
+    /// an attempt.
     pub hold: u32,
     /// 0 requested, 1 started, 2 ended.
     pub phase: u8,
@@ -316,8 +316,8 @@ fn position(fact: &DeliveryFact) -> Position {
     let (attempts, (resend, round), hold, phase, tie) = match fact {
         DeliveryFact::Requested(_) | DeliveryFact::Released(_) => (0, (0, 0), 0, 0, 0),
         DeliveryFact::RetryRequested(f) => (f.attempts, (f.resend, f.round), 0, 0, 0),
-        // A started attempt is further than everything before it. The end of the attempt, or of a round without it, is
-        // further still.
+        // A started attempt is further than everything before it. The end of the attempt is further still, and so is
+        // the end of a round that is abandoned.
         DeliveryFact::AttemptStarted(f) => {
             (f.attempt.saturating_sub(1), (f.resend, f.round), u32::MAX, 1, f.attempt_id.uuid().as_u128())
         }

@@ -6,8 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::work::Work;
 
-/// How long after the request of its round an attempt still belongs to the trace of that request. Tracing back ends
-/// expect traces of minutes; a delivery may be retried for days.
+/// The maximum time between the request of a round and an attempt that belongs to the trace of this request. Tracing
+/// back ends expect traces of minutes; a delivery may be retried for days.
 pub const MAX_CHILD_AGE: SignedDuration = SignedDuration::from_secs(60);
 
 /// A span of a trace, by its ids.
