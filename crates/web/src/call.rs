@@ -25,7 +25,7 @@ pub(crate) const MAX_MESSAGE: usize = 4 * 1024 * 1024;
 /// How many bytes of a refused request are read. Without reading, a client that is still sending sees a broken
 /// connection instead of the answer.
 const MAX_DISCARDED: usize = 256 * 1024;
-/// How long they are read: a client without a key must not keep a connection for longer.
+/// How long the rest of a refused request is read. A client without a key must not keep a connection for longer.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 /// The bytes before a message.
 const PREFIX: usize = 5;
@@ -149,7 +149,7 @@ fn broken(error: &(dyn std::error::Error + 'static)) -> Status {
     }
 }
 
-/// The body of an HTTP request. Clones read the same body, so that the rest can be discarded after the routes.
+/// The body of an HTTP request. Clones read the same body, so that a clone can discard what the routes have not read.
 #[derive(Debug, Clone)]
 pub(crate) struct SharedBody(Arc<Mutex<Body>>);
 

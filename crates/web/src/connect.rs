@@ -50,7 +50,7 @@ pub(crate) struct Connect {
 type Ended = Box<Response>;
 
 impl Connect {
-    /// The HTTP methods of the method.
+    /// The HTTP methods with which this method of the API may be called.
     pub(crate) fn allowed(&self) -> &'static str {
         if is_unary(&self.method) && changes_nothing(&self.method) { "GET, POST" } else { "POST" }
     }

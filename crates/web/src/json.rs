@@ -10,7 +10,7 @@ use prost_reflect::{DynamicMessage, MessageDescriptor};
 use serde_json::Serializer;
 use tonic::Status;
 
-/// Values in a message, at most. A value that takes two bytes of JSON takes up to a hundred in memory.
+/// The maximum number of values in a message. A value that takes two bytes of JSON takes up to a hundred in memory.
 const MAX_VALUES: usize = 100_000;
 /// Programs on Windows write this mark before UTF-8. A reader may ignore it (RFC 8259, section 8.1).
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";

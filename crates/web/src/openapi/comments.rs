@@ -6,7 +6,8 @@ use prost_reflect::{
     DescriptorPool, EnumValueDescriptor, FieldDescriptor, MessageDescriptor, MethodDescriptor, ServiceDescriptor,
 };
 
-/// The comments of a pool, by the file and the path of what they are about (`google.protobuf.SourceCodeInfo`).
+/// The comments of a pool, by the file and the path of the element that each describes
+/// (`google.protobuf.SourceCodeInfo`).
 #[derive(Debug, Default)]
 pub(crate) struct Comments(HashMap<(String, Vec<i32>), String>);
 
