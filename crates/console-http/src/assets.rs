@@ -64,7 +64,7 @@ pub(crate) async fn file(Path(path): Path<String>, headers: HeaderMap) -> Respon
     if ASSETS.contains_key(&path) {
         return found(&path, &headers);
     }
-    // A page of an older version requests a file that is gone; the page of the console would be a wrong answer.
+    // A page of an older version may request a script that is gone. It needs an error, not the page of the console.
     if path.starts_with(HASHED) {
         return (StatusCode::NOT_FOUND, "there is no such file; load the page again").into_response();
     }

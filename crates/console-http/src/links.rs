@@ -1,4 +1,4 @@
-//! Links that log their reader in to the console, once and soon.
+//! Links that log people in to the console. A link works once, and expires soon.
 
 use std::time::Duration;
 

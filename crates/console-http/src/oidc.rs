@@ -2,7 +2,7 @@
 //!
 //! * [`options`] are the settings: the provider, Leadline's client there, and the rights of groups
 //! * [`log_in`] sends a browser to the provider, and handles its return
-//! * [`provider`] asks the provider: its configuration, its keys, and the ID token of a code
+//! * [`provider`] calls the provider, for its configuration, its keys, and the ID token that belongs to a code
 //! * [`id_token`] checks an ID token
 //!
 //! The provider sends the browser back from another site, so the request has no cookie that is `SameSite=Strict`.

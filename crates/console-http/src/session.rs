@@ -101,7 +101,8 @@ pub(crate) async fn show(State(console): State<Arc<Console>>, headers: HeaderMap
 }
 
 pub(crate) async fn log_out(State(console): State<Arc<Console>>, headers: HeaderMap) -> Response {
-    // Another site must not log people out. An ended session has no header, and only its cookie is left.
+    // Another site must not log people out. A session that has ended needs no check, because only its cookie is
+    // removed.
     if let Some(Ok(session)) = console.sessions.of_headers(&headers)
         && let Err(why) = console.sessions.check_origin(&session, &headers)
     {

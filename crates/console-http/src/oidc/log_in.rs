@@ -139,7 +139,8 @@ impl Console {
         Ok(format!("{}#token={}", flow.t, self.sessions.token(&link)))
     }
 
-    /// The line that sets the cookie of a log-in. The provider sends the browser back from another site.
+    /// The line that sets the cookie of a log-in. It is `Lax`, because the provider sends the browser back from another
+    /// site.
     fn log_in_line(&self, value: &str, seconds: u64) -> String {
         let site = &self.sessions.site;
         let secure = if site.is_https() { "; Secure" } else { "" };
@@ -166,7 +167,7 @@ impl Oidc {
     }
 }
 
-/// The address within the console that a person wants; any other becomes the first screen.
+/// The address to which a person returns: the given one if it is a screen of the console, else the first screen.
 fn place(to: &str) -> String {
     let within = || {
         let here = Url::parse("https://console.invalid/").ok()?;

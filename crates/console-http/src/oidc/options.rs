@@ -46,8 +46,8 @@ pub struct Options {
     /// Name of the OpenID Connect provider on the button of the log-in [default: its host]
     #[arg(long, env = "LEADLINE_OIDC_NAME", value_name = "NAME")]
     pub oidc_name: Option<String>,
-    /// How long a session that began at the OpenID Connect provider lasts, 1m to 12h: changes there take effect after
-    /// it
+    /// How long a session that began at the OpenID Connect provider lasts, 1m to 12h; changes at the provider take
+    /// effect when the session ends
     #[arg(long, env = "LEADLINE_OIDC_SESSION_LIFETIME", value_name = "DURATION", default_value = "12h", value_parser = lifetime)]
     pub oidc_session_lifetime: Duration,
     /// File in PEM with the certificates of the authorities of the OpenID Connect provider [default: the public ones]

@@ -193,7 +193,8 @@ impl Provider {
         }
     }
 
-    /// The same, read again now, because a key is unknown: providers replace their keys.
+    /// The configuration and the keys, read again now. A token with an unknown key needs this, because providers
+    /// replace their keys.
     pub(super) async fn known_anew(&self) -> Result<Known, NoEntry> {
         let found = self.look().await?;
         Ok(self.known.lock().await.insert(found).clone())
