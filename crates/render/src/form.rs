@@ -63,8 +63,9 @@ fn fields(form: &Form, input: &Input<'_>) -> Result<Vec<(String, String)>, Rende
     Ok(fields.made)
 }
 
-/// A walk through a payload. Path and name are texts that grow and shrink, and only those of sent fields are copied:
-/// the time of the walk grows with the payload, however deep it is and however long its names are.
+/// A walk through a payload. Path and name are buffers that grow and shrink, and only the names of sent fields are
+/// copied. So the time of the walk is proportional to the size of the payload, whatever its depth and the length of its
+/// names.
 struct Fields<'a> {
     form: &'a Form,
     reserved: Vec<String>,

@@ -281,7 +281,8 @@ impl<'a> Guard<'a> {
     fn item(&mut self, g: &GetItem<'a>, span: Span) -> Expr<'a> {
         let subscript_expr = self.key(&g.subscript_expr);
         let expr = self.expr(&g.expr);
-        // A text has no named fields; a position in it is counted from its beginning.
+        // A text has no named fields. To find a position in a text, the engine counts from its beginning, so that is
+        // charged.
         let named = matches!(&subscript_expr, Expr::Const(c) if c.value.as_str().is_some());
         let expr = if named { expr } else { through(operators::ITEM, expr, vec![]) };
         Expr::GetItem(Spanned::new(GetItem { expr, subscript_expr }, span))

@@ -1,5 +1,5 @@
-//! The headers of a request that follow from settings and delivery. The caller has the secrets: it passes values that
-//! were made with them, or texts in the place of these values.
+//! The headers of a request that follow from settings and delivery. This module knows no secrets: the caller passes the
+//! values that it made with secrets, or texts that stand for them.
 
 use std::borrow::Cow;
 

@@ -62,7 +62,7 @@ pub struct Rendered {
 }
 
 impl RenderError {
-    /// The same error without what it quotes of the result.
+    /// The same error without quotations from the result, which may contain values of the lead.
     fn of_a_lead(self) -> Self {
         match self {
             Self::NoXml(wrong) => Self::NoXml(wrong.without_quotes()),
@@ -87,7 +87,7 @@ pub fn check(destination: &Destination) -> Result<(), RenderError> {
     stack::on_large_stack(|| trial::attempt(destination)).map_err(RenderError::NoThread)?
 }
 
-/// Renders URL and body of a request. Needs [`STACK`] bytes of stack if it [`has_template`].
+/// Renders URL and body of a request. Needs [`STACK`] bytes of stack if the destination [`has_template`].
 ///
 /// # Errors
 /// When a template fails for this event, or the result is not valid.
@@ -102,7 +102,8 @@ pub fn render(destination: &Destination, input: &Input<'_>) -> Result<Rendered, 
     Ok(Rendered { url: url::checked(&filled, &url)?, body, content_type })
 }
 
-/// Renders URL and body of a request on a thread of its own if it [`has_template`]; the calling thread waits.
+/// Renders URL and body of a request. If the destination [`has_template`], this happens on a thread of its own, for
+/// which the calling thread waits.
 ///
 /// # Errors
 /// As of [`render`], or if the operating system has no thread for it.

@@ -48,7 +48,7 @@ impl Meter {
         }
     }
 
-    /// Charges for a whole value, and `times` for each text in it.
+    /// Charges for a value with all values inside it. The bytes of each text are charged `times` times.
     pub(crate) fn charge_for(&mut self, value: &Value, times: usize) -> Result<(), Error> {
         self.charge_nested(value, times, 0)
     }

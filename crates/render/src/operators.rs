@@ -23,7 +23,7 @@ pub(crate) const WHOLE: &str = "=whole";
 pub(crate) const ITEM: &str = "=item";
 /// The name or number of an item.
 pub(crate) const KEY: &str = "=key";
-/// A value outside of JSON.
+/// A value that is written outside of JSON, so it has to be one piece of text.
 pub(crate) const ONE_PIECE: &str = "=one_piece";
 
 pub(crate) fn add_to(environment: &mut Environment<'static>, part: Part) {
@@ -97,8 +97,8 @@ fn text(state: &mut State<'_, '_>, part: Part, value: Value) -> Result<Value, Er
     })
 }
 
-/// Only texts, numbers and truth values may be written outside of JSON; anything else would be sent in words of the
-/// engine.
+/// Only texts, numbers and truth values may be written outside of JSON; the engine would write anything else in a
+/// notation of its own.
 fn one_piece(part: Part, value: &Value, named: &[Value]) -> Result<(), Error> {
     let is = match value.kind() {
         _ if is_placeholder(value) || value.downcast_object_ref::<Exact>().is_some() => return Ok(()),

@@ -68,8 +68,8 @@ impl Part {
         }
     }
 
-    /// The escaping mode of the engine. It only matters for captured blocks: if values are escaped, the blocks are
-    /// safe.
+    /// The escaping mode of the engine. It only matters for captured blocks: if the mode escapes values, the engine
+    /// marks a block as safe, and its text is not escaped again.
     pub(crate) const fn auto_escape(self) -> AutoEscape {
         match self {
             Self::Json => AutoEscape::Json,

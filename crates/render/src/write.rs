@@ -56,7 +56,7 @@ pub(crate) fn percent_encoded(text: &str) -> String {
     encoded
 }
 
-/// Writes a value into a form, so that it can be only a part of one name or value of it.
+/// Writes a value into a form, so that it stays within one name or one value of the form.
 pub(crate) fn into_form(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
     escaped(out, state, value, percent_encoded)
 }

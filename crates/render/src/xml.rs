@@ -12,7 +12,7 @@ use quick_xml::{
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}, before byte {byte}")]
 pub struct NoXml {
-    /// An owned text quotes the document.
+    /// `Cow::Owned` if the problem quotes the document.
     problem: Cow<'static, str>,
     byte: u64,
 }
