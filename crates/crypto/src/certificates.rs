@@ -69,7 +69,7 @@ impl ClientIdentity {
         let own = certificates.first().ok_or(CertificateError::NoCertificate)?;
         let (_, parsed) = X509Certificate::from_der(own).map_err(|_| CertificateError::NoCertificate)?;
         let key = signing_key(key)?;
-        // Compared bit for bit: the names of the algorithm may differ.
+        // Only the bits of the two keys are compared, because the names of their algorithms may differ.
         let public_key = key.public_key().ok_or(CertificateError::UnknownKey)?;
         if !public_key.ends_with(&parsed.public_key().subject_public_key.data) {
             return Err(CertificateError::OtherKey);

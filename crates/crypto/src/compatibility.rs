@@ -1,4 +1,5 @@
-//! HMACs as other senders of webhooks make them (RFC 2104). They use ring, because the other HMACs need SHA-256 alone.
+//! HMACs as other senders of webhooks make them (RFC 2104). They use ring, which has every hash function that is
+//! needed; all other HMACs of this crate use SHA-256.
 
 use ring::hmac::{self, HMAC_SHA1_FOR_LEGACY_USE_ONLY, HMAC_SHA256, HMAC_SHA512};
 

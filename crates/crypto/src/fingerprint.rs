@@ -25,7 +25,7 @@ mod tests {
         let key: MasterKey = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".parse().unwrap();
         assert_eq!(key.fingerprint(), key.reveal().parse::<MasterKey>().unwrap().fingerprint());
         assert_ne!(key.fingerprint(), MasterKey::generate().unwrap().fingerprint());
-        // Installations store fingerprints, so they never change.
+        // Installations store fingerprints, so the fingerprint of a key must never change.
         assert_eq!(key.fingerprint(), "da796f956359e483");
     }
 }

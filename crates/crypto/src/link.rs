@@ -24,7 +24,7 @@ impl Links {
         Self { mac: keyed(&block) }
     }
 
-    /// A link with this text: letters, digits, `-` and `_`.
+    /// A link that contains this text. The link consists of letters, digits, `-` and `_`.
     pub fn write(&self, said: &str) -> String {
         let code = self.mac.clone().chain_update(said).finalize().into_bytes();
         URL_SAFE_NO_PAD.encode([&code[..CODE_BYTES], said.as_bytes()].concat())

@@ -25,7 +25,8 @@ impl SearchKey {
         Self { mac: keyed(&purpose.chain_update([1]).finalize().into_bytes()) }
     }
 
-    /// The hash of a value of a field, whose name contains no NUL: 22 letters, digits, `-` and `_`.
+    /// The hash of a value of a field. The name of the field contains no NUL; the hash has 22 characters: letters,
+    /// digits, `-` and `_`.
     pub fn hash(&self, field: &str, value: &str) -> String {
         let mac = self.mac.clone().chain_update(field).chain_update([0]).chain_update(value);
         URL_SAFE_NO_PAD.encode(&mac.finalize().into_bytes()[..HASH_BYTES])
@@ -60,7 +61,7 @@ mod tests {
         let all: HashSet<_> = others.iter().chain([&one]).collect();
         assert_eq!(all.len(), others.len() + 1);
         assert!(all.iter().all(|hash| hash.len() == 22), "{all:?}");
-        // Read models hold hashes, so they never change.
+        // Read models hold hashes, so the hash of a value must never change.
         assert_eq!(one, "PE_WrI4Vqgwr6-78EpLRUQ");
     }
 }

@@ -18,7 +18,8 @@ const PREFIX: &str = "whsec_";
 const NEW_SECRET_BYTES: usize = 32;
 /// The length that Standard Webhooks asks for.
 const STANDARD_BYTES: RangeInclusive<usize> = 24..=64;
-/// The length of a secret of another sender. A shorter one can be guessed; more than the block of SHA-512 adds nothing.
+/// The length of a secret of another sender. A shorter secret can be guessed. A longer one adds nothing, because HMAC
+/// hashes a secret that exceeds a block (128 bytes for SHA-512).
 const RAW_BYTES: RangeInclusive<usize> = 8..=256;
 
 #[derive(Clone, PartialEq, Eq)]
