@@ -297,7 +297,8 @@ fn attempted_from_stored(
     })
 }
 
-/// No reader depends on a span, so damaged bytes count as a missing span.
+/// The bytes of a span; empty if there is none. Damaged bytes are read as a missing span, because no reader depends on
+/// it.
 fn span_to_stored(span: Option<SpanRef>) -> Vec<u8> {
     span.map(|span| span.to_bytes().to_vec()).unwrap_or_default()
 }

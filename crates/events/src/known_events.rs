@@ -21,7 +21,7 @@ pub struct KnownEventsQuestion(pub Vec<EventKey>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownEventsAnswer(pub Vec<Option<KnownEvent>>);
 
-/// The request for the events that follow one; `None` asks for the first ones.
+/// The request for the page of events after this key; `None` asks for the first page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownEventsPageQuestion(pub Option<EventKey>);
 
@@ -30,7 +30,7 @@ pub struct KnownEventsPageQuestion(pub Option<EventKey>);
 pub struct KnownEventsPage {
     /// Empty if the page before was the last one.
     pub events: Vec<EventKey>,
-    /// Between its keys, the page has every event of LEADS up to this sequence.
+    /// The page has every event of LEADS up to this sequence whose key is in the range of the page.
     pub checkpoint: u64,
 }
 

@@ -39,7 +39,7 @@ pub enum RecordError {
         #[source]
         source: prost::DecodeError,
     },
-    /// The message has a field that no known version of Leadline writes.
+    /// A field of the message has a value that this version of Leadline does not know.
     #[error("a {record} with the field {field}: {problem}")]
     Field { record: &'static str, field: &'static str, problem: String },
 }
