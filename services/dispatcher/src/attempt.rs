@@ -114,7 +114,7 @@ pub(crate) async fn make(
                 Some(NotSent::Egress(_)) => EGRESS_RETRY_DELAY,
                 _ => {
                     item.message.trace.within(|| {
-                        tracing::warn!(error = runtime::chain_of(&error), "cannot begin attempt; parked its work");
+                        tracing::warn!(error = runtime::chain_of(&error), "cannot begin attempt; parking its work");
                     });
                     RETRY_DELAY
                 }
