@@ -41,7 +41,7 @@ async fn changes_of_a_destination_and_of_a_job_are_one_line_each() {
     receiver.answer_next([Answer::Status(410)]);
     world.publish("e2").await;
     world.delivery_is("e2", DeliveryStatus::Held).await;
-    told(&world.process, &["a destination is deactivated", &id]).await;
+    told(&world.process, &["deactivated destination", &id]).await;
     world.enable(&id, false).await;
     let recovered = world.delivery_is("e2", DeliveryStatus::Succeeded).await.delivery.unwrap();
     let retry = api::RetryDeliveriesRequest { delivery_ids: vec![recovered.delivery_id], ..crate::jobs::retries() };
@@ -53,7 +53,7 @@ async fn changes_of_a_destination_and_of_a_job_are_one_line_each() {
     for (said, of) in [
         ("breaker of lane opened; it allows probes alone", &id),
         ("breaker of lane closed; requests go on", &id),
-        ("a destination is deactivated", &id),
+        ("deactivated destination", &id),
         ("a destination is enabled", &id),
         ("destination recovered", &id),
         ("a destination is disabled", &id),

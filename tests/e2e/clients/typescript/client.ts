@@ -136,3 +136,5 @@ console.log(
   `stored: ${stored.size}; listed: ${unique.size} of ${all.length} on ${allPages} pages; the same: ${complete}`,
 );
 console.log("done");
+// A connection that a watch has used would keep Node running.
+process.exit(0);
