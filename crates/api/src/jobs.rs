@@ -109,7 +109,7 @@ fn ended_ones(
     };
     if statuses("filter.statuses", &given.statuses).is_ok_and(|statuses| statuses.iter().any(refused)) {
         let problem =
-            "has others than failed; only failed deliveries can be retried, and with force those that succeeded";
+            "has a status other than failed; only failed deliveries can be retried, and with force those that succeeded";
         fields.wrong("filter.statuses", problem);
     }
     let filter = filter?;

@@ -22,7 +22,7 @@ const MAY_READ_SOURCES: [&str; 4] = [
     // The printer, and the search.
     "crates/runtime/src/chain.rs",
     // Looks further than the search, into errors of I/O.
-    "services/dispatcher/src/transport/client/failure.rs",
+    "services/dispatcher/src/transport/failure.rs",
     // Passes the source of another error on as its own.
     "services/dispatcher/src/transport/client/proxy.rs",
     // A test of a crate that has no runtime.

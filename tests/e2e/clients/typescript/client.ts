@@ -14,7 +14,7 @@ import { LeadService } from "./leadline/v1/lead_pb.js";
 import { RegistryService } from "./leadline/v1/registry_pb.js";
 import { RoutingOutcome, RoutingService } from "./leadline/v1/routing_pb.js";
 
-declare const process: { argv: string[] };
+declare const process: { argv: string[]; exit(code: number): never };
 
 const [protocol, baseUrl, key, account, iface, count, imported, leadsToImport] = process.argv.slice(2);
 const withKey: Interceptor = (next) => (request) => {
