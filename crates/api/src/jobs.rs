@@ -108,8 +108,7 @@ fn ended_ones(
         _ => true,
     };
     if statuses("filter.statuses", &given.statuses).is_ok_and(|statuses| statuses.iter().any(refused)) {
-        let problem =
-            "has a status other than failed; only failed deliveries can be retried, and with force those that succeeded";
+        let problem = "has a status other than failed; only failed deliveries can be retried, and with force those that succeeded";
         fields.wrong("filter.statuses", problem);
     }
     let filter = filter?;

@@ -111,12 +111,12 @@ pub(crate) fn check(text: &str) -> Result<(), NoXml> {
 
 fn attributes(start: &BytesStart<'_>, has_doctype: bool) -> Result<(), Cow<'static, str>> {
     for attribute in start.attributes().with_checks(false) {
-        let attribute = attribute.map_err(|error| NoXml::quoting(error))?;
+        let attribute = attribute.map_err(NoXml::quoting)?;
         if attribute.value.contains('<') {
             return Err("< in an attribute".into());
         }
         if !has_doctype {
-            unescape(&attribute.value).map_err(|error| NoXml::quoting(error))?;
+            unescape(&attribute.value).map_err(NoXml::quoting)?;
         }
     }
     Ok(())
