@@ -102,7 +102,7 @@ pub struct Options {
     /// unsubscribe, and to confirm an address
     #[arg(long, env = "LEADLINE_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
-    /// Public https URL of the console, such as https://leads.example/console; mails and the pages behind their links
+    /// Public https URL of the console, whose path ends with /console; mails and the pages behind their links
     /// then lead to it [default: none; up: /console of the public URL]
     #[arg(long, env = "LEADLINE_CONSOLE_URL", value_name = "URL")]
     pub console_url: Option<String>,
