@@ -1,6 +1,6 @@
 //! Deliveries: one lead event for one destination.
 //!
-//! [`facts`] are stored, and [`state`] folds them. [`decide`] decides what may happen next, [`lost_work`] whether the
+//! [`facts`] are stored, and [`state`] folds them. [`decide`] decides what may happen next, [`mod@lost_work`] whether the
 //! work of a delivery is lost, [`deactivation`] whether an attempt deactivates its destination, and [`tracing`] which
 //! trace an attempt belongs to.
 
