@@ -5,12 +5,13 @@ use std::time::Duration;
 use api::{
     CountBucket, DeliveryStatus, HealthState, LaneState, ProblemState, problem_service_client::ProblemServiceClient,
 };
+use serde_json::json;
 use testkit::{Answer, Receiver, wait};
 use tonic::Code;
 
 use crate::{
     rebuild,
-    world::{ACCOUNT, SOON, World, read_json, retries, some_destination},
+    world::{ACCOUNT, INTERFACE, SOON, World, read_json, retries, some_destination},
 };
 
 async fn problems(world: &World, include_closed: bool) -> Vec<api::Problem> {
@@ -242,6 +243,59 @@ async fn account_key_sees_only_the_health_of_its_own_destinations() {
     assert_eq!(ask(&own, ACCOUNT).await.unwrap(), 1);
     assert_eq!(ask(&theirs, ACCOUNT).await.unwrap_err().code(), Code::PermissionDenied);
     assert_eq!(ask(&theirs, "other").await.unwrap_err().code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn platform_key_lists_the_problems_of_all_accounts() {
+    for world in World::on_both().await {
+        let receiver = Receiver::start().await;
+        receiver.answer(Answer::Status(503));
+        let other = api::Account { account_id: "other".into(), ..api::Account::default() };
+        world.registry().create_account(api::CreateAccountRequest { account: Some(other) }).await.unwrap();
+        let form = api::Interface { account_id: "other".into(), interface_id: INTERFACE.into(), ..Default::default() };
+        world.registry().create_interface(api::CreateInterfaceRequest { interface: Some(form) }).await.unwrap();
+        let mut ids = vec![];
+        for account in [ACCOUNT, "other"] {
+            let crm = api::Destination { account_id: account.into(), url: receiver.url(), ..some_destination() };
+            ids.push(world.destination_with(crm).await);
+            world.publish_with(account, json!({"account": account})).await;
+            world.delivery_is(account, DeliveryStatus::Failed).await;
+        }
+        let (own, _) = world.new_key(ACCOUNT, &[api::Scope::Read]).await;
+        let ask = async |key: &str, request: api::ListProblemsRequest| {
+            let mut client = ProblemServiceClient::new(world.called_with(key).await);
+            let page = client.list_problems(request).await.map(tonic::Response::into_inner)?;
+            let accounts = page.problems.into_iter().map(|problem| problem.account_id).collect::<Vec<_>>();
+            Ok::<_, tonic::Status>((accounts, page.next_page_token))
+        };
+        let accounts = async |key: &str, request| ask(key, request).await.map(|(accounts, _)| accounts);
+        let all = api::ListProblemsRequest::default();
+        wait::until_eq("both problems", SOON, vec!["other".into(), ACCOUNT.into()], async || {
+            accounts(&world.key, all.clone()).await.unwrap()
+        })
+        .await;
+        let first = api::ListProblemsRequest { page_size: 1, ..all.clone() };
+        let (first_page, page_token) = ask(&world.key, first.clone()).await.unwrap();
+        let second = accounts(&world.key, api::ListProblemsRequest { page_token, ..first }).await.unwrap();
+        assert_eq!((first_page, second), (vec!["other".to_owned()], vec![ACCOUNT.to_owned()]));
+        let of_other = api::ListProblemsRequest { destination_id: ids[1].clone(), ..all.clone() };
+        assert_eq!(accounts(&world.key, of_other.clone()).await.unwrap(), ["other"]);
+        // The key of an account sees its own, and does not learn of other destinations.
+        assert_eq!(accounts(&own, all).await.unwrap(), [ACCOUNT]);
+        assert_eq!(accounts(&own, of_other).await.unwrap_err().code(), Code::NotFound);
+
+        let listed = world.run(&["problems"]).await.well();
+        assert!(
+            listed.out.starts_with("ACCOUNT ") && listed.out.contains("\nother ") && listed.out.contains("\nacme ")
+        );
+        assert!(listed.err.contains("problems show DESTINATION CAUSE --account ACCOUNT"), "{listed:?}");
+        let listed = world.run(&["problems", "--account", "other"]).await.well();
+        assert!(listed.out.starts_with("LAST ") && listed.out.lines().count() == 2, "{listed:?}");
+        let shown = world.run(&["problems", "show", &ids[1], "503"]).await.well();
+        assert_eq!(shown.fact("account"), "other");
+        let named = world.run(&["problems", "show", "CRM", "503"]).await;
+        assert!(named.code != 0 && named.err.contains("--account is missing"), "{named:?}");
+    }
 }
 
 #[tokio::test]

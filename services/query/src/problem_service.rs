@@ -57,14 +57,15 @@ impl api::problem_service_server::ProblemService for ProblemService {
         let (caller, request) = (Caller::of(&request)?, request.get_ref());
         let mut fields = Violations::default();
         let destination = optional("destination_id", &request.destination_id, DestinationId::parse);
-        let of = fields.note(caller.account_and(&request.account_id, destination));
-        let include_closed = request.include_closed;
+        let (account, destination) =
+            (fields.note(caller.narrowed_account(&request.account_id)), fields.note(destination));
+        let (of, include_closed) = (account.zip(destination), request.include_closed);
         let filter = of.map(|(account, destination)| ProblemFilter { account, destination, include_closed });
         let page = listing::page(&mut fields, request.page_size, &request.page_token, filter.as_ref());
         let (filter, page) = fields.end(|| filter.zip(page))?;
         let registry = self.registry.snapshot();
         if let Some(id) = &filter.destination {
-            ever(&registry, &filter.account, id)?;
+            ever(&registry, filter.account.as_ref(), id)?;
         }
         let mut found = self.store.problems(&filter, &page).await.map_err(failed)?;
         let place = |row: &ProblemRow| Place { at: row.problem.last_at.as_microsecond(), id: row.key.clone() };
@@ -162,7 +163,7 @@ impl api::problem_service_server::ProblemService for ProblemService {
         let page = listing::page(&mut fields, request.page_size, &request.page_token, filter.as_ref());
         let (filter, page) = fields.end(|| filter.zip(page))?;
         if let Some(id) = &filter.destination {
-            ever(&self.registry.snapshot(), &filter.account, id)?;
+            ever(&self.registry.snapshot(), Some(&filter.account), id)?;
         }
         let mut found = self.store.counts(&filter, &page).await.map_err(failed)?;
         let next_page_token =
@@ -183,10 +184,18 @@ impl ProblemService {
     }
 }
 
-/// A destination of an account, deleted or not.
-fn ever<'a>(registry: &'a Registry, account: &AccountId, id: &DestinationId) -> Result<&'a Destination, Status> {
-    let found = registry.destination_ever(id).filter(|destination| destination.account == *account);
-    found.map(AsRef::as_ref).ok_or_else(|| no_destination(account, id))
+/// A destination of an account, deleted or not; with `None`, one of any account.
+fn ever<'a>(
+    registry: &'a Registry,
+    account: Option<&AccountId>,
+    id: &DestinationId,
+) -> Result<&'a Destination, Status> {
+    let is_of = |destination: &Destination| account.is_none_or(|account| destination.account == *account);
+    let found = registry.destination_ever(id).filter(|destination| is_of(destination));
+    found.map(AsRef::as_ref).ok_or_else(|| match account {
+        Some(account) => no_destination(account, id),
+        None => not_found("DESTINATION", format!("there is no destination {id}")),
+    })
 }
 
 fn no_destination(account: &AccountId, id: &DestinationId) -> Status {

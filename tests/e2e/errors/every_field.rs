@@ -180,7 +180,7 @@ async fn wrong_fields_of_job_and_problem_requests_are_all_named() {
         ("JobService/CancelJob", json!({"job_id": "no id", "requested_by": LINES}), &["requested_by", "job_id"]),
         (
             "ProblemService/ListProblems",
-            json!({"destination_id": "no id", "page_size": 1_000}),
+            json!({"account_id": "no id", "destination_id": "no id", "page_size": 1_000}),
             &["account_id", "destination_id", "page_size"],
         ),
         (

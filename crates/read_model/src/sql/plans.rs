@@ -154,9 +154,14 @@ async fn every_list_is_read_from_an_index_in_its_order() {
         reads_from(&sqlite, select(), "sqlite_autoindex_lead_events_1", "known events").await;
         needs_no_sort(&postgres, select(), "known events").await;
     }
-    for (include_closed, index) in [(false, "problems_open"), (true, "problems_by_account")] {
+    for (account, include_closed, index) in [
+        (Some(&account), false, "problems_open"),
+        (Some(&account), true, "problems_by_account"),
+        (None, false, "problems_open_by_time"),
+        (None, true, "problems_by_time"),
+    ] {
         let first = Page::of(0, "", ()).unwrap();
-        let filter = ProblemFilter { account: account.clone(), destination: None, include_closed };
+        let filter = ProblemFilter { account: account.cloned(), destination: None, include_closed };
         reads_from(&sqlite, problems::select(&filter, &first), index, "problems").await;
         needs_no_sort(&postgres, problems::select(&filter, &first), "problems").await;
     }

@@ -30,7 +30,7 @@ const SELECT: &str = "SELECT p.problem, p.account, p.destination, p.cause, p.del
     p.closed_at, p.example, COALESCE(a.at, 0) AS acknowledged_at, COALESCE(a.actor, '') AS actor, \
     COALESCE(h.last_success_at, 0) AS last_success_at FROM problems p \
     LEFT JOIN acknowledgements a ON a.problem = p.problem \
-    LEFT JOIN destination_health h ON h.destination = p.destination WHERE p.account = ";
+    LEFT JOIN destination_health h ON h.destination = p.destination WHERE ";
 /// Rows that are deleted in one statement.
 const CHUNK: usize = 500;
 
@@ -67,7 +67,8 @@ pub struct ProblemRow {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ProblemFilter {
-    pub account: AccountId,
+    /// `None` for problems of all accounts.
+    pub account: Option<AccountId>,
     pub destination: Option<DestinationId>,
     pub include_closed: bool,
 }
@@ -196,22 +197,24 @@ impl Store {
         cause: Cause,
     ) -> Result<Option<ProblemRow>, StoreError> {
         let mut select = Statement::new(SELECT);
-        select.push("? AND p.problem = ?", [account.as_str().into(), key(destination, cause).into()]);
+        select.push("p.account = ? AND p.problem = ?", [account.as_str().into(), key(destination, cause).into()]);
         self.fetch_optional(select).await?.as_ref().map(from_row).transpose()
     }
 }
 
 pub(crate) fn select(filter: &ProblemFilter, page: &Page) -> Statement {
     let mut select = Statement::new(SELECT);
-    select.push("?", [filter.account.as_str().into()]);
+    let (at, key) = page.after().map_or((i64::MAX, ""), |after| (after.at, after.id.as_str()));
+    select.push("(p.last_at, p.problem) < (?, ?)", [at.into(), key.into()]);
+    if let Some(account) = &filter.account {
+        select.push(" AND p.account = ?", [account.as_str().into()]);
+    }
     if let Some(destination) = &filter.destination {
         select.push(" AND (p.destination || '') = ?", [destination.as_str().into()]);
     }
     if !filter.include_closed {
         select.push(" AND p.deliveries > 0", []);
     }
-    let (at, key) = page.after().map_or((i64::MAX, ""), |after| (after.at, after.id.as_str()));
-    select.push(" AND (p.last_at, p.problem) < (?, ?)", [at.into(), key.into()]);
     select.push(" ORDER BY p.last_at DESC, p.problem DESC LIMIT ?", [page.limit().into()]);
     select
 }

@@ -23,7 +23,7 @@ pub(crate) struct Problems {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// List problems, the one that failed last first
+    /// List problems, of all accounts if the key is platform-wide, the one that failed last first
     #[command(after_help = "Example:\n  leadline problems list --closed")]
     List(List),
     /// Show a problem: what fails, since when, and what to do
@@ -77,7 +77,8 @@ impl Problems {
 impl List {
     async fn run(&self) -> anyhow::Result<()> {
         let session = self.remote.connect().await?;
-        let account_id = session.account(&self.account).await?;
+        let account_id = session.own_account(&self.account).await?;
+        let of_all = account_id.is_empty();
         let destination_id = match &self.destination {
             Some(named) => destination_id(&session, &self.account, named).await?,
             None => String::new(),
@@ -92,8 +93,10 @@ impl List {
             fixed("SINCE"),
             flexible("ACKNOWLEDGED BY"),
         ];
-        let row = |problem: &api::Problem| {
-            vec![
+        let columns: Vec<_> = of_all.then(|| flexible("ACCOUNT")).into_iter().chain(columns).collect();
+        let row = |problem: &api::Problem| -> Vec<Cell> {
+            let account: Option<Cell> = of_all.then(|| problem.account_id.as_str().into());
+            let cells: [Cell; 8] = [
                 shown(problem.last_at.as_ref()).into(),
                 name(problem).into(),
                 problem.cause.as_str().into(),
@@ -102,7 +105,8 @@ impl List {
                 problem.leads.into(),
                 shown(problem.first_at.as_ref()).into(),
                 problem.acknowledged_by.as_str().into(),
-            ]
+            ];
+            account.into_iter().chain(cells).collect()
         };
         let page = async |page_size, page_token| {
             let request = api::ListProblemsRequest {
@@ -117,22 +121,18 @@ impl List {
         };
         session.list(&self.paging, columns, row, page).await?;
         if !session.out.is_json() {
-            note("leadline problems show DESTINATION CAUSE says what to do.");
+            let of_account = if of_all { " --account ACCOUNT" } else { "" };
+            note(&format!("leadline problems show DESTINATION CAUSE{of_account} says what to do."));
         }
         Ok(())
     }
 }
 
 impl Named {
-    async fn session(&self) -> anyhow::Result<(Session, String, String)> {
-        let session = self.remote.connect().await?;
-        let account_id = session.account(&self.account).await?;
-        let destination_id = destination_id(&session, &self.account, &self.destination).await?;
-        Ok((session, account_id, destination_id))
-    }
-
     async fn show(&self) -> anyhow::Result<()> {
-        let (session, account_id, destination_id) = self.session().await?;
+        let session = self.remote.connect().await?;
+        let account_id = session.own_account(&self.account).await?;
+        let destination_id = destination_id(&session, &self.account, &self.destination).await?;
         let mut page_token = String::new();
         loop {
             let request = api::ListProblemsRequest {
@@ -155,7 +155,9 @@ impl Named {
     }
 
     async fn acknowledge(&self) -> anyhow::Result<()> {
-        let (session, account_id, destination_id) = self.session().await?;
+        let session = self.remote.connect().await?;
+        let account_id = session.account(&self.account).await?;
+        let destination_id = destination_id(&session, &self.account, &self.destination).await?;
         let cause = self.cause.clone();
         let request = api::AcknowledgeProblemRequest { account_id, destination_id, cause, requested_by: String::new() };
         let problem = session.problems().acknowledge_problem(within(request)).await?.into_inner();
@@ -173,6 +175,7 @@ fn print_problem(session: &Session, problem: &api::Problem) -> anyhow::Result<()
         by => format!("{by}, {}", shown(problem.acknowledged_at.as_ref())),
     };
     let facts = vec![
+        ("account", problem.account_id.as_str().into()),
         ("destination", super::deliveries::named(&problem.destination_name, &problem.destination_id).into()),
         ("cause", problem.cause.as_str().into()),
         ("state", state(problem)),
