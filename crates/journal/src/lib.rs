@@ -56,6 +56,7 @@ pub use lane_reports::LaneReports;
 pub use leader::lease::{LEAD_NOTIFIER_LEASE, NOTIFIER_LEASE, ReaderLease, SEQUENCER_LEASE};
 pub use publish::append::{Submitted, Traffic};
 pub use publish::message::Appended;
+pub use quarantine::Quarantined;
 pub use registry::freshness::{FreshnessError, wait_propagation};
 pub use registry::past::PastRegistry;
 pub use registry::view::RegistryView;

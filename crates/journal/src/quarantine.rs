@@ -1,10 +1,32 @@
-//! Erases unreadable messages: the copies on POISON and their originals. Their leads are guessed from the bytes. If a
-//! copy is erased by mistake, only a chance to diagnose the message is lost.
+//! The quarantine: what is in it, and how messages about anonymised leads are erased. A copy on POISON is erased with its
+//! original. Their leads are guessed from the bytes. If a copy is erased by mistake, only a chance to diagnose the
+//! message is lost.
 
-use async_nats::jetstream::{Message, consumer::DeliverPolicy};
+use async_nats::{
+    HeaderMap,
+    jetstream::{Message, consumer::DeliverPolicy},
+};
 use domain::{AccountId, DeliveryFact, LeadEvent, LeadId};
 
-use crate::{JournalError, StreamFact as _, StreamName, handles::Quarantine, subjects};
+use crate::{JournalError, StreamFact as _, StreamName, connection::broker_info, handles::Quarantine, subjects};
+
+const OPERATION: &str = "read the quarantine";
+/// The headers of a copy: why it was unreadable, for which reader, and its sequence in its own stream.
+const REASON: &str = "Leadline-Reason";
+const READER: &str = "Leadline-Reader";
+const SEQUENCE: &str = "Leadline-Sequence";
+/// The longest reason that is shown, in characters.
+const MAX_REASON: usize = 300;
+
+/// An unreadable message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quarantined {
+    /// The stream and the sequence in it that the message had, such as `LEADS 17`.
+    pub original: String,
+    /// The reader that could not read it.
+    pub reader: String,
+    pub reason: String,
+}
 
 /// A copy on POISON to erase.
 struct Found {
@@ -14,6 +36,16 @@ struct Found {
 }
 
 impl Quarantine<'_> {
+    /// The message that was quarantined last; `None` if the quarantine is empty.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn latest(self) -> Result<Option<Quarantined>, JournalError> {
+        let last =
+            broker_info::last_on(self.journal.context(), StreamName::Poison, subjects::ANYTHING, OPERATION).await?;
+        Ok(last.map(|copy| quarantined(&copy.subject, &copy.headers)))
+    }
+
     /// Erases the copies that seem to be about one of these leads, with their originals. Returns the number of copies.
     ///
     /// # Errors
@@ -44,6 +76,22 @@ impl Quarantine<'_> {
     }
 }
 
+/// The headers of a copy.
+pub(crate) fn headers(reader: &str, sequence: u64, reason: &str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(REASON, reason.replace(['\r', '\n'], " "));
+    headers.insert(READER, reader);
+    headers.insert(SEQUENCE, sequence.to_string());
+    headers
+}
+
+fn quarantined(subject: &str, headers: &HeaderMap) -> Quarantined {
+    let text = |name: &str| headers.get(name).map(|value| value.as_str()).unwrap_or_default();
+    let original = subject.strip_prefix("poison.").unwrap_or(subject).replace('.', " ");
+    let reason = text(REASON).chars().take(MAX_REASON).collect();
+    Quarantined { original, reader: text(READER).to_owned(), reason }
+}
+
 fn copy(message: &Message) -> Option<Found> {
     let sequence = message.info().ok()?.stream_sequence;
     // Originals on other streams are pending work, which is deleted anyway, or configuration, which concerns no lead.
@@ -67,7 +115,17 @@ fn names(bytes: &[u8], id: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::names;
+    use super::{Quarantined, headers, names, quarantined};
+
+    #[test]
+    fn a_copy_says_where_it_came_from_and_why_it_is_unreadable() {
+        let headers = headers("router", 17, "not a LeadEvent:\ninvalid wire type");
+        let (original, reader) = ("LEADS 17".to_owned(), "router".to_owned());
+        let reason = "not a LeadEvent: invalid wire type".to_owned();
+        assert_eq!(quarantined("poison.LEADS.17", &headers), Quarantined { original, reader, reason });
+        // A copy of another program.
+        assert_eq!(quarantined("poison.X", &Default::default()).original, "X");
+    }
 
     #[test]
     fn an_id_is_found_by_its_length_or_as_a_word() {

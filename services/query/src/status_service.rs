@@ -12,7 +12,7 @@ use api::{
 };
 use domain::{DestinationId, Registry, health::FAILING_AFTER, registry::Destination};
 use jiff::{SignedDuration, Timestamp};
-use journal::{Journal, JournalError, RegistryView, StreamName};
+use journal::{Journal, JournalError, Quarantined, RegistryView, StreamName};
 use read_model::{History, Repairs, Store};
 use runtime::Readiness;
 use tokio::{sync::Mutex, time::Instant};
@@ -34,6 +34,8 @@ const RECENT: SignedDuration = SignedDuration::from_hours(1);
 const MAX_FAILING: u32 = 10_000;
 /// The part of the readiness that shows whether the broker answers.
 const BROKER: &str = "broker";
+/// The trouble that messages are unreadable. It is no part of the readiness, because it keeps nothing from working.
+const QUARANTINE: &str = "quarantine";
 
 struct StatusService {
     journal: Journal,
@@ -86,7 +88,8 @@ impl api::status_service_server::StatusService for StatusService {
         drop(latest);
         answer.most_parked.truncate(top as usize);
         answer.most_failing.truncate(top as usize);
-        answer.troubles = self.troubles();
+        let quarantine = std::mem::replace(&mut answer.troubles, self.troubles());
+        answer.troubles.extend(quarantine);
         Ok(Response::new(answer))
     }
 
@@ -151,7 +154,7 @@ impl StatusService {
             in_order: backlog.in_order,
             healed_requests: self.repairs.missing(),
             healed_deliveries: self.repairs.stuck(),
-            troubles: vec![],
+            troubles: self.quarantine(backlog.poison).await.map_err(away)?.into_iter().collect(),
             streams,
             tables: measured.tables.iter().map(sizes::table_to_api).collect(),
             database_bytes: measured.database.bytes,
@@ -197,6 +200,15 @@ impl StatusService {
         report.filter_map(|(name, part)| Some(api::Trouble { part: name.into(), text: part.state.err()? })).collect()
     }
 
+    /// What is in quarantine, as a trouble; `None` if it is empty.
+    async fn quarantine(&self, messages: u64) -> Result<Option<api::Trouble>, JournalError> {
+        if messages == 0 {
+            return Ok(None);
+        }
+        let latest = self.journal.quarantine().latest().await?;
+        Ok(latest.map(|latest| quarantine_to_api(messages, &latest)))
+    }
+
     /// The error of a call whose figures are unknown, with the failures that the readiness reports.
     fn unknown(&self, why: String) -> Status {
         let mut text = format!("cannot count the waiting work: {why}");
@@ -205,6 +217,13 @@ impl StatusService {
         }
         unavailable(text)
     }
+}
+
+fn quarantine_to_api(messages: u64, latest: &Quarantined) -> api::Trouble {
+    let Quarantined { original, reader, reason } = latest;
+    let count = if messages == 1 { "1 message is".to_owned() } else { format!("{messages} messages are") };
+    let text = format!("{count} unreadable and set aside; the last one is {original}, which {reader} read: {reason}");
+    api::Trouble { part: QUARANTINE.to_owned(), text }
 }
 
 fn lag_to_api(name: &str, stream: StreamName, waiting: u64, in_hand: u64) -> api::ConsumerLag {

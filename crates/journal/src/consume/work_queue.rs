@@ -6,14 +6,11 @@
 
 use std::{collections::VecDeque, marker::PhantomData, pin::pin, time::Duration};
 
-use async_nats::{
-    HeaderMap,
-    jetstream::{
-        AckKind, ErrorCode,
-        consumer::{AckPolicy, PullConsumer, pull},
-        message::PublishMessage,
-        stream::ConsumerErrorKind,
-    },
+use async_nats::jetstream::{
+    AckKind, ErrorCode,
+    consumer::{AckPolicy, PullConsumer, pull},
+    message::PublishMessage,
+    stream::ConsumerErrorKind,
 };
 use bytes::Bytes;
 use events::Record;
@@ -28,7 +25,7 @@ use crate::{
     consume::ack_handle::{AckHandle, STALE_AFTER, acknowledge},
     consume::resilient_consumer::ResilientConsumer,
     handles::Quarantine,
-    headers, measured, subjects,
+    headers, measured, quarantine, subjects,
     work::timers,
 };
 
@@ -254,10 +251,7 @@ impl Quarantine<'_> {
             error = error.chain(),
             "cannot read message; copying it to the stream POISON"
         );
-        let mut headers = HeaderMap::new();
-        headers.insert("Leadline-Reason", error.chain().replace(['\r', '\n'], " "));
-        headers.insert("Leadline-Reader", reader);
-        headers.insert("Leadline-Sequence", sequence.to_string());
+        let headers = quarantine::headers(reader, sequence, &error.chain());
         let copy = PublishMessage::build().payload(payload).headers(headers);
         let copy = copy.message_id(format!("{stream}/{sequence}"));
         self.journal
