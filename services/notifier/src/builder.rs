@@ -20,8 +20,7 @@ use crate::{body::Content, confirming::Asking, details::Target, email::Email, su
 pub(crate) struct PreparedNotice {
     pub(crate) account: AccountId,
     pub(crate) email: Email,
-    /// The spans of the failures that it tells of, if it collects several: of the first ones of a window, or of the
-    /// last one of a streak.
+    /// The spans of the failures that it tells of: of the first ones of a window, or of the last one of a streak.
     pub(crate) failures: Vec<SpanRef>,
     subject: Subject,
 }
@@ -56,6 +55,7 @@ impl NoticeBuilder {
         let (page, about, emails) = match (&called.about, known) {
             (About::Failure { sequence, .. }, _) => {
                 let Some(fact) = self.journal.deliveries().get(*sequence).await? else { return Ok(None) };
+                spans = span_of(&fact).into_iter().collect();
                 let reference = fact.reference();
                 let name = known.map_or(reference.destination.as_str(), |found| subjects::name(found));
                 subject = Subject::Failure(Arc::clone(reference));

@@ -254,7 +254,10 @@ impl Mailer {
             match prepared.await? {
                 Some(prepared) => {
                     for failure in &prepared.failures {
-                        trace::link(&span, &TraceContext::of_ids(failure.trace_id, failure.span_id), "failure");
+                        let failure = TraceContext::of_ids(failure.trace_id, failure.span_id);
+                        if failure.ids() != message.trace.ids() {
+                            trace::link(&span, &failure, "failure");
+                        }
                     }
                     self.notify(&prepared, &Call { since, again, as_of, late }, &trace).await
                 }

@@ -12,8 +12,8 @@
 use std::collections::HashMap;
 
 use domain::{
-    DeliveryFact, DestinationId, EventType, NoticeFact,
-    notice::{DestinationHealth, DestinationState, Observed, Reaction, Rules},
+    DeliveryFact, DestinationId, EventType, NoticeFact, NoticeId,
+    notice::{About, DestinationHealth, DestinationState, Observed, Reaction, Rules},
 };
 use futures::future::try_join_all;
 use jiff::Timestamp;
@@ -39,8 +39,9 @@ struct Remembered {
     /// The version in the store; 0 if it is not stored.
     version: u64,
     changed: bool,
-    /// The trace of the latest notice.
-    trace: TraceContext,
+    /// The traces of the facts that called for the pending notices. A notice that collects failures has none: it starts
+    /// a trace of its own.
+    traces: HashMap<NoticeId, TraceContext>,
 }
 
 /// The states of the destinations that have failed.
@@ -77,7 +78,7 @@ impl Watcher {
         let stored = self.journal.notifier_state().destinations().await?.into_iter();
         let remembered = stored.map(|(id, (mut watched, version))| {
             watched.pending.iter_mut().for_each(|notice| notice.again = true);
-            (id, Remembered { watched, version, changed: false, trace: TraceContext::default() })
+            (id, Remembered { watched, version, changed: false, traces: HashMap::new() })
         });
         Ok(remembered.collect())
     }
@@ -94,7 +95,7 @@ impl Watcher {
                 watched: DestinationState::new(fact.reference()),
                 version: 0,
                 changed: false,
-                trace: TraceContext::default(),
+                traces: HashMap::new(),
             });
             let before = remembered.watched.health.clone();
             for called in remembered.watched.observe(Observed { fact, sequence, published_at, now }, self.rules) {
@@ -106,8 +107,10 @@ impl Watcher {
                         events.push((operation, entry, fact));
                     }
                     Reaction::Notice(notice) => {
+                        if !matches!(notice.about, About::FurtherFailures { .. }) {
+                            remembered.traces.insert(notice.notice, entry.trace.clone());
+                        }
                         remembered.watched.pending.push(notice);
-                        remembered.trace = entry.trace.clone();
                     }
                 }
             }
@@ -174,15 +177,16 @@ impl Watcher {
         }
         crash::point("before notices are called for");
         let appending = book.values().flat_map(|remembered| {
-            let (pending, trace) = (&remembered.watched.pending, &remembered.trace);
-            pending.iter().map(async |notice| {
-                self.journal.notices().append(&NoticeFact::CalledFor(notice.clone()), trace).await.map(drop)
+            remembered.watched.pending.iter().map(async |notice| {
+                let trace = remembered.traces.get(&notice.notice).cloned().unwrap_or_default();
+                self.journal.notices().append(&NoticeFact::CalledFor(notice.clone()), &trace).await.map(drop)
             })
         });
         try_join_all(appending).await?;
         crash::point("after notices are called for");
         for remembered in book.values_mut().filter(|remembered| !remembered.watched.pending.is_empty()) {
             remembered.watched.pending.clear();
+            remembered.traces.clear();
             remembered.changed = true;
         }
         self.remember(book).await
