@@ -27,7 +27,7 @@ const FILLER: &str = "FILLER";
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn full_disk_loses_no_accepted_events() {
     let settings = Settings::from_env(EVENTS / 4);
-    let disk = SmallDisk::mount(DISK);
+    let disk = SmallDisk::try_mount(DISK);
     let broker = match &disk {
         Ok(disk) => NatsServer::start_in(&disk.path().join("data"), "").await,
         Err(why) => {

@@ -112,10 +112,7 @@ mod tests {
 
     #[test]
     fn a_full_disk_has_no_room() {
-        let disk = match SmallDisk::mount(4 * MIN_ROOM as u64) {
-            Ok(disk) => disk,
-            Err(why) => return eprintln!("WARNING: NO SMALL DISK CAN BE MOUNTED: {why}"),
-        };
+        let disk = SmallDisk::mount(4 * MIN_ROOM as u64);
         assert!(has_room(disk.path()));
         let filler = disk.path().join("filler");
         SmallDisk::fill(&filler);
