@@ -65,7 +65,7 @@ static RPC: LazyLock<Histograms<RpcKey>> = LazyLock::new(|| {
         let mut attributes = vec![
             KeyValue::new("rpc.system.name", "grpc"),
             KeyValue::new("rpc.method", key.method.clone().unwrap_or_else(|| OTHER.into())),
-            KeyValue::new("rpc.response.status_code", key.code),
+            KeyValue::new("rpc.status_code", key.code),
         ];
         if FAILURES.contains(&key.code) {
             attributes.push(KeyValue::new("error.type", key.code));

@@ -1,7 +1,7 @@
 //! The span of a call: from its head to the end of its answer, by the semantic conventions for HTTP and RPC. Refused
 //! calls have one, too.
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version, header, uri::Authority};
 use tonic::Code;
 use tracing::{Span, error_span, info_span};
 
@@ -19,6 +19,10 @@ use crate::{
 const MAX_USER_AGENT: usize = 200;
 /// The longest path that is kept, in bytes.
 const MAX_PATH: usize = 200;
+/// The longest name of a host, in bytes.
+const MAX_HOST: usize = 253;
+/// Replaces the query of a URL, which may hold values of a lead.
+const REDACTED: &str = "REDACTED";
 
 /// The span of a call over HTTP, and its context. Without an exporter the span names the request id in logs, and the
 /// context is the caller's.
@@ -43,9 +47,13 @@ pub(super) fn over_http<B>(
     }
     // Before a route is found, the path may be any text, or hold a signed link.
     attribute(&span, "url.path", beginning(request.uri().path()));
+    if request.uri().query().is_some() {
+        attribute(&span, "url.query", REDACTED);
+    }
     attribute(&span, "url.scheme", scheme(is_tls));
     attribute(&span, "network.protocol.version", version(request.version()));
-    describe(&span, request.headers(), peer);
+    attribute(&span, "client.address", peer.address().to_string());
+    describe(&span, request, peer);
     pass_on(request.headers_mut(), &own);
     (span, own)
 }
@@ -93,7 +101,7 @@ pub(super) fn over_grpc<B>(request: &mut Request<B>, methods: &Methods, peer: Op
     }
     attribute(&span, "rpc.method", method);
     if let Some(peer) = peer {
-        describe(&span, request.headers(), peer);
+        describe(&span, request, peer);
     }
     pass_on(request.headers_mut(), &own);
     (span, own)
@@ -107,7 +115,7 @@ pub(super) fn status_in(headers: &HeaderMap) -> Option<Code> {
 /// Records how a call over gRPC ended.
 pub(super) fn answered_over_grpc(span: &Span, code: Code) {
     let name = word(code);
-    attribute(span, "rpc.response.status_code", name);
+    attribute(span, "rpc.status_code", name);
     if FAILURES.contains(&name) {
         attribute(span, "error.type", name);
         trace::fails(span, "");
@@ -128,10 +136,15 @@ fn pass_on(headers: &mut HeaderMap, own: &TraceContext) {
     set(BAGGAGE, own.baggage().map(str::to_owned));
 }
 
-fn describe(span: &Span, headers: &HeaderMap, peer: &Peer) {
-    attribute(span, "client.address", peer.address().to_string());
+fn describe<B>(span: &Span, request: &Request<B>, peer: &Peer) {
     attribute(span, "network.peer.address", peer.address().to_string());
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+    // What the caller called: the authority of HTTP/2, or the header of HTTP/1.1.
+    let called = request.uri().authority().cloned().or_else(|| text(header::HOST)?.parse::<Authority>().ok());
+    if let Some(called) = called {
+        attribute(span, "server.address", short(called.host(), MAX_HOST));
+        trace::attributes(span, called.port_u16().map(|port| ("server.port", i64::from(port).into())));
+    }
     if let Some(agent) = text(header::USER_AGENT) {
         attribute(span, "user_agent.original", short(agent, MAX_USER_AGENT));
     }
