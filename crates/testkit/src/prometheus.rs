@@ -26,12 +26,21 @@ impl Prometheus {
     /// # Panics
     /// If the program is missing or does not start; the message says what to do.
     pub async fn start(targets: &[String], rules: &str) -> Self {
+        Self::start_labelled(targets, rules, "").await
+    }
+
+    /// Like [`Prometheus::start`], with the external label `leadline_runbook`.
+    ///
+    /// # Panics
+    /// As [`Prometheus::start`].
+    pub async fn start_labelled(targets: &[String], rules: &str, runbook: &str) -> Self {
         let program = child::find_on_path("prometheus").expect("no prometheus: run tools/bring-prometheus");
         let (port, folder) = (free_port(), tempfile::tempdir().expect("a folder for Prometheus"));
         let file = |name: &str| folder.path().join(name);
         let targets: Vec<_> = targets.iter().map(|target| format!("\"{target}\"")).collect();
         let config = format!(
-            "global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}\nrule_files: [rules.yml]\n\
+            "global:\n  scrape_interval: 1s\n  scrape_timeout: 1s\n  evaluation_interval: 1s\n  external_labels:\n    \
+             leadline_runbook: {runbook:?}\nrule_files: [rules.yml]\n\
              scrape_configs:\n- job_name: leadline\n  static_configs: [{{targets: [{}]}}]\n",
             targets.join(", ")
         );

@@ -6,7 +6,8 @@
 //!
 //! Every call becomes a gRPC request to the same routes in the same process ([`call`]), so authentication, access rules
 //! and limits are those of gRPC. [`methods`] reads the methods from the descriptors, so a new one is served without
-//! code. [`openapi`] describes them at `/openapi.json`, and shows that at `/docs`.
+//! code. [`openapi`] describes them at `/openapi.json`, and shows that at `/docs`. [`runbook`] is the page that the links
+//! of alerts open.
 //!
 //! Guarantees: the body of a call is read after its API key is accepted, up to [`call::MAX_MESSAGE`].
 
@@ -15,6 +16,7 @@ mod connect;
 mod json;
 mod methods;
 mod openapi;
+mod runbook;
 
 use std::sync::Arc;
 
@@ -65,7 +67,7 @@ impl OverHttp {
         let routes = services
             .into_iter()
             .fold(Router::new(), |router, service| router.route(&format!("/{service}/{{method}}"), any(answer)));
-        routes.with_state(web).merge(described)
+        routes.with_state(web).merge(described).merge(runbook::routes())
     }
 }
 

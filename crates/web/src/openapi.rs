@@ -5,7 +5,7 @@
 
 mod comments;
 mod leads;
-mod page;
+pub(crate) mod page;
 mod schemas;
 
 use std::sync::Arc;

@@ -50,7 +50,7 @@ const GAUGES: [(&str, &str, &str); 22] = [
     ("leadline.broker.account.storage.used", "By", "Bytes of the broker's account on disk, of all replicas"),
     ("leadline.broker.account.storage.limit", "By", "Bytes that the broker's account may take, if it has a limit"),
     ("leadline.broker.replicas.behind", "{replica}", "Replicas of a stream that lag behind"),
-    ("leadline.destination.certificate.expires_in", "s", "Time until the first client certificate of a destination expires"),
+    ("leadline.destination.certificate.expires_in", "s", "Time until the client certificate of a destination expires; the first to expire"),
     ("leadline.api_key.expires_in", "s", "Time until the next API key expires"),
 ];
 
@@ -183,18 +183,14 @@ impl Taker {
         if named > 0 && backlog.parked > 0 {
             let mut parked = self.journal.parking().lanes().await?;
             parked.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+            let registry = self.registry.snapshot();
             for (destination, count) in parked.into_iter().take(named) {
-                let attributes = self.names(&destination);
+                let account = registry.destination_ever(&destination).map(|known| known.account.as_str());
+                let attributes = names(account.unwrap_or_default(), &destination);
                 add(figures, "leadline.destination.parked", count, attributes);
             }
         }
         Ok(())
-    }
-
-    fn names(&self, id: &DestinationId) -> Vec<KeyValue> {
-        let registry = self.registry.snapshot();
-        let account = registry.destination_ever(id).map(|d| d.account.to_string()).unwrap_or_default();
-        vec![KeyValue::new("leadline.account", account), KeyValue::new("leadline.destination", id.to_string())]
     }
 
     async fn of_database(&mut self) -> Result<Figures, StoreError> {
@@ -221,7 +217,7 @@ impl Taker {
 
 fn of_registry(registry: &Registry, now: Timestamp) -> Figures {
     let mut figures = Figures::new();
-    let (mut on, mut deactivated, mut disabled, mut first) = (0_u64, 0_u64, 0_u64, None::<Timestamp>);
+    let (mut on, mut deactivated, mut disabled, mut expiring) = (0_u64, 0_u64, 0_u64, vec![]);
     let destinations = registry.accounts().flat_map(|account| account.destinations()).filter(|d| !d.deleted);
     for destination in destinations {
         match (destination.deactivated.is_some(), destination.enabled) {
@@ -229,14 +225,17 @@ fn of_registry(registry: &Registry, now: Timestamp) -> Figures {
             (false, false) => disabled += 1,
             (false, true) => on += 1,
         }
-        let expires = destination.transport.client_certificate.as_ref().map(|certificate| certificate.not_after);
-        first = first.into_iter().chain(expires).min();
+        let certificate = destination.transport.client_certificate.as_ref();
+        expiring.extend(certificate.map(|certificate| (certificate.not_after, destination)));
     }
     for (count, name) in [(on, "on"), (deactivated, "deactivated"), (disabled, "disabled")] {
         add(&mut figures, "leadline.destinations", count, state(name));
     }
-    if let Some(first) = first {
-        put(&mut figures, "leadline.destination.certificate.expires_in", left(first, now), vec![]);
+    // The first one is always named, so that the alert can say where to look.
+    expiring.sort_by_key(|(not_after, _)| *not_after);
+    for (not_after, destination) in expiring.into_iter().take(metrics::named_destinations().max(1)) {
+        let attributes = names(destination.account.as_str(), &destination.id);
+        put(&mut figures, "leadline.destination.certificate.expires_in", left(not_after, now), attributes);
     }
     let keys = registry.keys().filter(|key| key.revoked_at.is_none()).filter_map(|key| key.expires_at);
     let seconds = |at: &Timestamp| at.duration_since(now).as_secs();
@@ -244,6 +243,11 @@ fn of_registry(registry: &Registry, now: Timestamp) -> Figures {
         put(&mut figures, "leadline.api_key.expires_in", left(next, now), vec![]);
     }
     figures
+}
+
+fn names(account: &str, destination: &DestinationId) -> Vec<KeyValue> {
+    let account = KeyValue::new("leadline.account", account.to_owned());
+    vec![account, KeyValue::new("leadline.destination", destination.to_string())]
 }
 
 fn state(name: &'static str) -> Vec<KeyValue> {

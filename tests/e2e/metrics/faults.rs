@@ -13,12 +13,14 @@ use testkit::{Answer, NatsServer, Process, Prometheus, Receiver, SmallDisk, Smtp
 use super::asked;
 use crate::{
     features::root,
-    world::{ACCOUNT, Home, INTERFACE, World, event_json, some_destination},
+    world::{ACCOUNT, Home, INTERFACE, World, event_json, some_destination, web},
 };
 
 /// The maximum time until a fault fires its alert or clears it, with windows of seconds.
 const FIRED: Duration = Duration::from_secs(90);
-/// The size of a small disk, in bytes.
+/// The stream that fills a broker with a limit.
+const FILLER: &str = "FILLER";
+/// The size of a small disk, and the limit of a broker, in bytes.
 const DISK: u64 = 64 * 1024 * 1024;
 /// Holds the lock of the writer of an SQLite database until it is killed.
 const LOCK: &str = "import sqlite3, sys, time\n\
@@ -47,7 +49,8 @@ struct Drill {
 
 impl Drill {
     async fn start(world: &World) -> Self {
-        let drill = Self { prometheus: Prometheus::start(&[world.target()], &hurried()).await };
+        let runbook = format!("{}/runbook", world.http);
+        let drill = Self { prometheus: Prometheus::start_labelled(&[world.target()], &hurried(), &runbook).await };
         wait::until("the first scrape", FIRED, async || {
             let up = asked(&drill.prometheus, "query", &[("query", "up == 1")]).await;
             super::first(&up).map(drop)
@@ -72,13 +75,28 @@ impl Drill {
             if firing.iter().any(|name| name == alert) { Ok(()) } else { Err(firing) }
         })
         .await;
-        let (fired, command) = (made.elapsed(), command_for(alert));
+        let fired = made.elapsed();
+        self.opens_its_chapter(alert).await;
+        let command = command_for(alert);
         let words: Vec<_> = command.split(' ').skip(1).collect();
         let began = Instant::now();
         let ran = world.run(&words).await;
         let took = began.elapsed();
         assert!(format!("{}{}", ran.out, ran.err).contains(cause), "{command} shows {cause:?}: {ran:?}");
         eprintln!("drill: {alert} fired after {fired:.1?}, `{command}` showed the cause in {took:.1?}");
+    }
+
+    /// Follows the link of an alert that fires.
+    async fn opens_its_chapter(&self, alert: &str) {
+        let answer = asked(&self.prometheus, "alerts", &[]).await;
+        let alerts = answer["data"]["alerts"].as_array().unwrap();
+        let fired = alerts.iter().find(|fired| fired["labels"]["alertname"] == alert).unwrap();
+        let link = fired["annotations"]["runbook_url"].as_str().unwrap();
+        let (_, anchor) = link.split_once('#').unwrap();
+        let page = web().get(link).send().await.unwrap();
+        assert_eq!(page.status(), 200, "{link}");
+        let page = page.text().await.unwrap();
+        assert!(page.contains(&format!("<section id=\"{anchor}\"><h2>{alert}</h2>")), "{link} leads to {page}");
     }
 
     async fn clears(&self, alert: &str) {
@@ -114,10 +132,7 @@ async fn killed_broker_fires_and_clears_its_alert() {
 
 #[tokio::test]
 async fn full_disk_fires_and_clears_its_alert() {
-    let disk = match SmallDisk::mount(DISK) {
-        Ok(disk) => disk,
-        Err(why) => return eprintln!("WARNING: NO SMALL DISK CAN BE MOUNTED: {why}"),
-    };
+    let disk = SmallDisk::mount(DISK);
     let home = Home::within(disk.path());
     let process = home.up(&[], &[]);
     let world = World::attach(home, process).await;
@@ -133,6 +148,42 @@ async fn full_disk_fires_and_clears_its_alert() {
     .await;
     drill.fires(&world, "LeadlineCannotStore", "disk full").await;
     File::create(&filler).unwrap();
+    drill.clears("LeadlineCannotStore").await;
+}
+
+/// A broker whose store is small.
+pub(crate) async fn small_broker() -> NatsServer {
+    NatsServer::start_with(&format!("max_file_store: {DISK}")).await
+}
+
+/// Fills the store of the broker up to its limit.
+pub(crate) async fn fill(broker: &NatsServer) -> jetstream::Context {
+    let context = jetstream::new(broker.client().await);
+    let filler = jetstream::stream::Config {
+        name: FILLER.to_owned(),
+        subjects: vec!["filler".to_owned()],
+        ..jetstream::stream::Config::default()
+    };
+    context.create_stream(filler).await.unwrap();
+    let chunk = bytes::Bytes::from(vec![b'x'; 64 * 1024]);
+    while context.publish("filler", chunk.clone()).await.unwrap().await.is_ok() {}
+    context
+}
+
+#[tokio::test]
+async fn reached_limit_fires_and_clears_its_alert() {
+    let broker = small_broker().await;
+    let world = World::start_with(&["--nats-url", &broker.url()], &[]).await;
+    let drill = Drill::start(&world).await;
+    let context = fill(&broker).await;
+    let mut number = 0;
+    wait::until("an event that is refused", FIRED, async || {
+        number += 1;
+        (world.post(event_json(&format!("e{number}")).to_string(), &[]).await.0 == 503).then_some(())
+    })
+    .await;
+    drill.fires(&world, "LeadlineCannotStore", "a storage limit of the broker is reached").await;
+    context.delete_stream(FILLER).await.unwrap();
     drill.clears("LeadlineCannotStore").await;
 }
 
@@ -208,7 +259,7 @@ async fn quarantined_message_fires_and_clears_its_alert() {
     let options = async_nats::ConnectOptions::new().user_and_password(user, password);
     let context = jetstream::new(options.connect(url).await.unwrap());
     context.publish(format!("lead.{ACCOUNT}.{INTERFACE}"), "rubbish".into()).await.unwrap().await.unwrap();
-    drill.fires(&world, "LeadlineQuarantined", "unreadable").await;
+    drill.fires(&world, "LeadlineQuarantined", "1 message is unreadable and set aside; the last one is LEADS 1").await;
     context.get_stream("POISON").await.unwrap().purge().await.unwrap();
     drill.clears("LeadlineQuarantined").await;
 }

@@ -33,7 +33,7 @@ const OF_LIMITED_ACCOUNTS: &str = "leadline_broker_account_storage_limit_bytes";
 const FAR: i32 = 2040;
 
 /// The words of a text that are names of metrics, without the suffixes of histograms and counters.
-fn named_in(text: &str) -> BTreeSet<String> {
+pub(super) fn named_in(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let named = words.filter(|word| PREFIXES.iter().any(|prefix| word.starts_with(prefix)));
     named.map(family).filter(|word| !is_label(word)).map(str::to_owned).collect()
@@ -52,8 +52,14 @@ fn is_label(word: &str) -> bool {
         "leadline_state",
         "leadline_waited",
     ];
-    const OTHERS: [&str; 2] = ["leadline_protocol", "leadline_status"];
+    // The last two are labels that Prometheus adds to alerts.
+    const OTHERS: [&str; 4] = ["leadline_protocol", "leadline_status", "leadline_runbook", "leadline_service"];
     LABELS.contains(&word) || OWN.contains(&word) || OTHERS.contains(&word)
+}
+
+/// Whether it is a metric of Leadline's own, and not one of the conventions.
+pub(super) fn is_own(name: &str) -> bool {
+    name.starts_with("leadline_")
 }
 
 fn family(name: &str) -> &str {
@@ -67,12 +73,12 @@ fn family(name: &str) -> &str {
 }
 
 /// The families of a scrape.
-fn exposed(text: &str) -> BTreeSet<String> {
+pub(super) fn exposed(text: &str) -> BTreeSet<String> {
     let families = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
     families.map(str::to_owned).collect()
 }
 
-fn files(folder: &Path) -> Vec<PathBuf> {
+pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
     let mut all = vec![];
     for entry in fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path()) {
         if entry.is_dir() { all.extend(files(&entry)) } else { all.push(entry) }
@@ -80,10 +86,10 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     all
 }
 
-/// The metrics of a system that contains everything that is measured.
-async fn everything() -> BTreeSet<String> {
+/// A system that contains everything that is measured, except the certificate of the listeners, and its metrics.
+pub(super) async fn everything(env: &[(&str, &str)]) -> (World, String) {
     let args = ["--stream-max-bytes", "50000000", "--metrics-destinations", "5"];
-    let (world, receiver) = (World::start_with(&args, &[]).await, Receiver::start().await);
+    let (world, receiver) = (World::start_with(&args, env).await, Receiver::start().await);
     let soon = Timestamp::now() + SignedDuration::from_hours(1);
     let key = api::CreateKeyRequest {
         account_id: ACCOUNT.into(),
@@ -114,20 +120,24 @@ async fn everything() -> BTreeSet<String> {
         text.contains(wanted).then_some(text)
     })
     .await;
-    let mut all = exposed(&text);
+    (world, text)
+}
+
+/// The families of a system whose listeners speak TLS.
+async fn exposed_over_tls() -> BTreeSet<String> {
     let (authority, home) = (Authority::default(), Home::new());
     let files = authority.files_for(&["localhost", "127.0.0.1"]);
     let (certificate, key) = files.names();
     let process = home.up(&["--tls-cert", certificate, "--tls-key", key], &[]);
     let (http, _) = crate::tls::addresses(&process).await;
     let answer = trusting(&authority).get(format!("{http}/metrics")).send().await.unwrap();
-    all.extend(exposed(&answer.text().await.unwrap()));
-    all
+    exposed(&answer.text().await.unwrap())
 }
 
 #[tokio::test]
 async fn dashboards_rules_and_documents_name_existing_metrics() {
-    let exposed = everything().await;
+    let (_world, text) = everything(&[]).await;
+    let exposed = &exposed(&text) | &exposed_over_tls().await;
     let deploy = root().join("deploy");
     let mut sources = files(&deploy.join("grafana"));
     sources.extend(files(&deploy.join("prometheus")));
@@ -156,13 +166,30 @@ fn every_alert_has_a_complete_runbook_chapter() {
     let links: Vec<_> = rules.lines().filter_map(|line| line.trim().strip_prefix("runbook_url: ")).collect();
     assert_eq!(links.len(), alerts);
     for link in links {
-        let chapter = link.strip_prefix("docs/runbook.md#").unwrap();
+        let chapter = link.strip_prefix("\"{{ $externalLabels.leadline_runbook }}#").unwrap().trim_end_matches('"');
         assert!(titles.contains(chapter), "{chapter} is not among {titles:?}");
     }
     for chapter in runbook.split("\n## ").filter(|chapter| chapter.starts_with("Leadline")) {
         for part in ["**Meaning:**", "**See it:** `leadline ", "**Do:**", "**Over:**"] {
             assert!(chapter.contains(part), "{part} is missing: {chapter}");
         }
+    }
+}
+
+/// The names of the alerts.
+pub(super) fn alerts() -> Vec<String> {
+    let rules = fs::read_to_string(root().join("deploy/prometheus/alerts.yml")).unwrap();
+    rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_alert_fires_and_is_silent_in_a_rule_test() {
+    let tests = fs::read_to_string(root().join("deploy/prometheus/alerts_test.yml")).unwrap();
+    for alert in alerts() {
+        let cases: Vec<_> = tests.split(&format!("alertname: {alert}\n")).skip(1).collect();
+        let is_silent = |case: &&&str| case.trim_start().starts_with("exp_alerts: []");
+        let silent = cases.iter().filter(is_silent).count();
+        assert!(silent > 0 && silent < cases.len(), "{alert} is silent in {silent} of {} cases", cases.len());
     }
 }
 
