@@ -10,7 +10,7 @@ use std::{
 
 use runtime::{
     metrics::{self, Counters, Histograms, KeyValue, OPERATION_SECONDS},
-    trace::TraceContext,
+    trace::{self, TraceContext},
 };
 
 use crate::{JournalError, StreamName, consume::work_queue::Lifetime};
@@ -67,13 +67,20 @@ pub(crate) fn published<T>(
     stored: &Result<T, JournalError>,
     trace: Option<&TraceContext>,
 ) {
-    let error = stored.as_ref().err().map(|error| match error {
+    let error = stored.as_ref().err().map(not_stored);
+    PUBLISHES.record(&Publish { stream, error }, took, trace);
+}
+
+/// Marks the span of a message that is not stored, and returns the kind of its error.
+pub(crate) fn not_stored(error: &JournalError) -> &'static str {
+    let kind = match error {
         JournalError::LostRace => "lost_race",
         JournalError::CannotStore(_) => "cannot_store",
         JournalError::Unavailable { .. } => "unavailable",
         _ => "refused",
-    });
-    PUBLISHES.record(&Publish { stream, error }, took, trace);
+    };
+    trace::not_stored(kind);
+    kind
 }
 
 /// The stream of a subject, by its first word.

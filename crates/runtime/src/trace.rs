@@ -28,7 +28,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use uuid::Uuid;
 
 #[doc(hidden)]
-pub use self::messaging::{described, of_batch};
+pub use self::messaging::{described, not_stored, of_batch};
 pub use self::span::{Attribute, attribute, attributes, fails, keep_failure, link};
 pub(crate) use self::span::{KEPT, rename, set_tracer};
 pub use self::traced::{InTrace, Traced};

@@ -6,7 +6,10 @@ use api::DeliveryStatus;
 use testkit::{Answer, FakeClock, OtlpSink, Receiver, otlp::ExportedSpan, wait};
 
 use super::spans::{CALLER, TRACE, attempts_of, exporting, roles, spans};
-use crate::world::{SOON, World, event_json, retries, some_destination};
+use crate::{
+    metrics::faults::{fill, small_broker},
+    world::{SOON, World, event_json, retries, some_destination},
+};
 
 /// The failures that share a window.
 const FAILURES: usize = 3;
@@ -114,4 +117,28 @@ async fn an_error_in_a_span_is_an_event_of_the_conventions() {
     .await;
     assert_eq!(event.attributes["leadline.message"], "cannot send notice; retrying");
     assert!(event.attributes["exception.message"].contains("refused"), "{event:?}");
+}
+
+#[tokio::test]
+async fn a_message_that_is_not_stored_is_an_error_of_its_span() {
+    let broker = small_broker().await;
+    let (collector, world, _receiver) = exporting(&["--nats-url", &broker.url()], &[]).await;
+    fill(&broker).await;
+    let traceparent = format!("00-{TRACE}-{CALLER}-01");
+    let mut number = 0;
+    wait::until("an event that is refused", SOON, async || {
+        number += 1;
+        let event = event_json(&format!("e{number}")).to_string();
+        (world.post(event, &[("traceparent", &traceparent)]).await.0 == 503).then_some(())
+    })
+    .await;
+    let failed = wait::until("both spans", SOON, async || {
+        let failed: Vec<_> =
+            collector.spans().into_iter().filter(|span| span.trace == TRACE && span.is_error).collect();
+        let named = |name: &str| failed.iter().find(|span| span.name == name).cloned();
+        named("publish LEADS").zip(named("POST /v1/leads")).ok_or(failed)
+    })
+    .await;
+    assert_eq!(failed.0.attributes["error.type"], "cannot_store");
+    assert_eq!(failed.1.attributes["error.type"], "503");
 }

@@ -59,8 +59,13 @@ impl Leads<'_> {
             trace: trace.clone(),
             body: event.encode(),
         };
-        self.journal.health().require_storing(StreamName::Leads)?;
-        self.journal.submit(outgoing, |batchers| &batchers.leads).await
+        let submitted = match self.journal.health().require_storing(StreamName::Leads) {
+            Ok(()) => self.journal.submit(outgoing, |batchers| &batchers.leads).await,
+            Err(error) => Err(error),
+        };
+        submitted.inspect_err(|error| {
+            measured::not_stored(error);
+        })
     }
 }
 

@@ -3,7 +3,10 @@
 
 use tracing::Span;
 
-use super::{attribute, exporting};
+use super::{attribute, exporting, fails};
+
+/// The name of the spans of [`publishing`] before they are named after their stream.
+const PUBLISH: &str = "publish";
 
 /// Makes the span of a message that is stored in a stream, which a `StreamName` names; further fields are attributes of
 /// the span.
@@ -43,6 +46,15 @@ pub fn described(span: Span, (operation, kind): (&'static str, &'static str), st
         attribute(&span, "messaging.destination.name", stream);
     }
     span
+}
+
+/// Marks the current span as failed, if it is that of a message that was to be stored ([`publishing`]).
+pub fn not_stored(error: &'static str) {
+    let span = Span::current();
+    if span.metadata().is_some_and(|metadata| metadata.name() == PUBLISH) {
+        attribute(&span, "error.type", error);
+        fails(&span, "");
+    }
 }
 
 /// Adds the number of messages that a span is about.
