@@ -1,7 +1,11 @@
 //! Metrics that a collector and a Prometheus server get from a running system.
 
-mod faults;
+mod dashboards;
+pub(crate) mod faults;
+mod installation;
 mod names;
+mod translated;
+mod values;
 
 use std::collections::BTreeSet;
 
@@ -196,7 +200,7 @@ async fn events_attempts_and_mails_are_counted_by_outcome() {
     ] {
         wait::until_eq(&format!("{name} {labels:?}"), SOON, expected, async || world.metric(name, labels).await).await;
     }
-    let created = ["leadline.v1.RegistryService/CreateAccount", "rpc_response_status_code=\"OK\""];
+    let created = ["leadline.v1.RegistryService/CreateAccount", "rpc_status_code=\"OK\""];
     assert_eq!(world.metric("rpc_server_call_duration_seconds_count", &created).await, 1.0);
     let positive = [
         "leadline_mails_postponed_total",
@@ -279,6 +283,8 @@ pub(crate) fn first(answer: &Value) -> Option<f64> {
 fn alert_rules_pass_promtool() {
     let folder = root().join("deploy/prometheus");
     let (rules, tests) = (folder.join("alerts.yml"), folder.join("alerts_test.yml"));
+    let config = folder.join("prometheus.yml");
+    promtool(&["check", "config", config.to_str().unwrap()], &config).unwrap();
     promtool(&["check", "rules", rules.to_str().unwrap()], &rules).unwrap();
     promtool(&["test", "rules", tests.to_str().unwrap()], &tests).unwrap();
 }

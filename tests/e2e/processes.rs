@@ -17,7 +17,7 @@ pub(crate) struct Alone {
     database: String,
     admin: String,
     http: String,
-    _ingest: Process,
+    pub(crate) ingest: Process,
     pub(crate) dispatcher: Process,
 }
 
@@ -41,7 +41,7 @@ impl Alone {
         address(&dispatcher, "http=").await;
         let bootstrap = Process::start("bootstrap", program(), ["keys", "bootstrap"], of_broker);
         let admin = bootstrap.wait_line("ll_", SOON).await;
-        Self { broker, key, database, admin, http, _ingest: ingest, dispatcher }
+        Self { broker, key, database, admin, http, ingest, dispatcher }
     }
 
     /// Starts query, and returns the system as seen through it.
@@ -58,6 +58,15 @@ impl Alone {
         fs::write(home.data().join("addresses.json"), addresses.to_string()).unwrap();
         fs::write(home.data().join("admin.key"), &self.admin).unwrap();
         World::attach(home, process).await
+    }
+
+    /// Starts a notifier whose mails are files in this folder.
+    pub(crate) async fn notifier(&self, outbox: &Path) -> Process {
+        let variables = [("LEADLINE_NATS_URL", self.broker.url()), ("LEADLINE_MASTER_KEY", self.key.clone())];
+        let args = arguments("notifier", &["--outbox", outbox.to_str().unwrap()]);
+        let process = Process::start("notifier", program(), args, variables);
+        address(&process, "http=").await;
+        process
     }
 
     /// Starts maintenance with the database of query.

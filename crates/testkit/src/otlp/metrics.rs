@@ -24,6 +24,8 @@ use super::{body_of, texts};
 pub struct ExportedPoint {
     pub name: String,
     pub unit: String,
+    /// `counter`, `gauge` (also for a sum that may fall) or `histogram`.
+    pub kind: &'static str,
     /// The service that exported it.
     pub service: String,
     /// Its attributes, as text.
@@ -57,9 +59,11 @@ impl Received {
 
 fn points(metric: Metric, service: &str) -> Vec<ExportedPoint> {
     let (name, unit, is_delta) = (metric.name, metric.unit, is_delta(metric.data.as_ref()));
+    let kind = kind(metric.data.as_ref());
     let point = |attributes: Vec<KeyValue>, value| ExportedPoint {
         name: name.clone(),
         unit: unit.clone(),
+        kind,
         service: service.to_owned(),
         attributes: texts(attributes),
         value,
@@ -82,6 +86,14 @@ fn points(metric: Metric, service: &str) -> Vec<ExportedPoint> {
             histogram.data_points.into_iter().map(|data| point(data.attributes, data.count as f64)).collect()
         }
         _ => vec![],
+    }
+}
+
+fn kind(data: Option<&Data>) -> &'static str {
+    match data {
+        Some(Data::Sum(sum)) if sum.is_monotonic => "counter",
+        Some(Data::Histogram(_)) => "histogram",
+        _ => "gauge",
     }
 }
 
