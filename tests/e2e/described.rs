@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 const NO_ENVIRONMENT: [(&str, &str); 0] = [];
 
 /// A program that `tools/bring-openapi-tools` downloads.
-fn tool(name: &str) -> PathBuf {
+pub(crate) fn tool(name: &str) -> PathBuf {
     let program = root().join(".tools/openapi/bin").join(name);
     assert!(program.is_file(), "no {name}: run tools/bring-openapi-tools");
     program

@@ -56,6 +56,7 @@ mod named;
 mod names;
 mod notices;
 mod oauth;
+mod observability;
 mod operations;
 mod ordering;
 mod payloads;
