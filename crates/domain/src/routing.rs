@@ -24,9 +24,9 @@ use crate::{
 ///
 /// A destination wants an event if its scope covers the event's origin, one of its patterns matches the type, and its
 /// condition holds for the payload. Among the destinations that want the event, the highest level wins: a destination
-/// of the account overrides those of its clients, and these override those of its interfaces, until it is removed. A
-/// destination whose condition does not hold does not want the event, so it overrides nothing. With the routing `all`,
-/// every destination that wants the event gets it. A disabled destination still wants its events; they are held for it.
+/// of the account overrides those of its clients, and these override those of its interfaces. A destination whose
+/// condition does not hold does not want the event, so it overrides nothing. With the routing `all`, every destination
+/// that wants the event gets it. A disabled destination still wants its events; they are held for it.
 ///
 /// An event that names its destination goes only there, and patterns and condition are ignored.
 ///
