@@ -37,7 +37,7 @@ use crate::{
     work_item::{WorkItem, WorkSource},
 };
 
-/// How many parked messages are taken at once, at most.
+/// The maximum number of parked messages that are taken at once.
 const MAX_DRAWN: usize = 100;
 /// The delay before parked work is drawn again after the broker did not answer.
 const DRAW_INTERVAL: Duration = Duration::from_secs(1);
@@ -106,7 +106,7 @@ impl Lane {
         }
     }
 
-    /// Works until the lane is idle, and returns its inbox, which may still get orders. `None` if it can get none.
+    /// Works until the lane is idle, and returns its inbox, which may still get orders. `None` if no order can arrive.
     pub(crate) async fn run(mut self) -> Option<mpsc::Receiver<Order>> {
         let drain = self.shared.platform.drain.clone();
         loop {
@@ -325,7 +325,11 @@ impl Lane {
             }
             // Its message is not acknowledged, so the attempt is made again.
             Err(error) => {
-                tracing::error!(error = error.chain(), destination = %self.destination, "an attempt panicked")
+                tracing::error!(
+                    error = error.chain(),
+                    destination = %self.destination,
+                    "attempt panicked; the broker redelivers its work"
+                )
             }
         }
     }

@@ -164,7 +164,7 @@ impl RegistryService {
             Ok(command)
         };
         let registry = self.changes.make(&caller, owned).await?;
-        tracing::info!(destination = %id, by = caller.by(), "a destination is enabled");
+        tracing::info!(destination = %id, by = caller.by(), "enabled destination");
         Ok(Response::new(self.with_held(destination_of(&registry, &account, &id)?).await))
     }
 
@@ -181,7 +181,7 @@ impl RegistryService {
             Ok(command)
         };
         let registry = self.changes.make(&caller, owned).await?;
-        tracing::info!(destination = %id, by = caller.by(), "a destination is disabled");
+        tracing::info!(destination = %id, by = caller.by(), "disabled destination");
         Ok(Response::new(self.with_held(destination_of(&registry, &account, &id)?).await))
     }
 
