@@ -141,7 +141,7 @@ async fn invalid_compatibility_signatures_are_refused() {
     let named = |header: &str| CompatibilitySignature { header: header.into(), ..Default::default() };
     let both = ["compatibility_signature", "headers"];
     for (signature, says) in [
-        (named(""), "is no name of a header"),
+        (named(""), "is not the name of a header"),
         (named("Webhook-Signature"), "is set by Leadline itself"),
         (named("leadline-signature"), "is set by Leadline itself"),
         (named("Content-Type"), "is set by content_type"),

@@ -207,7 +207,7 @@ macro_rules! uuid_id {
             pub fn parse(text: &str) -> Result<Self, IdError> {
                 Uuid::parse_str(text)
                     .map(Self)
-                    .map_err(|e| IdError { kind: $kind, problem: format!("{} is no UUID: {e}", quoted(text)) })
+                    .map_err(|e| IdError { kind: $kind, problem: format!("{} is not a UUID: {e}", quoted(text)) })
             }
         }
 

@@ -178,7 +178,7 @@ impl About {
         }
     }
 
-    /// Whether it tells of several things that happened, each in a trace of its own.
+    /// Whether it is about several things that happened, each in a trace of its own.
     pub const fn collects(&self) -> bool {
         match self {
             Self::FurtherFailures { .. } | Self::RepeatedFailures { .. } | Self::FurtherLeads { .. } => true,

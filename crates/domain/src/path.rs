@@ -56,7 +56,7 @@ pub(crate) fn parts(text: &str) -> Result<Vec<String>, PathError> {
         return wrong(format!("has {} parts, and {MAX_PARTS} is the limit", parts.len()));
     }
     if parts[0] != ROOT {
-        let problem = format!("is no path; paths begin with {ROOT}, such as payload.country");
+        let problem = format!("is not a path; paths begin with {ROOT}, such as payload.country");
         return Err(PathError { problem, elsewhere: true });
     }
     if parts.iter().any(String::is_empty) {

@@ -181,7 +181,7 @@ impl RetryPolicy {
             return refuse("quick.pause", format!("{:?} is longer than {:?}", self.quick.pause, Self::MAX_PAUSE));
         }
         if let Some(status) = self.quick.statuses.iter().find(|s| !(300..=599).contains(*s)) {
-            return refuse("quick.statuses", format!("{status} is no HTTP status of a failure (300 to 599)"));
+            return refuse("quick.statuses", format!("{status} is not an HTTP status of a failure (300 to 599)"));
         }
         if self.schedule.len() > Self::MAX_STEPS {
             return refuse("schedule", format!("{} steps are more than {}", self.schedule.len(), Self::MAX_STEPS));

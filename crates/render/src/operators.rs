@@ -77,7 +77,7 @@ fn number(value: &Value) -> Result<Value, Error> {
     let value = if is_placeholder(value) { Value::from(1) } else { plain(value) };
     match value.kind() {
         ValueKind::Undefined | ValueKind::Number | ValueKind::Bool | ValueKind::None => Ok(value),
-        kind => Err(invalid(format!("only numbers can be calculated with, and this is a {kind}"))),
+        kind => Err(invalid(format!("only numbers can be used in a calculation, and this is a {kind}"))),
     }
 }
 
@@ -108,7 +108,7 @@ fn one_piece(part: Part, value: &Value, named: &[Value]) -> Result<(), Error> {
         ValueKind::Seq | ValueKind::Iterable => "a list",
         ValueKind::Undefined | ValueKind::Bool | ValueKind::String => return Ok(()),
         ValueKind::Number if decimal(value).is_some() => return Ok(()),
-        _ => "no value that can be written",
+        _ => "a value that cannot be written",
     };
     let name = named.first().and_then(Value::as_str).unwrap_or("the value");
     let whole = part.whole();

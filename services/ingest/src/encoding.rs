@@ -65,7 +65,9 @@ impl Encoding {
         }
         match read {
             Ok(_) => Ok(plain.into()),
-            Err(_) => Err(Undecoded::Wrong(PublishError::invalid("body", "is not gzip, which content-encoding names"))),
+            Err(_) => {
+                Err(Undecoded::Wrong(PublishError::invalid("body", "is not gzip, but content-encoding says gzip")))
+            }
         }
     }
 }

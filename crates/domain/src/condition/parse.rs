@@ -169,7 +169,7 @@ fn operator(name: &str, operand: &Json) -> Result<Operator, String> {
             Json::Text(text) => Operator::StartsWith(text.clone()),
             other => return Err(format!("takes a text, not {}", other.kind())),
         },
-        _ => return Err(format!("is no operator; the operators are {OPERATORS}")),
+        _ => return Err(format!("is not an operator; the operators are {OPERATORS}")),
     })
 }
 

@@ -256,7 +256,7 @@ pub enum RetryRefusal {
     /// Only a failed delivery can be retried, or one that succeeded if the caller forces it.
     #[error("the delivery is {}, not failed; {}", .0.as_str(), match .0 {
         DeliveryStatus::Succeeded => "set force (--force) to send it again",
-        _ => "it goes on by itself, and can be sent again when it has ended",
+        _ => "it continues by itself; send it again when it has ended",
     })]
     NotFailed(DeliveryStatus),
     #[error("the lead was anonymised, so there is no payload left to send")]

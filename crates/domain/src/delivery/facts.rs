@@ -72,7 +72,7 @@ pub enum RequestedWork {
     /// This fact is the work. `again` says that an attempt may have left a timer before, when the event itself was the
     /// work.
     Here { again: bool },
-    /// [`DeliveryReleased`] will be the work. No attempt starts before.
+    /// [`DeliveryReleased`] will be the work. No attempt starts before it.
     InTurn,
     /// The event was the work, and is parked. This fact only makes the delivery known.
     Parked,

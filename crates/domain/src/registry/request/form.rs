@@ -101,7 +101,7 @@ impl Form {
         }
         for (index, (path, name)) in self.fields.iter().enumerate() {
             if !is_path(path) {
-                return refuse("form.fields", format!("{} is no path such as person.email", quoted(path)));
+                return refuse("form.fields", format!("{} is not a path such as person.email", quoted(path)));
             }
             if !is_name(name) && !name.is_empty() {
                 return refuse("form.fields", not_a_name(name));
@@ -132,7 +132,7 @@ fn is_name(text: &str) -> bool {
 }
 
 fn not_a_name(text: &str) -> String {
-    format!("{} is no name of a field: one line of 1 to {} bytes", quoted(text), Form::MAX_NAME)
+    format!("{} is not a name of a field: it has to be one line of 1 to {} bytes", quoted(text), Form::MAX_NAME)
 }
 
 #[cfg(test)]

@@ -246,7 +246,7 @@ impl RequestShape {
         ];
         let token = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "!#$%&'*+-.^_`|~".contains(c);
         if name.is_empty() || name.len() > 100 || !name.chars().all(token) {
-            return Err(format!("{} is no name of a header in lower case", quoted(name)));
+            return Err(format!("{} is not the name of a header in lower case", quoted(name)));
         }
         let prefixed = ["webhook-", "leadline-", "proxy-"].iter().any(|prefix| name.starts_with(prefix));
         if name == "content-type" {

@@ -29,7 +29,7 @@ impl AccountEntry {
         for (name, value) in given {
             let Some((field, kinds)) = known.iter().find(|(field, _)| field.as_str() == name) else {
                 problems.push(format!(
-                    "{} is no searchable field of account {}; {}",
+                    "{} is not a searchable field of account {}; {}",
                     quoted(name),
                     self.account.id,
                     there_are(&known)
