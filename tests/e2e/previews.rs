@@ -99,7 +99,7 @@ async fn impossible_and_forbidden_previews_are_refused() {
     assert!(refused.message().contains("template, line 1"), "{refused}");
     for (wrong, field) in [
         (of(&id), "payload: is missing"),
-        (api::PreviewRequestRequest { event_id: "e1".into(), ..lacks.clone() }, "payload: is given beside"),
+        (api::PreviewRequestRequest { event_id: "e1".into(), ..lacks.clone() }, "payload: is given together with"),
         (api::PreviewRequestRequest { payload: b"{".to_vec(), ..of(&id) }, "payload: is not JSON"),
         (api::PreviewRequestRequest { event_type: "No Type".into(), ..lacks.clone() }, "event_type: "),
     ] {

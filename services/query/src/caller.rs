@@ -81,8 +81,8 @@ impl Caller {
         self.principal.may(Rule::Needs(domain::access::Scope::Payload)).is_ok()
     }
 
-    /// Whether the caller may see and change a destination of an account that it may touch. One that is bound to a
-    /// client may do so with destinations for this client only.
+    /// Whether the caller may see and change a destination of an account that it may touch. A caller that is bound to a
+    /// client owns the destinations for this client only.
     pub(crate) fn owns(&self, destination: &Destination) -> bool {
         self.principal.client().is_none_or(|own| matches!(&destination.scope, Scope::Client(client) if client == own))
     }

@@ -61,8 +61,8 @@ pub(crate) fn entry(caller: &Caller, registry: &Registry, mut shown: api::LeadLo
     shown
 }
 
-/// What the log says of an attempt, with the URL as callers without the scope `payload` may see it:
-/// `attempt 1 to URL: 200`.
+/// The log's text about an attempt, with the URL as callers without the scope `payload` may see it: `attempt 1 to URL:
+/// 200`.
 fn without_values(detail: &str, settings: &str) -> String {
     let parts = detail.split_once(" to ").and_then(|(before, rest)| Some((before, rest.split_once(": ")?)));
     match parts {

@@ -35,8 +35,8 @@ use crate::{
     failed, listing, not_found, stale,
 };
 
-/// At most this many jobs of an account may be open: enough to help several destinations at once, and one repeated
-/// mistake does not fill the installation. Two concurrent requests may both be accepted.
+/// At most this many jobs of an account may be open: enough to help several destinations at once, and few enough that
+/// one repeated mistake does not fill the installation. Two concurrent requests may both be accepted.
 const MAX_OPEN: u32 = 5;
 /// How long the answer to a dry run waits for its result; after that it comes without.
 const DRY_RUN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -193,7 +193,7 @@ impl api::job_service_server::JobService for JobService {
 }
 
 impl JobService {
-    /// A job with what came of it.
+    /// A job with the outcomes of its deliveries.
     async fn with_outcomes(&self, job: &Job) -> Result<api::Job, Status> {
         let outcomes = self.store.outcomes(&[job.id()]).await.map_err(failed)?;
         Ok(job_to_api(job, outcomes.get(&job.id()).copied().unwrap_or_default()))

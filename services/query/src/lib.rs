@@ -7,7 +7,7 @@
 //! * [`routing_service`] explains why a destination gets an event
 //! * [`problem_service`] shows problems and the health of destinations, with the dispatchers' reports of their
 //!   [`lanes`]
-//! * [`known_events`] tells ingest which events were published before
+//! * [`known_events`] answers ingest's questions about events that were published before
 //! * [`figures`] are metrics of the whole installation
 //! * [`search`] hashes the values that callers search by
 //!

@@ -224,8 +224,9 @@ fn new_of<T: Projected>(mut batch: Vec<Entry<T>>, after: u64, memory: &mut T::Me
     batch
 }
 
-/// Writes facts and moves the checkpoint. Returns how long that took without the wait for another transaction, because
-/// that wait is no reason to gather for longer. `None` if the checkpoint is elsewhere.
+/// Writes facts and moves the checkpoint. Returns how long that took, without the wait for another transaction: only
+/// the work of this transaction decides how long the next facts are gathered. `None` if another process moved the
+/// checkpoint.
 async fn write<T: Projected>(
     store: &Store,
     from: u64,

@@ -156,7 +156,7 @@ impl RoutingService {
             }
             explained
         };
-        let late = "the configuration of the time of the event cannot be read fast enough; ask again";
+        let late = "the configuration at the time of the event cannot be read in time; repeat the call";
         timeout(PAST_TIMEOUT, explain).await.map_err(|_| unavailable(late))
     }
 
@@ -167,7 +167,7 @@ impl RoutingService {
         let after = self.store.earlier_in_order(id, &event).await.map_err(failed)?;
         let stored = self.journal.leads().get(event.sequence).await.map_err(|error| {
             tracing::warn!(error = error.chain(), "cannot read the event of an explanation; refused the call");
-            unavailable(format!("the event cannot be read: {error}; ask again"))
+            unavailable(format!("the event cannot be read: {error}; repeat the call"))
         })?;
         // LEADS may hold another event at this place only after a loss; the outline decides.
         let stored = stored.filter(|stored| stored.event_id == event.event_id && !stored.payload.is_empty());

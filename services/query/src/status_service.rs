@@ -25,7 +25,7 @@ mod sizes;
 
 /// The largest age of an answer that is used again.
 const MAX_ANSWER_AGE: Duration = Duration::from_secs(1);
-/// The number of destinations by default, and at most.
+/// The number of destinations in an answer: by default, and at most.
 const DEFAULT_TOP: u32 = 20;
 const MAX_TOP: u32 = 500;
 /// The period that rates cover.

@@ -182,8 +182,8 @@ impl fmt::Display for Reason<'_> {
                 };
                 write!(f, "destination {} ({}) {level} wants the event, too, and overrides this one", by.name, by.id)
             }
-            Self::NamedInstead => f.write_str("not asked, because the event names its destination"),
-            Self::NothingToAsk => f.write_str("not asked, because the account had no such destination"),
+            Self::NamedInstead => f.write_str("not evaluated, because the event names its destination"),
+            Self::NothingToAsk => f.write_str("not evaluated, because the account had no such destination"),
         }
     }
 }

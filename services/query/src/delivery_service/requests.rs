@@ -27,11 +27,11 @@ use uuid::Uuid;
 use super::{DeliveryService, destination};
 use crate::{caller::Caller, errors::unknown_configuration, failed, listing, payload_views::Viewed};
 
-/// Stands for signatures.
+/// Replaces signatures.
 const MADE_LATER: &str = "[made when the request is sent]";
-/// Stands for `traceparent`: only the dispatcher knows whether there will be a trace.
+/// Replaces `traceparent`: only the dispatcher knows whether there will be a trace.
 const MADE_IF_TRACED: &str = "[made when the request is sent, if it is traced]";
-/// Stands for credentials.
+/// Replaces credentials.
 const REDACTED: &str = "[redacted]";
 /// The largest payload of a preview, in bytes: no event is larger.
 const MAX_PAYLOAD: usize = 1024 * 1024;
@@ -162,7 +162,7 @@ impl DeliveryService {
         });
         let rendered = rendering.await.map_err(|_| internal("the engine failed while it rendered the request"))?;
         let rendered = rendered.map_err(|error| {
-            let problem = format!("the settings of the destination make no request of this: {}", error.chain());
+            let problem = format!("the destination cannot make a request of this event: {}", error.chain());
             because(Code::FailedPrecondition, "NOT_RENDERED", problem)
         })?;
         Ok(rendered_to_api(destination, of, rendered))
@@ -190,7 +190,7 @@ impl PreviewSource {
                 None
             }
             (false, Some(_)) => {
-                fields.wrong("payload", "is given beside event_id; give one of them");
+                fields.wrong("payload", "is given together with event_id; give one of them");
                 None
             }
         }

@@ -40,7 +40,7 @@ impl Requested {
         };
         let mut fields = Violations::default();
         if !request.lead_ids.is_empty() {
-            fields.wrong("lead_ids", "is given besides older_than; give one of them");
+            fields.wrong("lead_ids", "is given together with older_than; give one of them");
         }
         let interface = fields.note(required("interface_id", &request.interface_id, InterfaceId::parse));
         let age = duration(age).filter(|age| !age.is_zero());

@@ -97,7 +97,7 @@ impl RegistryService {
     }
 }
 
-/// Merges the API messages and checks the result, because no value of the domain stands for a missing role.
+/// Merges the API messages and checks the result, because the domain has no value for a missing role.
 fn merged(
     registry: &Registry,
     account: &AccountId,

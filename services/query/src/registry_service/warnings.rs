@@ -38,7 +38,7 @@ pub(super) fn about(registry: &Registry, destination: &Destination) -> Vec<Strin
     warnings
 }
 
-const ADVICE: &str = "Set the account's routing to all if both are to get them.";
+const ADVICE: &str = "Set the account's routing to all if both should get them.";
 
 fn names(overlaps: &[Overlap]) -> String {
     let named = overlaps.iter().take(MAX_NAMED).map(|overlap| {

@@ -13,7 +13,7 @@ use super::{Became, is_routed};
 use crate::{caller::Caller, delivery_service};
 
 /// The reason of a rule that needs an erased payload.
-const PAYLOAD_GONE: &str = "not asked, because the payload is erased";
+const PAYLOAD_GONE: &str = "not evaluated, because the payload is erased";
 
 pub(super) fn explanation(
     caller: &Caller,
@@ -142,7 +142,7 @@ fn summary(why_not: Option<String>, delivery: Option<&api::Delivery>, of: &Becam
     match (why_not, status) {
         (None, Some(status)) => format!("The destination gets the event. The delivery is {status}."),
         (None, None) if of.stored.is_none() => {
-            "No rule that can still be asked keeps the event from the destination, and there is no delivery.".to_owned()
+            "No rule that can still be evaluated stops the event, and there is no delivery.".to_owned()
         }
         (None, None) => "The destination gets the event, but there is no delivery yet.".to_owned(),
         (Some(why), None) => format!("The destination does not get the event: {why}."),
