@@ -10,7 +10,7 @@ use domain::Registry;
 use jiff::Timestamp;
 use journal::{Journal, JournalError, RecordedKey};
 
-/// Stands for the fingerprint if none is recorded.
+/// Replaces the fingerprint if none is recorded.
 const NONE_RECORDED: &str = "none";
 /// How often the recorded key is read again while several processes start at once.
 const MAX_RACES: usize = 5;

@@ -1,5 +1,4 @@
-//! What the words of a command stand for: ids that are given by their beginning, and names in filters that have to
-//! exist.
+//! What the words of a command mean: ids that are given by their beginning, and names in filters that have to exist.
 
 use api::status::not_found;
 use tonic::{Code, Status};
@@ -70,7 +69,7 @@ impl Names<'_> {
         known(session.deliveries().list_destination_events(within(attempts)).await).map_err(|_| missing.into())
     }
 
-    /// Checks that an event exists. `ExplainRouting` tells this without the payload, but needs some destination.
+    /// Checks that an event exists. `ExplainRouting` shows this without the payload, but needs some destination.
     async fn check_event(&self, session: &Session, id: &str) -> anyhow::Result<()> {
         let account_id = self.account.to_owned();
         let destination_id = match self.destination {
@@ -104,7 +103,7 @@ impl Session {
             .ok_or_else(|| not_found("DESTINATION", format!("account {account} has no destination {beginning}")))?)
     }
 
-    /// The id of a token, of which a person may give the beginning only.
+    /// The id of a token; a person may give only its beginning.
     pub(crate) async fn token_id(&self, account: &str, given: &str) -> anyhow::Result<String> {
         let request = api::GetTokenRequest { account_id: account.to_owned(), token_id: given.to_owned() };
         let missing = match self.registry().get_token(within(request)).await {

@@ -119,10 +119,10 @@ async fn destination_can_recover_missed_events() {
         let id = world.destination(&receiver.url()).await;
         let since = ["recover", "CRM", "--since", "1h", "--account", ACCOUNT];
         let ran = world.run(&since).await.well();
-        assert!(ran.fact("progress").contains("20 from before it was created"), "{ran:?}");
+        assert!(ran.fact("progress").contains("20 older than the destination"), "{ran:?}");
         let all = [&since[..], &["--include-before-created", "--pace", "1000"]].concat();
         let dry = world.run(&[&all[..], &["--dry-run"]].concat()).await.well();
-        assert!(dry.fact("progress").contains("20 would be brought for the first time"), "{dry:?}");
+        assert!(dry.fact("progress").contains("20 would be requested for the first time"), "{dry:?}");
         assert_eq!(receiver.count(), 0);
         let job = world.run(&[&all[..], &["--json"]].concat()).await.well().json();
         assert_eq!((&job["recovery"]["destination_id"], &job["counts"]["requested"]), (&id.into(), &"20".into()));

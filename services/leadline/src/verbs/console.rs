@@ -12,7 +12,7 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  leadline console --person 'Ada Lovelace'")]
 pub(crate) struct Console {
-    /// Name of the person who will use it; changes by this person name the key and the person
+    /// Name of the person who will use it; the audit log names the key and this person
     #[arg(long, default_value = "", value_name = "NAME")]
     person: String,
     #[command(flatten)]

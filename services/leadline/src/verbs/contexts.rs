@@ -20,7 +20,7 @@ pub(crate) struct ContextVerbs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Keep the given connection under a name; the first one is used from now on
+    /// Save the given connection under a name; the first saved one is used from then on
     #[command(
         after_help = "Example:\n  leadline context add live --grpc-url https://leads.example:9090 --api-key ll_… --account acme"
     )]
@@ -66,7 +66,7 @@ impl ContextVerbs {
                 contexts.contexts.insert(name.clone(), client.described(account.as_deref())?);
                 contexts.current.get_or_insert_with(|| name.clone());
                 contexts.write()?;
-                print(&format!("Context {name} is kept."))
+                print(&format!("Context {name} is saved."))
             }
             Verb::Use(Named { name }) => {
                 if !contexts.contexts.contains_key(&name) {

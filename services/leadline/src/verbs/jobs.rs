@@ -306,9 +306,9 @@ fn summary(job: &api::Job) -> String {
     let would = if job.dry_run { "would be " } else { "" };
     let mut said = vec![format!("{examined} examined"), format!("{retried} {would}retried")];
     if matches!(job.plan, Some(Plan::Recovery(_))) {
-        said.push(format!("{requested} {would}brought for the first time"));
-        said.push(format!("{had} there already"));
-        said.push(format!("{before_created} from before it was created"));
+        said.push(format!("{requested} {would}requested for the first time"));
+        said.push(format!("{had} already delivered or in work"));
+        said.push(format!("{before_created} older than the destination"));
     }
     said.push(format!("{refused} refused"));
     said.join(", ")

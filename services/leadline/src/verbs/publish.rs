@@ -57,7 +57,7 @@ pub(crate) struct Publish {
     /// The client: a customer of the account
     #[arg(long, value_name = "ID")]
     client: Option<String>,
-    /// Id of a destination: the events go to it alone, whatever event types and conditions destinations have
+    /// Id of the only destination of the events; event types and conditions are ignored
     #[arg(long, value_name = "ID")]
     destination: Option<String>,
     /// Id of the lead [default: computed from the event id]

@@ -57,8 +57,8 @@ struct Fields {
     /// Addresses for mails about its leads, separated by commas; '' removes all
     #[arg(long, value_name = "EMAIL", value_delimiter = ',')]
     notify: Option<Vec<String>>,
-    /// Value in payloads by which its leads are found: a name, a path, and how it is compared (text, email or phone);
-    /// repeat it for each of at most 8, which replace all others; '' removes all
+    /// Value in payloads by which its leads are found: a name, a path, and how it is compared (text, email or phone).
+    /// May be given up to 8 times. The given values replace all others; '' removes all
     #[arg(long, value_name = "NAME=PATH:KIND", value_parser = searching::field)]
     searchable: Option<Vec<Option<api::SearchableField>>>,
     #[command(flatten)]
