@@ -94,7 +94,7 @@ impl PublishError {
     }
 }
 
-/// `Display` says why, so the denial is no source.
+/// `Display` says why, so the denial must not be the source as well.
 impl From<Denial> for PublishError {
     fn from(denial: Denial) -> Self {
         Self::Denied(denial)

@@ -101,7 +101,7 @@ pub fn time(field: &'static str, given: Option<&prost_types::Timestamp>) -> Resu
     given.map(|time| timestamp(time).ok_or_else(|| WrongField::new(field, "is out of range"))).transpose()
 }
 
-/// Checks a text that stands in one line of a log.
+/// Checks a text that is a part of one line of a log.
 ///
 /// # Errors
 /// If the text has more than `max` characters or a line end.

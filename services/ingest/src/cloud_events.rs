@@ -35,7 +35,7 @@ enum Mode {
     Batch,
 }
 
-/// The parameters of the address. They stand for missing attributes of an event.
+/// The parameters of the address. They replace missing attributes of an event.
 #[derive(Debug, Default, Deserialize)]
 struct Defaults {
     #[serde(default)]
@@ -156,7 +156,7 @@ fn structured(body: &Bytes, raw: &[u8], defaults: &Defaults) -> Result<Publish, 
         let place = format!("the mistake is at line {}, column {}", error.line(), error.column());
         PublishError::invalid(
             "body",
-            format!("is not a CloudEvent in the JSON format, whose attributes are texts; {place}"),
+            format!("is not a CloudEvent in the JSON format; its attributes have to be texts; {place}"),
         )
     })?;
     let payload = match (event.data, &event.data_base64) {

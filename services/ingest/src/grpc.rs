@@ -26,7 +26,7 @@ struct Ingest {
     drain: Drain,
 }
 
-/// The properties that every event of a call shares.
+/// The properties that all events of a call share.
 #[derive(Clone)]
 struct Call {
     by: Principal,

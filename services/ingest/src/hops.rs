@@ -1,8 +1,8 @@
 //! Hops: the number of deliveries, one after another, that led to a request.
 //!
 //! The request of a delivery carries the count in a header. If a destination publishes to Leadline itself, a loop may
-//! double the leads in each round; the limit ends it. A chain of installations works while it is shorter than the
-//! limit. A loop through a system that drops the header is not detected.
+//! double the leads in each round; the limit ends it. A chain of installations works if it needs at most that many
+//! hops. A loop through a system that drops the header is not detected.
 
 use api::publish::PublishError;
 use axum::http::HeaderMap;
@@ -13,7 +13,7 @@ use domain::lead::HOPS;
 /// # Errors
 /// If there are more than `max_hops`, or the header is not a number.
 pub(crate) fn of_request(headers: &HeaderMap, max_hops: u32) -> Result<u32, PublishError> {
-    let no_number = || PublishError::invalid(HOPS, "has to be one number; clients other than Leadline leave it out");
+    let no_number = || PublishError::invalid(HOPS, "has to be a number; only Leadline sends this header");
     let count = |value: &axum::http::HeaderValue| value.to_str().ok()?.trim().parse::<u32>().ok();
     let mut hops = 0;
     for value in headers.get_all(HOPS) {

@@ -66,7 +66,7 @@ async fn publish(
     answer
 }
 
-/// The answer to a success, or to a refusal.
+/// The answer to stored events, or to a refusal.
 type Answered = Result<Response, Response>;
 
 async fn publish_all(endpoint: &Endpoint, by: &Principal, reply: &Reply, request: Request) -> Answered {
@@ -227,7 +227,7 @@ impl Refusal {
         if more > 0 {
             message += &format!("; the first {MAX_ERRORS} errors are listed, {more} more are not");
         }
-        // The code of the first error stands for all.
+        // The answer has the code of the first error.
         let error = json!({"code": errors[0]["code"], "message": message, "request_id": reply.0.as_str()});
         (status, Json(json!({"error": error, "errors": errors, "more_errors": more}))).into_response()
     }

@@ -54,8 +54,8 @@ pub struct Options {
     pub burst_above: u32,
     /// Maximum deliveries that may lead to an event, one after another; an event with more is refused as a loop
     ///
-    /// A chain of two installations needs one hop. A destination that publishes to Leadline itself may make two leads
-    /// of each: four hops then make 30 of one.
+    /// A chain of two installations needs one hop. A destination that publishes to Leadline itself may turn one lead
+    /// into two: four hops then add 30 leads.
     #[arg(long, env = "LEADLINE_MAX_HOPS", default_value_t = 4, value_name = "HOPS",
           value_parser = clap::value_parser!(u32).range(1..=100))]
     pub max_hops: u32,
@@ -66,7 +66,7 @@ pub struct Options {
     #[arg(long, env = "LEADLINE_PUBLISH_RATE", default_value_t = 50_000, value_name = "EVENTS",
           value_parser = clap::value_parser!(u32).range(..=MAX_PUBLISH_RATE))]
     pub publish_rate: u32,
-    /// Maximum events of one account at once, and in one call [default: the value of --publish-rate]
+    /// Maximum events that one account may publish at once, and in one call [default: the value of --publish-rate]
     #[arg(long, env = "LEADLINE_PUBLISH_BURST", value_name = "EVENTS",
           value_parser = clap::value_parser!(u32).range(1..=MAX_PUBLISH_RATE))]
     pub publish_burst: Option<u32>,

@@ -59,7 +59,7 @@ impl Filter {
         self.lock().is_some()
     }
 
-    /// Frees the memory. Until the next start, each id may be known.
+    /// Frees the memory. Until the filter is complete again, [`Self::may_know`] is true for every id.
     pub(super) fn stop(&self) {
         *self.lock() = None;
     }
