@@ -132,7 +132,7 @@ impl Deliveries<'_> {
     }
 
     /// The latest success of a delivery to a destination since then. The read ends at the first success at `enough` or
-    /// later, so it is cheap where most deliveries succeed. Test deliveries do not count: their payload is no lead.
+    /// later, so it is cheap where most deliveries succeed. Test deliveries do not count: their payload is not a lead.
     ///
     /// # Errors
     /// When the broker does not answer.

@@ -130,7 +130,7 @@ impl Journal {
                 if matches!(event, Event::Connected | Event::Disconnected) {
                     connections.send_modify(|changes| *changes += 1);
                 }
-                // The connection may close during the drain; that is no event to report.
+                // The connection may close during the drain; that is not reported.
                 if is_reported.load(Ordering::Relaxed) && !drain.is_stopping() {
                     report(&health, &event);
                 }

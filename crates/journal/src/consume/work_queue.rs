@@ -151,15 +151,15 @@ impl<T: Record> WorkQueue<T> {
         }
         self.received_at.push_back(now);
         self.received = Some(raw);
-        // The client requests a message only after it received the one [`max_buffered`] places before it. So this
-        // message has waited at most since that one was received.
+        // The client requests a message only after it received the message [`max_buffered`] places before it. So this
+        // message has waited at most since that message was received.
         let is_stale = self.received_at.front().is_some_and(|at| now.duration_since(*at) > STALE_AFTER);
         let lately = self.stale_since.filter(|at| now.duration_since(*at) < STALE_GROUP_INTERVAL);
         self.stale_since = is_stale.then(|| lately.unwrap_or(now));
     }
 
-    /// Removes the consumer if nobody reads the queue any more, so that nothing waits in it. A later consumer reads the
-    /// stream from its beginning.
+    /// Removes the consumer of a queue that no process reads any more, so that no messages wait in it. A later consumer
+    /// reads the stream from its beginning.
     ///
     /// # Errors
     /// When the broker does not answer.
@@ -220,7 +220,7 @@ fn is_missing(kind: &ConsumerErrorKind) -> bool {
     matches!(kind, ConsumerErrorKind::JetStream(error) if error.error_code() == ErrorCode::CONSUMER_NOT_FOUND)
 }
 
-/// If this fails, the message is redelivered and tried again.
+/// If the copy fails, the broker redelivers the message, and the copy is tried again.
 async fn quarantine(
     journal: Journal,
     spec: WorkQueueSpec,

@@ -51,7 +51,7 @@ impl std::fmt::Display for Step {
     }
 }
 
-/// An error and its causes, from the outermost on. What an [`io::Error`] wraps is no cause to the standard library,
+/// An error and its causes, from the outermost on. What an [`io::Error`] wraps is not a cause for the standard library,
 /// and is one here.
 pub(crate) fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error| {

@@ -60,7 +60,7 @@ pub(super) fn for_http2(request: &Request) -> Result<http::Request<()>, Failure>
     Ok(sent)
 }
 
-/// The headers that are sent, as people see them. For HTTP/2 a `host` header stands for the host of the URL.
+/// The headers that are sent, as people see them. For HTTP/2 a `host` header shows the host of the URL.
 pub(super) fn sent_headers(request: &Request) -> HeaderMap {
     let mut headers = headers(request);
     if let Ok(host) = HeaderValue::from_str(authority(request)) {
