@@ -99,7 +99,7 @@ impl Page {
         self.cursor.after()
     }
 
-    /// How many rows to read: one more than requested, which tells whether there is a next page.
+    /// How many rows to read: one more than requested, which shows whether there is a next page.
     pub fn limit(&self) -> i64 {
         i64::from(self.size) + 1
     }

@@ -1,4 +1,4 @@
-//! The eraser removes what was anonymised from the streams, by the notes of the projectors.
+//! The eraser removes from the streams what was anonymised. The notes of the projectors name the messages.
 //!
 //! Guarantee: a note is removed after its work is done. If a process dies before that, the next one finds the note;
 //! each step may be done twice.

@@ -70,7 +70,7 @@ pub(super) fn start(history: History, sources: &Sources, platform: &Platform) {
 }
 
 impl Pruner {
-    /// Sweeps the read model once. Returns the number of deleted rows, without attempts.
+    /// Sweeps the read model once. Returns the number of deleted rows; attempts are not counted.
     async fn prune(&mut self) -> Result<u64, NotPruned> {
         let sweep = &mut self.sweep;
         sweep.claim().await?;

@@ -20,8 +20,8 @@ use crate::{body::Content, confirming::Asking, details::Target, email::Email, su
 pub(crate) struct PreparedNotice {
     pub(crate) account: AccountId,
     pub(crate) email: Email,
-    /// The spans of the failures that it tells of, if it collects several: of the first ones of a window, or of the
-    /// last one of a streak.
+    /// The spans of the failures that a collected notice links to: of the first ones of a window, or of the last one of
+    /// a streak.
     pub(crate) failures: Vec<SpanRef>,
     subject: Subject,
 }

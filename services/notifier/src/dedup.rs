@@ -1,4 +1,4 @@
-//! The notices that this process is sending or has sent lately, so that a redelivered message causes no second mail.
+//! The notices that this process is sending or has sent recently, so that a redelivered message causes no second mail.
 
 use std::time::Duration;
 

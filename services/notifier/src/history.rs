@@ -17,8 +17,8 @@ const MAX_ACCOUNTS: usize = 256;
 const MAX_NOTICES: usize = 100_000;
 /// How much earlier than requested a read begins, because the next notices may be a little older.
 const MARGIN: Duration = Duration::from_secs(60 * 60);
-/// The maximum age of a recent read. It is enough if a new leader called for the notice again, because facts about
-/// earlier mails are older.
+/// The maximum age of a recent read. A recent read is enough for a notice that a new leader called for again, because
+/// the facts about its earlier mails are older.
 const MAX_AGE: Duration = Duration::from_secs(1);
 
 /// The recipients of earlier notices, for each account.

@@ -9,8 +9,8 @@
 //! * Sending: [`transport`] sends a mail by [`smtp`] or writes it into the [`outbox`]. [`refusal`] classifies the
 //!   replies of the mail server, [`pauses`] decides when the next try begins, [`quota`] limits the mails of an hour.
 //! * Links: [`unsubscribe`] takes opt-outs, [`confirming`] asks the owners of addresses, [`details`] shows the present
-//!   state of the destination or lead that a mail is about; [`link_pages`] is what they share. [`console`] leads into
-//!   the console.
+//!   state of the destination or lead that a mail is about; [`link_pages`] is what they share. [`console`] makes links
+//!   into the console.
 //!
 //! Guarantee: a recipient gets a notice at most once, however often the broker redelivers its fact. There is one
 //! exception: if the process dies after the mail server took the mail and before the fact is stored, that mail goes out

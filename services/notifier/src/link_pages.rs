@@ -19,7 +19,7 @@ use url::Url;
 
 use crate::body::{Block, Content};
 
-/// How often a change is decided, at most, while other processes change the registry first.
+/// The maximum number of tries of a change, while other processes change the registry first.
 const MAX_TRIES: usize = 5;
 /// How long a change of the registry may take to reach the registry view.
 const REGISTRY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -51,7 +51,7 @@ impl PublicUrl {
     }
 }
 
-/// The URL in a setting, which has a path at most.
+/// The URL of a setting. It may have a path, and neither a query nor a fragment.
 pub(crate) fn web_url(setting: &str, text: &str) -> anyhow::Result<Url> {
     let url = Url::parse(text).ok().filter(|url| ["https", "http"].contains(&url.scheme()));
     let url = url.with_context(|| format!("{setting}: {text:?} is not a URL such as https://leads.example"))?;

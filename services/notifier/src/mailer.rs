@@ -89,7 +89,7 @@ impl Mailer {
         let (mut attempts, mut events) = (journal.deliveries().blanked_work_queue(), journal.anonymised().work_queue());
         let (keeps_mails, asks) = (self.transport.keeps_mails(), self.asking.is_some());
         if !keeps_mails {
-            // A mail server replaced the outbox; what waits for the outbox would wait for ever.
+            // A mail server replaced the outbox; messages for the outbox would wait for ever.
             for removed in [attempts.remove().await, events.remove().await] {
                 if let Err(error) = removed {
                     tracing::warn!(error = error.chain(), "cannot remove work queue of the outbox; restart to retry");

@@ -26,9 +26,8 @@ pub(crate) async fn publish(
     if deliveries_at_most(&registry, &event) == 0 {
         return Ok(());
     }
-    // The event continues the hops of the lead's event, so that they also count in a loop of a failed lead, the event
-    // about it, and a new lead that the delivery of this event publishes. The hops are 0 if the lead's event is no
-    // longer stored.
+    // The event continues the hops of the lead's event. So a loop is detected even if a receiver of this event
+    // publishes a new lead that fails, too. The hops are 0 if the lead's event is no longer stored.
     let origin = journal.leads().get(operation.reference.lead_sequence).await?;
     event.hops = origin.map_or(0, |origin| origin.hops);
     let mut payload = payload(operation, fact, &registry);

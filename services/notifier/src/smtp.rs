@@ -1,4 +1,4 @@
-//! The SMTP client: it sends command by command, because the refused command tells what a refusal is about.
+//! The SMTP client: it sends command by command, because the refused command shows what a refusal is about.
 //!
 //! lettre's own transport hides the command, so this module pools its connections itself: at most [`MAX_CONNECTIONS`].
 
@@ -79,7 +79,7 @@ impl MailServer {
             ("smtp", Some("required")) => (Tls::Required(parameters()?), 587),
             ("smtp", Some("opportunistic")) => (Tls::IfOffered(parameters()?), 587),
             ("smtps", _) => (Tls::Wrapped(parameters()?), 465),
-            _ => anyhow::bail!("it is neither smtp: nor smtps:, or its tls is neither required nor opportunistic"),
+            _ => anyhow::bail!("it has to begin with smtp: or smtps:, and tls is required or opportunistic"),
         };
         let named = url.path().trim_matches('/');
         let hello = ClientId::Domain(if named.is_empty() { hello } else { named }.to_owned());

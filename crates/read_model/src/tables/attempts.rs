@@ -39,7 +39,7 @@ const MAX_EXCHANGES: usize = 50;
 pub(crate) const SHOWN: [&str; 10] = [
     "attempt", "number", "started_at", "duration", "method", "url", "status", "response", "error_kind", "deactivated",
 ];
-/// The verdicts that are not a [`FailureReason`].
+/// The values of the column `verdict` that are not a [`FailureReason`].
 const SUCCEEDED: &str = "succeeded";
 const RETRY: &str = "retry";
 /// The sequence of an attempt that is erased from DELIVERIES, or will be soon.

@@ -29,8 +29,8 @@ pub(crate) const COLUMNS: [&str; 36] = [
     "last_id", "last_attempt", "last_started_at", "last_duration", "last_method", "last_url", "last_status",
     "last_response", "last_error_kind", "last_deactivated", "at_resend", "last_resend", "job",
 ];
-/// Columns that do not change once the request of a delivery is known: its subject, and the order of lists. An update
-/// leaves them out, because writing a column also writes its index.
+/// Columns that do not change once the request of a delivery is known: its ids, and the time that orders lists. An
+/// update leaves them out, because writing a column also writes its index.
 #[rustfmt::skip]
 const LASTING: [&str; 10] = [
     "delivery", "account", "interface", "client", "destination", "event_id", "event_type", "lead", "lead_sequence",

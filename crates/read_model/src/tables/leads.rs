@@ -99,8 +99,8 @@ pub(crate) struct AddedEvents {
     pub(crate) new: HashSet<u64>,
 }
 
-/// Adds events and their leads. A lead belongs to the interface of its first event. A blank event has an outline only;
-/// an existing row is the same, or was stored again since.
+/// Adds events and their leads. A lead belongs to the interface of its first event. A blank event has an outline only.
+/// If its row exists, the row is about the same message or about a copy that was stored later.
 pub(crate) async fn add_events(
     transaction: &mut Transaction<'static, Any>,
     events: &[(u64, &LeadEvent)],
@@ -135,8 +135,8 @@ pub(crate) async fn add_events(
     for (event, lead) in &repeats {
         news.entry((&event.account, lead)).or_insert_with(|| EventNews::of(event)).learn(event);
     }
-    // A fact about one of its deliveries may have been projected first with less information; the outline of an event
-    // arrives late.
+    // The row of a lead may come from a fact about a delivery, which has less information, or from a later event. The
+    // earliest event decides.
     let first = |column| {
         let earlier = "leads.created_at = 0 OR excluded.created_at < leads.created_at";
         format!("{column} = CASE WHEN {earlier} THEN excluded.{column} ELSE leads.{column} END")
@@ -171,7 +171,7 @@ pub(crate) async fn add_news(
     marked(transaction, &NEWS_COLUMNS, &sets, news, LeadNews::to_row).await
 }
 
-/// Subtracts deleted events, each of which names its lead.
+/// Subtracts deleted events from the counts of their leads.
 pub(crate) async fn lose_events(
     transaction: &mut Transaction<'static, Any>,
     account: &AccountId,

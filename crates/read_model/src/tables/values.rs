@@ -1,7 +1,7 @@
 //! The searchable values of leads: keyed hashes of values inside payloads.
 //!
-//! A search names the leads first and then reads their rows, because people share few addresses. If a value is that of
-//! very many leads, each row of the list is compared instead.
+//! A search names the leads first and then reads their rows, because people share few addresses. If very many leads
+//! have a value, each row of the list is compared instead.
 
 use std::collections::{BTreeMap, HashSet};
 

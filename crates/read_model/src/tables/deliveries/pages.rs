@@ -243,7 +243,7 @@ pub(crate) fn branches(filter: &DeliveryFilter, types: Option<Vec<String>>, off:
     vec![scope.into_iter().chain([any_status(filter, off)]).collect()]
 }
 
-/// The same for deliveries of chosen leads. Those of named leads are found by the leads and sorted.
+/// The queries of a filter for deliveries of chosen leads. Deliveries of named leads are found by the leads and sorted.
 pub(crate) fn branches_among(
     filter: &DeliveryFilter,
     types: Option<Vec<String>>,
