@@ -275,7 +275,9 @@ pub(crate) fn limit_of(exceeded: Exceeded) -> String {
         Exceeded::Each(max) => {
             format!("the limit of {max} connections from one address (--max-connections-per-address) is")
         }
-        Exceeded::Total(max) => format!("the limit of {max} connections (--max-connections, and the files) is"),
+        Exceeded::Total(max) => {
+            format!("the limit of {max} connections (--max-connections, or a quarter of the open files) is")
+        }
     }
 }
 

@@ -55,7 +55,8 @@ pub struct Listeners {
     /// Address for /metrics alone; without it, /metrics is on the HTTP port, for callers without an API key
     #[arg(long, env = "LEADLINE_METRICS_LISTEN", value_name = "ADDRESS")]
     pub metrics_listen: Option<SocketAddr>,
-    /// Destinations that metrics name, with their accounts; all others together are "other". 0: metrics name none
+    /// Maximum number of destinations that metrics name, with their accounts; all others count as "other". 0: metrics
+    /// name none
     #[arg(long, env = "LEADLINE_METRICS_DESTINATIONS", default_value_t = 0, value_name = "COUNT",
           value_parser = clap::value_parser!(u32).range(..=metrics::MAX_NAMED_DESTINATIONS))]
     pub metrics_destinations: u32,

@@ -2,8 +2,8 @@
 //!
 //! Each service has its own answer: it is ready if every part that it needs works. `/readyz?service=NAME` asks for one
 //! service. Without a name `/readyz` answers for the services that decide readiness ([`crate::Service`]), or for all
-//! services of the process if none does. In `grpc.health.v1` the empty name stands for all services with gRPC methods,
-//! or for all services of the process if none has any.
+//! services of the process if none does. In `grpc.health.v1` the empty name means all services with gRPC methods, or
+//! for all services of the process if none has any.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -75,7 +75,7 @@ fn of_process(served: &[Served]) -> Vec<&'static str> {
     if deciding.is_empty() { served.iter().map(|service| service.name).collect() } else { deciding }
 }
 
-/// The services that a name stands for; `None` if the process does not serve it.
+/// The services that a name means; `None` if the process does not serve it.
 fn named(served: &[Served], name: &str) -> Option<Vec<&'static str>> {
     served.iter().find_map(|service| {
         if service.name == name {
@@ -118,7 +118,7 @@ pub(crate) async fn report_health(platform: &Platform, mut reporter: HealthRepor
     }
 }
 
-/// The names in `grpc.health.v1`, each with the services that it stands for.
+/// The names in `grpc.health.v1`, each with the services that it means.
 fn in_health(served: &[Served]) -> Vec<(&'static str, Vec<&'static str>)> {
     let mut names = vec![];
     let mut all = vec![];

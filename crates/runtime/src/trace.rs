@@ -37,7 +37,7 @@ pub use self::traced::{InTrace, Traced};
 pub const TRACEPARENT: &str = "traceparent";
 /// The header of vendor-specific trace state.
 pub const TRACESTATE: &str = "tracestate";
-/// The header with values that callers pass on to all services behind.
+/// The header with values that each service passes on to the services that it calls.
 pub const BAGGAGE: &str = "baggage";
 /// `tracestate` is dropped if it is longer, in bytes (W3C asks for at least 512).
 const MAX_TRACESTATE: usize = 512;

@@ -7,7 +7,7 @@ use std::{
 };
 
 const FOLDERS: [&str; 5] = ["crates", "services", "bench", "tests", "fuzz"];
-/// What errors are called in this workspace.
+/// The names of errors in this workspace.
 const ERRORS: [&str; 10] =
     ["error", "err", "e", "failure", "cause", "source", "trouble", "problem", "fault", "join_error"];
 /// Fields of log lines that say why something failed.
@@ -132,7 +132,7 @@ fn wrong_part(part: &str) -> Option<&'static str> {
     }
     // A field that is only `error` is a text, because it compiles; an earlier line made that text.
     let is_chain = value.ends_with(".chain()") || value.contains("chain_of(&") || value == "error";
-    (name == "error" && !is_chain).then_some("the field error holds something else than a chain")
+    (name == "error" && !is_chain).then_some("the field error holds something other than a chain")
 }
 
 /// What is wrong with a line of code; `None` if nothing is.

@@ -1,7 +1,7 @@
 //! Code that belongs to a trace. Lines of the log take their ids from here ([`crate::telemetry`]).
 //!
-//! Inside a span, the ids are those of the span. Outside of one, they are those of the caller or message: nothing is
-//! exported, or the span has not begun or has ended. Without either, lines have no ids, and nothing is done.
+//! Inside a span, the ids are those of the span. Outside of one, they are those of the caller or message: then nothing
+//! is exported, or the span has not begun or has ended. Without either, lines have no ids, and nothing is done.
 
 use futures::future::Either;
 use opentelemetry::{
@@ -60,7 +60,7 @@ mod tests {
         assert_eq!(seen, (Some((1, 2)), Some((3, 4)), Some((1, 2))));
         assert_eq!(async { ids() }.traced(Span::none(), &TraceContext::default()).await, None);
         assert_eq!(one.within(ids), Some((1, 2)));
-        assert_eq!(one.within(TraceContext::current), TraceContext::default(), "it is no span of this process");
+        assert_eq!(one.within(TraceContext::current), TraceContext::default(), "it is not a span of this process");
         assert_eq!(ids(), None);
     }
 }
