@@ -296,5 +296,5 @@ async fn health_shows_the_state_of_the_lane() {
     let rest = lane.summary.strip_prefix("probing in ").unwrap();
     let (seconds, rest) = rest.split_once(' ').unwrap();
     assert!((0..=60).contains(&seconds.parse::<u32>().unwrap()), "{lane:?}");
-    assert_eq!(rest, format!("s after {} refusals", lane.failures_in_a_row));
+    assert_eq!(rest, format!("s after {} failures", lane.failures_in_a_row));
 }

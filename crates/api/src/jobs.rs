@@ -100,7 +100,7 @@ fn ended_ones(
     let filter = filter(fields, given);
     let is_other = |account: &AccountId| AccountId::parse(&given.account_id).is_ok_and(|other| other != *account);
     if let Some(account) = account.filter(|account| is_other(account)) {
-        fields.wrong("filter.account_id", format!("is not {account}, whose deliveries are to be retried"));
+        fields.wrong("filter.account_id", format!("has to be {account}, like the account_id of the request"));
     }
     let refused = |status: &DeliveryStatus| match status {
         DeliveryStatus::Failed => false,

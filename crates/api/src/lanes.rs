@@ -30,7 +30,7 @@ pub fn lane_to_api(destination: &Destination, condition: Option<LaneCondition>, 
             until: until(after),
             failures_in_a_row: failures,
             allowed: 0,
-            summary: format!("probing in {} s after {failures} refusals", secs(after)),
+            summary: format!("probing in {} s after {failures} failures", secs(after)),
         },
         Some(LaneCondition::Paused { left }) => crate::Lane {
             state: crate::LaneState::Paused.into(),

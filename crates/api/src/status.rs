@@ -1,5 +1,5 @@
-//! Refusals become gRPC statuses here; no service makes a status by itself. Their messages are short, whatever they
-//! quote.
+//! Refusals become gRPC statuses here; no service makes a status by itself. Their messages are short, even if they
+//! quote long texts.
 //!
 //! Each has details, which every protocol carries: `ErrorInfo` with a reason for programs, `BadRequest` with every
 //! invalid field, and `RetryInfo` where the same call may succeed later.

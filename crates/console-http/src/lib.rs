@@ -88,7 +88,7 @@ pub fn routes(
     Ok(routes)
 }
 
-/// The headers of every answer, which tell the browser what the pages may do.
+/// The headers of every answer. They limit what the pages may do in a browser.
 fn headers(options: &Options) -> Arc<[(HeaderName, HeaderValue)]> {
     let ancestors: Vec<_> = options.console_frame_ancestors.iter().map(ToString::to_string).collect();
     let ancestors = if ancestors.is_empty() { "'none'".to_owned() } else { ancestors.join(" ") };

@@ -57,7 +57,7 @@ impl RegistryLog<'_> {
         self.journal.shared_queue(consumers::CONFIRMATION_MAILER)
     }
 
-    /// Changes of destinations, for the mailers, which tell people about deactivations.
+    /// Changes of destinations, for the mailers, which mail people about deactivations.
     pub fn destination_work_queue(self) -> WorkQueue<RegistryFact> {
         self.journal.shared_queue(consumers::DEACTIVATION_MAILER)
     }

@@ -31,7 +31,7 @@ pub struct ParkedLane {
 }
 
 impl Parking<'_> {
-    /// Parks work for its lane. `instead_of` is the id of the message that brought the work ([`Message::id`]), so a
+    /// Parks work for its lane. `instead_of` is the id of the message that carried the work ([`Message::id`]), so a
     /// redelivered message parks its work once. The id cannot depend on the work alone, because the work may be parked
     /// again later.
     ///

@@ -76,7 +76,7 @@ pub(crate) enum LookupError {
     NoTurn(String),
     #[error("cannot look up the host {host}: the name server answered {code}")]
     Refused { host: String, code: String },
-    #[error("which address the host {host} has cannot be asked")]
+    #[error("cannot ask the name servers for the host {host}")]
     Failed { host: String, source: NetError },
     #[error("cannot look up the host {host}")]
     OutOfFiles { host: String, source: std::io::Error },
