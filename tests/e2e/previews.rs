@@ -74,7 +74,7 @@ async fn preview_shows_the_request_without_sending_it() {
     assert_eq!(viewed(&world, 1).await, ["e1"]);
 }
 
-/// The events whose payloads were viewed, once there are so many.
+/// The events whose payloads were viewed, once their number is reached.
 async fn viewed(world: &World, count: usize) -> Vec<String> {
     wait::until("the views in the audit log", SOON, async || {
         let views = world.views().await;

@@ -1,4 +1,4 @@
-//! Leads and deliveries are found by values inside payloads, of which the read model holds keyed hashes.
+//! Leads and deliveries are found by values inside payloads. The read model holds keyed hashes of these values.
 
 use std::{collections::HashMap, fs, process::Stdio};
 
@@ -257,7 +257,7 @@ async fn fields_hold_for_later_events_and_after_a_rebuild_for_all() {
     world.finds(&[ADA], &["bob"]).await;
     let city = field("city", "payload.city", SearchableKind::Text);
     world.set_searchable(vec![fields().swap_remove(0), city]).await.unwrap();
-    // What is no longer a field is not searched by, and what is one now is not known of earlier leads.
+    // A removed field cannot be searched by, and a new one does not find earlier leads.
     let unknown = leads_by(world.channel(), ACCOUNT, &[("phone", "112"), ("city", "")]).await.unwrap_err();
     assert_eq!(unknown.code(), Code::InvalidArgument);
     let said: Vec<_> = unknown.get_details_bad_request().unwrap().field_violations;

@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn an_identity_is_a_certificate_with_its_own_key() {
         let (certificate, key) = made("leadline at acme", false);
-        let (_, other) = made("somebody else", false);
+        let (_, other) = made("another client", false);
         let identity = ClientIdentity::read(&certificate, &key.serialize_pem()).unwrap();
         assert!(identity.subject.contains("CN=leadline at acme"), "{}", identity.subject);
         assert_eq!(identity.not_after, 1_927_843_200);

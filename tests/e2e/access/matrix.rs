@@ -181,7 +181,7 @@ fn expected(
     let of_caller = OF_THE_CALLER.contains(&short(method).as_str());
     assert!(
         of_platform || of_caller || names_account || names_thing,
-        "{} does not tell whose data it uses; add account_id or an id to its request, or add it to OF_THE_CALLER",
+        "{} does not name an account; add account_id or an id to its request, or add it to OF_THE_CALLER",
         short(method)
     );
     match caller {

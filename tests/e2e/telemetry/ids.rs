@@ -28,7 +28,7 @@ async fn lines_have_the_ids_of_their_trace_with_and_without_export() {
         let json_lines = ("LEADLINE_LOG_FORMAT", "json");
         let export = [json_lines, (ENDPOINT, &endpoint), SOON_EXPORTED];
         let env = if exports { &export[..] } else { &export[..1] };
-        // Nobody takes mails there.
+        // No mail server listens there.
         let args = ["--smtp-url", "smtp://127.0.0.1:1", "--log-deliveries"];
         let (world, receiver) = (World::start_with(&args, env).await, Receiver::start().await);
         let destination = api::Destination {

@@ -270,7 +270,7 @@ fn every_other_way_to_print_an_error_is_found() {
         r#"tracing::warn!(why, reason = end.reason, "gave up notice");"#,
         r#"eprintln!("leadline: {}", in_words(error));"#,
         "#[error(transparent)]\nFile(#[from] io::Error),",
-        "#[error(\"{0} is no file\")]\nNoFile(String),\n#[error(\"cannot read\")]\nFile(#[from] io::Error),",
+        "#[error(\"{0} is not a file\")]\nNoFile(String),\n#[error(\"cannot read\")]\nFile(#[from] io::Error),",
         "#[error(\"cannot read {name}\")]\nFile { name: String, #[source] source: io::Error },",
         "#[error(\"nothing there: {0:?}\")]\nNothing,\n#[error(\"cannot read\")]\nFile(#[source] io::Error),",
     ] {
