@@ -14,7 +14,7 @@ use crate::{
 const PROBLEMS: &str = include_str!("../../crates/read_model/migrations/0016_problems.sql");
 /// The statement of the migration from which on it fills the tables.
 const FILLING: &str = "INSERT INTO problem_leads";
-/// Where the values stand in payloads; the values of these fields are filled in.
+/// The paths of the searchable values in payloads; the values of these fields are filled in.
 pub(crate) const FIELDS: [(&str, &str); 2] = [("email", "payload.email"), ("city", "payload.city")];
 /// A value of the field `city` that one lead in a hundred has.
 pub(crate) const CITY: &str = "berlin";

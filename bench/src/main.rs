@@ -1,8 +1,8 @@
 //! `make bench`: Leadline's throughput, latency and cost, how they grow, and the ceiling of the machine.
 //!
 //! Everything runs on one machine in one run: the system under test (a release build), and this process, which is the
-//! load generator and the receivers. Throughput and latency stand beside a ceiling measured in the same run: a bare
-//! client that posts the same bodies to the same receiver. Figures of different machines, or of one machine at
+//! load generator and the receivers. Throughput and latency are compared with a ceiling measured in the same run: a
+//! bare client that posts the same bodies to the same receiver. Figures of different machines, or of one machine at
 //! different times, do not compare. `docs/benchmarks.md` explains each figure.
 
 mod api;

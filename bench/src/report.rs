@@ -10,7 +10,7 @@ pub(crate) struct Parts {
     pub(crate) results: Map<String, Value>,
     /// For each part: the share of the wanted processor time that the host gave to others.
     pub(crate) stolen: Map<String, Value>,
-    /// Processor times at the begin of the current part.
+    /// Processor times at the beginning of the current part.
     begun: Processors,
 }
 
