@@ -171,7 +171,7 @@ impl Authenticator {
         self.registry.snapshot().account(id).cloned()
     }
 
-    /// A registry that knows this key, if there is one.
+    /// The registry, which has this key if it exists.
     async fn registry_with(&self, key: &KeyId) -> Result<Arc<Registry>, FreshnessError> {
         let registry = self.registry.snapshot();
         // Another process may have created the key a moment ago.

@@ -300,7 +300,7 @@ async fn announce(
 /// Parks work until its lane can take it.
 pub(crate) async fn park(shared: Arc<Shared>, item: WorkItem) -> Disposition {
     let parking = async {
-        // The attempt may have been made after an earlier delivery of the message. A process that takes the parked copy
+        // If the message is redelivered, the attempt may have been made already. A process that takes the parked copy
         // could not know that.
         if let Some(finished) = was_made(&shared, &item).await? {
             settle(&shared, &item, finished).await;

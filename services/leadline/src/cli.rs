@@ -40,7 +40,8 @@ enum Command {
     Notifier(Notifier),
     /// Run query alone: lists leads and deliveries, changes the configuration, retries; runs maintenance, too
     Query(Box<Query>),
-    /// Run maintenance alone: works on jobs, repairs, anonymises, deletes old history. It uses the database of query
+    /// Run maintenance alone: works on jobs, repairs deliveries, anonymises leads, deletes old history. It uses the
+    /// database of query
     Maintenance(Maintenance),
     /// Clear the read model and rebuild it from the stored events
     ///

@@ -44,7 +44,7 @@ const MAX_BURST_IN_FLIGHT: usize = 64;
 /// The maximum number of deliveries of one event that a process makes by itself. It shares more with the other
 /// processes.
 const MAX_DIRECT_DELIVERIES: usize = 8;
-/// The time to wait until this process knows the configuration that the event's publisher knew.
+/// The time to wait until the registry view has the event's registry sequence.
 const REGISTRY_TIMEOUT: Duration = Duration::from_secs(3);
 /// The delay before an event that could not be routed is retried.
 const RETRY_DELAY: Duration = Duration::from_millis(500);

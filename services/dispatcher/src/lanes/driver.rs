@@ -362,7 +362,7 @@ impl Lane {
         });
     }
 
-    /// Returns work that has not started to the broker, for another process, and finishes the work that has.
+    /// Finishes the work that has started. Other work goes back to the broker, and another process takes it.
     async fn finish(mut self) {
         self.inbox.close();
         while let Some(order) = self.inbox.recv().await {

@@ -1,4 +1,4 @@
-//! Reports lanes that are not open, so that people see why a destination gets nothing.
+//! Reports lanes that are not open, so that people see why a destination gets few requests or none.
 
 use std::{
     collections::HashMap,

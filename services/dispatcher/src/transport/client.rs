@@ -1,7 +1,7 @@
 //! The HTTP client: no redirects, guarded addresses, bounded answers.
 //!
 //! [`pool`] holds the open connections, [`connect`] opens them, [`proxy`] and [`egress`] open them through proxies,
-//! [`http1`] and [`http2`] use them. Whether a failure is the receiver's depends on facts that client libraries hide:
+//! [`http1`] and [`http2`] use them. Whether a failure is the receiver's depends on what client libraries hide:
 //! whether a connection was used before, whether any byte of an answer arrived, when the head of the answer was
 //! complete, and how many requests the connection takes.
 

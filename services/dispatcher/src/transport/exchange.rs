@@ -41,7 +41,7 @@ const KEPT: [HeaderName; 11] = [
 const KEPT_BY_BEGINNING: [&str; 4] = ["x-request", "ratelimit", "x-ratelimit", "x-amz"];
 const KEPT_BY_END: [&str; 5] = ["request-id", "correlation-id", "trace-id", "-ray", "requestid"];
 
-/// A request that was sent: its outcome, and its exchange.
+/// The outcome of an attempt, and its exchange.
 #[derive(Debug)]
 pub(crate) struct Sent {
     pub(crate) outcome: AttemptOutcome,

@@ -40,7 +40,7 @@ pub(crate) struct Request {
 pub(crate) enum NoRequest {
     #[error(transparent)]
     Render(#[from] render::RenderError),
-    #[error("the engine failed while it filled in the templates; simplify them, and inform the operator of Leadline")]
+    #[error("the template engine failed; simplify the templates, and inform the operator of Leadline")]
     Engine,
     #[error("the token that should sign the request was deleted; assign another one")]
     TokenGone,
