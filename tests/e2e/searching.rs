@@ -122,7 +122,7 @@ async fn leads_and_deliveries_are_found_by_values_inside_payloads() {
         ] {
             assert_eq!(world.found(given).await, leads, "{given:?}");
         }
-        // All deliveries of the lead, also of events that do not say the value.
+        // All deliveries of the lead, also those of events without the value.
         wait::until_eq("the deliveries", SOON, vec!["e1".to_owned(), "e2".to_owned()], async || {
             deliveries_by(world.channel(), filter(&[ADA])).await.unwrap()
         })
@@ -194,7 +194,7 @@ async fn read_model_holds_no_value_and_strangers_find_nothing() {
         let key = world.access().create_key(request).await.unwrap().into_inner().secret;
         let channel = world.called_with(&key).await;
         assert_eq!(leads_by(channel.clone(), ACCOUNT, &[ADA]).await.unwrap().is_empty(), !finds, "{client}");
-        // What another client said of its lead is not for north, and the lead is not for south.
+        // North cannot search the event of south, and south cannot search the lead of north.
         let said_by_south = leads_by(channel, ACCOUNT, &[("email", "x@example.com")]).await.unwrap();
         assert!(said_by_south.is_empty(), "{client}: {said_by_south:?}");
     }
@@ -227,7 +227,7 @@ async fn an_anonymised_lead_is_not_found_and_a_rebuild_finds_the_same() {
         }
         assert!(world.found(&[ADA]).await.is_empty());
         assert!(world.found(&[("phone", "0170 1")]).await.is_empty());
-        // What is published later is new.
+        // An event that is published after the anonymisation is found.
         world.publish_about("e5", "bob", json!({"email": "bob@example.com"})).await;
         world.finds(&[("email", "bob@example.com")], &["bob"]).await;
 
@@ -331,7 +331,7 @@ async fn a_job_retries_what_is_found_and_stores_no_value() {
     assert_eq!((plan.delivery_ids.len(), plan.filter), (1, None), "the job has the ids, and no value");
     world.delivery_is("e1", DeliveryStatus::Succeeded).await;
     world.delivery_is("e2", DeliveryStatus::Failed).await;
-    // Repeated, it is the same job, although nothing matches any more.
+    // A repeated request returns the same job, although no delivery matches any more.
     assert_eq!(world.retry_many(request.clone()).await.unwrap().job_id, job.job_id);
     let again = api::RetryDeliveriesRequest { request_id: "again".into(), ..request };
     assert!(world.retry_many(again).await.unwrap_err().message().contains("matches no delivery"));

@@ -33,14 +33,14 @@ mod stored {
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
     /// The bytes are not a protobuf message.
-    #[error("not a {record}")]
+    #[error("unreadable {record}")]
     Encoding {
         record: &'static str,
         #[source]
         source: prost::DecodeError,
     },
     /// A field of the message has a value that this version of Leadline does not know.
-    #[error("a {record} with the field {field}: {problem}")]
+    #[error("{record} with an invalid field {field}: {problem}")]
     Field { record: &'static str, field: &'static str, problem: String },
 }
 

@@ -292,7 +292,7 @@ fn policy_to_stored(policy: &RetryPolicy) -> stored::RetryPolicy {
         schedule: policy.schedule.iter().copied().map(micros).collect(),
         jitter_percent: u32::from(policy.jitter_percent),
         max_age: policy.max_age.map(micros),
-        // Earlier versions, which do not know the word, read this flag.
+        // Earlier versions do not know the field `deactivate`, and read this flag instead.
         deactivate_on_exhaustion: policy.deactivate != Deactivate::Never,
         deactivate: policy.deactivate.as_str().to_owned(),
     }
