@@ -350,8 +350,8 @@ fn retry_detail(fact: &RetryRequested) -> String {
 
 const fn held(reason: HoldReason) -> &'static str {
     match reason {
-        HoldReason::Disabled => "waits until the destination is enabled again",
-        HoldReason::Deactivated => "waits until the destination is reactivated",
+        HoldReason::Disabled => "waits until a person enables the destination again",
+        HoldReason::Deactivated => "waits until a person enables the destination",
     }
 }
 
@@ -363,7 +363,7 @@ const fn abandoned(reason: FailureReason) -> &'static str {
         FailureReason::PayloadGone => "the payload is no longer stored",
         FailureReason::Anonymised => "the lead was anonymised",
         FailureReason::Skipped => "an operator skipped the delivery",
-        FailureReason::Loop => "the delivery went in a loop",
+        FailureReason::Loop => "the delivery was part of a loop",
         FailureReason::Render => "the destination's settings produce no request for this lead",
         FailureReason::Crashed => "Leadline crashed repeatedly while it worked on this delivery",
     }

@@ -98,7 +98,7 @@ impl Store {
         traced::run(traced::transaction(self, PROJECT), writing).await
     }
 
-    /// A transaction wrote facts into the read model.
+    /// Measures a transaction that wrote facts into the read model.
     pub fn projected_in(&self, took: Duration) {
         measured::record(self.flavour, PROJECT, took, false);
     }
@@ -137,7 +137,7 @@ mod tests {
                 Err(error) => break error,
             }
         };
-        assert_eq!(failed.public(), "disk full: the database of the read model cannot store");
+        assert_eq!(failed.public(), "disk full: the read model's database cannot store rows");
         // The checkpoint is elsewhere, so the transaction is rolled back.
         assert!(store.advance(StreamName::Leads, at + 9, at + 10).await.unwrap().is_none());
         File::create(&filler).unwrap();

@@ -106,7 +106,7 @@ async fn publish_all(endpoint: &Endpoint, by: &Principal, reply: &Reply, request
     }
 }
 
-/// Reads the whole body. Reading continues above the limit, up to [`MAX_DISCARDED`] times, because a client that is
+/// Reads the whole body. Reading continues up to [`MAX_DISCARDED`] times the limit, because a client that is
 /// still sending would see a broken connection instead of the answer.
 pub(crate) async fn read(body: Body, max: usize) -> Result<Bytes, (StatusCode, PublishError)> {
     let (mut kept, mut length) = (BytesMut::new(), 0_usize);

@@ -1,4 +1,4 @@
-//! The view of callers that are bound to a client, of their leads and deliveries.
+//! What callers that are bound to a client see of their leads and deliveries.
 //!
 //! A lead of the client may go to destinations of the whole account as well. The caller sees these deliveries, without
 //! the address of the destination and its answers.

@@ -112,7 +112,7 @@ impl api::problem_service_server::ProblemService for ProblemService {
         })?;
         self.read_barrier.shows(StreamName::Notices, appended.sequence).await.map_err(failed)?;
         let row = self.problem(&account, &destination, cause).await?;
-        let row = row.ok_or_else(|| not_found("PROBLEM", "the problem was pruned meanwhile"))?;
+        let row = row.ok_or_else(|| not_found("PROBLEM", "the problem was deleted meanwhile"))?;
         Ok(Response::new(problem_to_api(&row, &self.registry.snapshot())))
     }
 

@@ -185,7 +185,7 @@ impl StatusService {
         Ok(api::GetShownUntilResponse { shown_until: until.map(timestamp_to_api), waiting })
     }
 
-    /// The destinations that are switched on and fail, the one that failed last first.
+    /// The destinations that are switched on and fail, the one with the latest failure first.
     async fn failing<'a>(&self, registry: &'a Registry) -> Result<Vec<&'a Arc<Destination>>, Status> {
         let found = self.store.failing(FAILING_AFTER, MAX_FAILING).await.map_err(failed)?;
         let known = found.iter().filter_map(|id| registry.destination(id));

@@ -42,7 +42,7 @@ impl StorageFault {
     /// The text for anonymous callers. It names no path.
     pub fn public(&self) -> String {
         match self {
-            Self::DiskFull(_) => "disk full: the broker cannot store".into(),
+            Self::DiskFull(_) => "disk full: the broker cannot store messages".into(),
             Self::CannotWrite(_) => "the broker cannot write to its disk".into(),
             Self::LimitReached(_) => "a storage limit of the broker is reached".into(),
             Self::NoJetStream => "JetStream is off at the broker".into(),

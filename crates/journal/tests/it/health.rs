@@ -64,7 +64,7 @@ async fn a_full_disk_is_reported_until_the_broker_restarts() {
     assert!(matches!(error, JournalError::CannotStore(StorageFault::DiskFull(_))), "{}", error.chain());
     assert!(error.to_string().contains("disk full"), "{error}");
     assert_eq!((words(&platform, "broker").as_str(), words(&platform, "work storage").as_str()), ("ready", "ready"));
-    assert_eq!(words(&platform, "storage"), "disk full: the broker cannot store");
+    assert_eq!(words(&platform, "storage"), "disk full: the broker cannot store messages");
     assert!(!platform.readiness.is_ready_for(&["ingest"]) && platform.readiness.is_ready_for(&["query"]));
 
     File::create(&filler).unwrap();

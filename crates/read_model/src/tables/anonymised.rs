@@ -241,7 +241,7 @@ impl Store {
         Ok(LeadSequence(until.cast_unsigned()))
     }
 
-    /// The last event of a lead; if it is older than the read model, at least the last event with a delivery.
+    /// The last event of a lead, among those that the read model has and those that its deliveries name.
     pub async fn last_event(&self, account: &AccountId, lead: &LeadId) -> Result<LeadSequence, StoreError> {
         let key = || [account.as_str().into(), lead.as_str().into()];
         let mut select = Statement::new("SELECT COALESCE(MAX(l.sequence), 0) AS last FROM (");

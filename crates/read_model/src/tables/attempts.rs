@@ -75,7 +75,7 @@ pub(crate) async fn add(
     // A statement may not touch a row twice.
     let mut seen = HashSet::new();
     let mut first: Vec<_> = attempts.iter().filter(|(_, attempt)| seen.insert(attempt.attempt_id)).collect();
-    // Neighbours in the index of the key follow each other.
+    // In the order of the key, so that rows on one page of its index are written together.
     first.sort_unstable_by_key(|(_, attempt)| (attempt.reference.delivery, attempt.attempt_id));
     let rows = first.into_iter().map(|(sequence, attempt)| to_row(attempt, sequence.cast_signed()));
     let then = " ON CONFLICT (delivery, attempt) DO UPDATE SET sequence = excluded.sequence, verdict = excluded.verdict, \

@@ -59,7 +59,7 @@ impl Beginning {
     const MIN: usize = 6;
     const SHAPE: &str = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
 
-    /// `None` if no id begins with the text, or the text is a whole id.
+    /// `None` if the text is too short, is a whole id, or begins no id.
     pub fn of(text: &str) -> Option<Self> {
         let text = text.to_ascii_lowercase();
         let fits = |(letter, shape): (char, char)| match shape {
@@ -92,7 +92,7 @@ pub(crate) async fn save(
 ) -> Result<(), StoreError> {
     let known = |delivery: &Delivery| before.get(&delivery.reference.delivery);
     let mut after: Vec<_> = after.values().collect();
-    // Neighbours in the index of the key follow each other.
+    // In the order of the key, so that rows on one page of its index are written together.
     after.sort_unstable_by_key(|delivery| delivery.reference.delivery);
     let (changed, new): (Vec<_>, Vec<_>) = after.into_iter().partition(|delivery| known(delivery).is_some());
     let is_settled = |delivery: &&Delivery| known(delivery).is_some_and(|k| k.requested_at == delivery.requested_at);

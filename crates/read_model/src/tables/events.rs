@@ -48,8 +48,8 @@ impl Store {
         self.fetch_all(select).await?.iter().map(from_row).collect()
     }
 
-    /// The delivery that has to end before this one at an ordered destination: the first unfinished one of an earlier
-    /// event of the lead.
+    /// The delivery that has to end before an event is sent to an ordered destination: the first unfinished one of an
+    /// earlier event of the lead.
     pub async fn earlier_in_order(
         &self,
         destination: &DestinationId,

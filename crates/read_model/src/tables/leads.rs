@@ -108,7 +108,8 @@ pub(crate) async fn add_events(
 ) -> Result<AddedEvents, StoreError> {
     let then = " ON CONFLICT (account, event_id) DO NOTHING RETURNING sequence".to_owned();
     let insert = Insert { table: "lead_events", columns: &EVENT_COLUMNS, then };
-    // Neighbours in the index of the key follow each other; the first of several copies comes first.
+    // In the order of the key, so that rows on one page of its index are written together. The sort keeps the order of
+    // copies.
     let mut ordered: Vec<_> = events.iter().collect();
     ordered.sort_by_key(|(_, event)| (&event.account, &event.event_id));
     let rows = ordered.into_iter().map(|(sequence, event)| event_row(*sequence, event, blank));
@@ -264,7 +265,8 @@ impl Store {
         self.fetch_optional(select).await?.as_ref().map(from_row).transpose()
     }
 
-    /// Leads, the newest first. Leads of tests are listed only if the filter names their interface.
+    /// Leads, the newest first. Leads of tests and of operational events are listed only if the filter names their
+    /// interface.
     pub async fn leads(&self, filter: &LeadFilter, page: &Page) -> Result<Vec<Lead>, StoreError> {
         let chosen = self.chosen(&filter.account, filter.client.as_ref(), &filter.values).await?;
         if chosen.is_nobody() {

@@ -44,7 +44,7 @@ pub(crate) struct NewValues<'a> {
 /// Adds values. The rows of their leads are written before, in the same transaction, so that an anonymisation sees
 /// them.
 pub(crate) async fn add(transaction: &mut Transaction<'static, Any>, new: &[NewValues<'_>]) -> Result<(), StoreError> {
-    // One row for each value, because a statement may not touch a row twice, in the order of the key.
+    // One row for each value, in the order of the key. A statement may not touch a row twice.
     let mut rows = BTreeMap::new();
     for event in new {
         let client = event.client.map_or("", ClientId::as_str);
@@ -275,7 +275,7 @@ mod tests {
             }
             assert!(!plan.iter().any(|line| line.starts_with("SCAN")), "{plan:#?}");
         }
-        // PostgreSQL takes them, too.
+        // PostgreSQL accepts these statements, too.
         for select in [leads::select(&filter, &first, &named), leads::select(&filter, &first, &compared)] {
             select.query().fetch_all(&postgres.pool).await.unwrap();
         }

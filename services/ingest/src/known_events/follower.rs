@@ -16,7 +16,7 @@ use tokio::{
 
 use super::filter::{Filter, MAX_IDS};
 
-/// The number of ids that are added while publishers wait.
+/// The number of ids that are added at once. Publishers wait meanwhile.
 const CHUNK: usize = 100;
 /// The follower reads LEADS this many times within the deduplication window, and at least every [`MAX_INTERVAL`].
 /// Between two reads, this process notes each event that it stores.

@@ -23,7 +23,7 @@ pub(crate) struct Problems {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// List problems, the one that failed last first
+    /// List problems, the one with the latest failure first
     #[command(after_help = "Example:\n  leadline problems list --closed")]
     List(List),
     /// Show a problem: what fails, since when, and what to do

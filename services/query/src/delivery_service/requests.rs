@@ -160,9 +160,9 @@ impl DeliveryService {
         let rendering = tokio::task::spawn_blocking(move || {
             render::render_apart(&settings, &Input { reference: &reference, occurred_at, payload: &payload })
         });
-        let rendered = rendering.await.map_err(|_| internal("the engine failed while it rendered the request"))?;
+        let rendered = rendering.await.map_err(|_| internal("the template engine failed; simplify the templates"))?;
         let rendered = rendered.map_err(|error| {
-            let problem = format!("the destination cannot make a request of this event: {}", error.chain());
+            let problem = format!("this event makes no valid request for the destination: {}", error.chain());
             because(Code::FailedPrecondition, "NOT_RENDERED", problem)
         })?;
         Ok(rendered_to_api(destination, of, rendered))

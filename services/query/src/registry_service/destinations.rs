@@ -66,7 +66,7 @@ impl RegistryService {
         let find = |registry: &Registry| Ok(warnings::added(registry, destination_of(registry, &account, &id)?));
         let command = Command::CreateDestination(destination);
         if request.validate_only {
-            // A creation that was made before makes nothing.
+            // If an earlier call created the destination, there is nothing to decide.
             let new = |registry: &Registry| Ok(find(registry).is_err().then_some(command));
             return find(&*self.changes.validate(&caller, new).await?).map(Response::new);
         }
@@ -241,7 +241,7 @@ fn owned(caller: &Caller, destination: &Destination) -> Result<(), Status> {
     if caller.owns(destination) { Ok(()) } else { Err(missing(EntityKind::Destination, destination.id.as_str())) }
 }
 
-/// Parses the body template. That depends on the content type, so it follows when the whole destination is known.
+/// Tries the templates. The result depends on the content type, so this follows when the whole destination is known.
 fn check_templates(destination: &Destination) -> Result<(), Status> {
     // Parsing may take some ten milliseconds, for which other calls need not wait.
     tokio::task::block_in_place(|| render::check(destination)).map_err(|e| invalid("template", e.chain()))

@@ -14,8 +14,8 @@ pub(super) struct Given {
 }
 
 /// Refuses an update that would send credentials, signatures or a client certificate of one origin (RFC 6454: scheme,
-/// host and port) to another one, or credentials through another proxy. A person who may change the URL need not know
-/// them.
+/// host and port) to another one, or credentials through another proxy. Not every person who may change the
+/// URL may know them.
 pub(super) fn check(now: &Destination, changed: &Destination, given: Given) -> Result<(), Status> {
     let has_certificate = now.transport.client_certificate.is_some();
     let credentials = (now.request.credentials.is_some() && !given.credentials, "its credentials (auth)");
