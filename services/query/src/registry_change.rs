@@ -134,8 +134,8 @@ fn not_stored(error: &JournalError) -> Status {
         _ => {
             tracing::warn!(error = error.chain(), "cannot append a change of the configuration; refused the call");
             unavailable(format!(
-                "cannot confirm that the change was stored: {error}; repeat a creation with the same request_id; before \
-                 you repeat any other change, read the current settings"
+                "cannot confirm that the change was stored: {error}; repeat a creation with the same request_id; \
+                 before you repeat any other change, read the current settings"
             ))
         }
     }

@@ -84,8 +84,8 @@ impl SwitchedOff {
         Self { retrying: places(DeliveryStatus::Retrying), pending: places(DeliveryStatus::Pending) }
     }
 
-    /// Limits the rows with the stored `status` to the destinations where they are shown with a wanted status; `None` if
-    /// no such row is shown.
+    /// Limits the rows with the stored `status` to the destinations where they are shown with a wanted status; `None`
+    /// if no such row is shown.
     fn condition(&self, status: DeliveryStatus, wanted: &[DeliveryStatus]) -> Option<Condition> {
         let places = match status {
             DeliveryStatus::Retrying => &self.retrying,
