@@ -182,9 +182,11 @@ impl Grant {
 pub enum NoSession {
     #[error("the session has ended; log in to the console again")]
     Ended,
-    #[error("the call has a session cookie but not its header x-leadline-csrf; GET /console/session returns its value")]
+    #[error(
+        "the call has a session cookie, but no header x-leadline-csrf of that session; GET /console/session returns it"
+    )]
     Csrf,
-    #[error("a page of another site causes this call; only the console can call in its session")]
+    #[error("this call comes from a page of another site; only the console can call in its session")]
     CrossSite,
 }
 

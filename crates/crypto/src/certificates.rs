@@ -42,8 +42,8 @@ pub enum CertificateError {
     /// There is no certificate, or one is damaged.
     #[error("holds no certificate in PEM (-----BEGIN CERTIFICATE-----), or a damaged one")]
     NoCertificate,
-    /// A certificate cannot be used as that of an authority.
-    #[error("certificate {0} cannot be used as that of an authority: {1}")]
+    /// A certificate cannot be used as an authority.
+    #[error("certificate {0} cannot be used as an authority: {1}")]
     NoAuthority(usize, String),
     /// There is no private key.
     #[error("holds no private key in PEM (-----BEGIN PRIVATE KEY-----), or a damaged one")]
