@@ -101,8 +101,10 @@ fn check_size(text: &str, part: Part) -> Result<(), RenderError> {
             _ => tokens += 1,
         }
         let problem = match () {
-            () if tokens > MAX_TOKENS => format!("an expression has more than {MAX_TOKENS} words and signs, the limit"),
-            () if tags > MAX_TAGS => format!("the template has more than {MAX_TAGS} statements, the limit"),
+            () if tokens > MAX_TOKENS => {
+                format!("an expression has more than {MAX_TOKENS} words and signs, which is the limit")
+            }
+            () if tags > MAX_TAGS => format!("the template has more than {MAX_TAGS} statements, which is the limit"),
             () => continue,
         };
         return Err(RenderError::Template { part: part.name(), line: usize::from(span.start_line), problem });
@@ -122,7 +124,7 @@ fn in_words(part: Part, error: &Error) -> RenderError {
         (ErrorKind::UndefinedError, None) => "a value that the template uses is not in this lead".to_owned(),
         (_, Some(path)) => format!("{path} is not in this lead: {}", before_path(detail)),
         (ErrorKind::OutOfFuel, None) => {
-            format!("the template takes more than {FUEL} steps for one request, the limit")
+            format!("the template takes more than {FUEL} steps for one request, which is the limit")
         }
         (ErrorKind::InvalidOperation, None) if !detail.is_empty() => detail.to_owned(),
         (kind, None) if detail.is_empty() => kind.to_string(),

@@ -51,7 +51,7 @@ pub enum RenderError {
     )]
     NoJson(#[source] serde_json::Error),
     /// The body of the form is larger than [`LARGEST`].
-    #[error("the form for this lead has more than {LARGEST} bytes, the limit")]
+    #[error("the form for this lead has more than {LARGEST} bytes, which is the limit")]
     LargeForm,
     /// The template's result is not a form.
     #[error(

@@ -106,7 +106,7 @@ pub fn render(destination: &Destination, input: &Input<'_>) -> Result<Rendered, 
 /// which the calling thread waits.
 ///
 /// # Errors
-/// As of [`render`], or if the operating system has no thread for it.
+/// As [`render`], or if the operating system has no thread for it.
 pub fn render_apart(destination: &Destination, input: &Input<'_>) -> Result<Rendered, RenderError> {
     if !has_template(destination) {
         return render(destination, input);

@@ -6,7 +6,7 @@ use minijinja::{Error, ErrorKind, State, Value, value::ObjectRepr};
 use crate::values::{Exact, Raw, is_placeholder};
 
 /// Maximum number of bytes that a template may read and write in total, which also bounds its result: a request of 1
-/// MiB with room for intermediate values, and at most some ten milliseconds of processor time.
+/// MiB with room for intermediate values, and at most about ten milliseconds of processor time.
 pub const MAX_WORK: usize = 16 * 1024 * 1024;
 /// The charge for a value besides its text: about its size in memory.
 const VALUE_BYTES: usize = 32;
@@ -41,8 +41,9 @@ impl Meter {
             }
             None => {
                 self.left = 0;
-                let problem =
-                    format!("the template reads and writes more than {MAX_WORK} bytes for one request, the limit");
+                let problem = format!(
+                    "the template reads and writes more than {MAX_WORK} bytes for one request, which is the limit"
+                );
                 Err(Error::new(ErrorKind::InvalidOperation, problem))
             }
         }
@@ -119,5 +120,5 @@ pub(crate) fn invalid(problem: String) -> Error {
 }
 
 pub(crate) fn too_deep() -> Error {
-    Error::new(ErrorKind::InvalidOperation, format!("a value is nested more than {MAX_DEPTH} levels deep, the limit"))
+    invalid(format!("a value is nested more than {MAX_DEPTH} levels deep, which is the limit"))
 }

@@ -2,9 +2,9 @@
 //! configured.
 //!
 //! The fields of future leads are unknown, so placeholders replace them: a placeholder has every field, is a list of
-//! one, and is written as a text. A placeholder may cause a failure, so most failures are left to real leads. A result
-//! that is not JSON is refused if values are between quotes of the template, or if nothing in it depends on a lead. A
-//! result that is not a form or XML is refused if nothing in it depends on a lead.
+//! one, and is written as a text or as a number. A placeholder may cause a failure, so most failures are left to real
+//! leads. A result that is not JSON is refused if values are between quotes of the template, or if nothing in it
+//! depends on a lead. A result that is not a form or XML is refused if nothing in it depends on a lead.
 
 use ::url::Url;
 use bytes::Bytes;
