@@ -16,7 +16,7 @@ use crate::{
     timestamp_to_api,
 };
 
-/// The largest length of the reason of a retry, in characters: it is a part of one line of a log.
+/// The maximum length of the reason of a retry, in characters, because it is a part of one line of a log.
 const MAX_REASON: usize = 200;
 
 /// Reads a filter, and notes what is wrong with it.

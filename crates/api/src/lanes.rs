@@ -1,4 +1,4 @@
-//! Conversion of what keeps a lane from being open.
+//! Conversion of the condition of a lane.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::timestamp_to_api;
 
-/// The lane of a destination; `condition` is what keeps it from being open.
+/// The lane of a destination; `condition` is `None` if the lane is open.
 pub fn lane_to_api(destination: &Destination, condition: Option<LaneCondition>, now: Timestamp) -> crate::Lane {
     let until = |after: Duration| {
         let at = SignedDuration::try_from(after).ok().and_then(|after| now.checked_add(after).ok());

@@ -182,7 +182,7 @@ fn check_payload(payload: &Bytes) -> Result<(), PublishError> {
     }
     if !domain::payload::is_shallow(payload) {
         let max = domain::payload::MAX_DEPTH;
-        let problem = format!("is nested more than {max} levels deep, the limit, so it cannot be sent to a receiver");
+        let problem = format!("is nested more than {max} levels deep, which is the limit");
         return Err(PublishError::invalid("payload", problem));
     }
     Ok(())

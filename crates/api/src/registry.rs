@@ -159,7 +159,7 @@ pub fn credentials(given: crate::Auth) -> Result<Option<GivenCredentials>, Refus
         Some(Kind::BearerToken(token)) => in_header(CredentialKind::Bearer, authorization(), format!("Bearer {token}")),
         Some(Kind::Basic(basic)) => {
             if basic.username.contains(':') {
-                return Err(invalid("auth.basic.username", "contains ':', which ends it (RFC 7617)"));
+                return Err(invalid("auth.basic.username", "must not contain ':' (RFC 7617)"));
             }
             let pair = STANDARD.encode(format!("{}:{}", basic.username, basic.password));
             in_header(CredentialKind::Basic, authorization(), format!("Basic {pair}"))

@@ -142,7 +142,7 @@ impl Violations {
         }
         match self.0.as_slice() {
             [] => read().ok_or_else(|| internal("a field of the request was not read")),
-            // Its message may be longer than what a list has of each field.
+            // The message about a single field may be longer than a problem in a list.
             [only] => Err(only.clone()),
             several => {
                 let mut fields: Vec<(String, String)> = vec![];

@@ -68,7 +68,7 @@ pub fn aborted(message: impl Into<String>) -> Status {
     with(Code::Aborted, message.into(), details)
 }
 
-/// The status `INTERNAL`: the same call fails again, and its caller cannot help it.
+/// The status `INTERNAL`: the same call fails again, and its caller can do nothing about it.
 pub fn internal(message: impl Into<String>) -> Status {
     because(Code::Internal, "INTERNAL", message)
 }
