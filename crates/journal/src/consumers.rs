@@ -48,9 +48,9 @@ consumers! {
     ROUTER: work("router", StreamName::Leads, "router", subjects::leads(Traffic::Steady));
     /// Lead events of bursts, for the router.
     BURST_ROUTER: work("router of bursts", StreamName::Leads, "router-bursts", subjects::leads(Traffic::Burst));
-    /// Facts that request an attempt, for the sender.
+    /// Facts that request an attempt, for the dispatchers.
     SENDER: work("sender", StreamName::Deliveries, "sender", subjects::TODO);
-    /// Timers that are due, for the sender.
+    /// Timers that are due, for the dispatchers.
     TIMERS: work("timers", StreamName::Timers, "due", subjects::DUE);
     /// Notices that are called for.
     MAILER: work("mailer", StreamName::Notices, "mailer", subjects::CALLED_FOR).of_notices();

@@ -123,7 +123,7 @@ impl<Q: Record> Requests<Q> {
             let Some(reply) = message.reply else { continue };
             match Q::decode(message.payload) {
                 Ok(content) => return Some(PendingRequest { content, client: self.client.clone(), reply }),
-                Err(error) => tracing::warn!(error = error.chain(), "cannot read a question about known events"),
+                Err(error) => tracing::warn!(error = error.chain(), "cannot read request for known events"),
             }
         }
     }
@@ -139,7 +139,7 @@ pub struct PendingRequest<Q> {
 impl<Q> PendingRequest<Q> {
     pub async fn answer(self, answer: &impl Record) {
         if let Err(error) = self.client.publish(self.reply, answer.encode()).await {
-            tracing::debug!(error = error.chain(), "cannot answer a question about known events");
+            tracing::debug!(error = error.chain(), "cannot answer request for known events");
         }
     }
 }

@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn an_id_is_found_by_its_length_or_as_a_word() {
         assert!(names(b"\x0a\x06lead-a", "lead-a"));
-        assert!(names(b"\x0a\x06lead-ax", "lead-a"), "protobuf has no separator behind a string");
+        assert!(names(b"\x0a\x06lead-ax", "lead-a"), "protobuf has no separator after a string");
         assert!(names(br#"{"lead_id":"lead-a"}"#, "lead-a") && names(b"lead-a", "lead-a"));
         assert!(!names(b"lead-ab", "lead-a") && !names(b"my-lead-a", "lead-a") && !names(b"", "lead-a"));
     }

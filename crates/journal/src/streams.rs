@@ -257,7 +257,7 @@ fn advice(kind: &CreateStreamErrorKind) -> Option<&'static str> {
     let CreateStreamErrorKind::JetStream(error) = kind else { return None };
     match error.error_code() {
         ErrorCode::STREAM_MAX_BYTES_REQUIRED => {
-            Some("the account of the broker requires a limit of each stream; set it with --stream-max-bytes")
+            Some("the account of the broker requires a limit for each stream; set it with --stream-max-bytes")
         }
         ErrorCode::STREAM_MAX_STREAM_BYTES_EXCEEDED
         | ErrorCode::ACCOUNT_RESOURCES_EXCEEDED
@@ -315,7 +315,7 @@ impl Stream<'_> {
     /// # Errors
     /// When the broker does not answer.
     pub async fn last_sequence(self) -> Result<u64, JournalError> {
-        let state = broker_info::state(self.journal.context(), self.name, "read how far a stream goes").await?;
+        let state = broker_info::state(self.journal.context(), self.name, "read the last sequence of a stream").await?;
         // The broker reports a last sequence even if all messages have expired.
         if state.messages == 0 {
             return Ok(0);
@@ -344,7 +344,8 @@ impl Stream<'_> {
     /// The sequence of the last message of a stream on these subjects; 0 if there is none.
     pub(crate) async fn last_on(self, subjects: &str) -> Result<u64, JournalError> {
         let last =
-            broker_info::last_on(self.journal.context(), self.name, subjects, "read how far a stream goes").await?;
+            broker_info::last_on(self.journal.context(), self.name, subjects, "read the last sequence of a stream")
+                .await?;
         Ok(last.map_or(0, |last| last.sequence))
     }
 }

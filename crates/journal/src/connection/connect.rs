@@ -180,7 +180,7 @@ impl Journal {
         now.checked_sub(self.inner.dedup_window / 2).unwrap_or(now)
     }
 
-    /// Waits until the broker stores nothing before it is restarted (`true`), or until it stores again (`false`).
+    /// Waits until the broker needs a restart to store again (`true`), or until it stores again (`false`).
     pub async fn storing_needs_restart(&self, needs_restart: bool) {
         // The sender lives as long as the process.
         let _ = self.health().storage_checks().wait_for(|checks| checks.needs_restart() == needs_restart).await;

@@ -29,7 +29,7 @@ impl PastRegistry {
         &self.registry
     }
 
-    /// The registry with the changes up to this time, which is not after the fact at `newest`.
+    /// The registry with the changes up to this time. The fact at `newest` is not older than this time.
     pub async fn at_time(&mut self, at: Timestamp, newest: u64) -> &Registry {
         self.apply_while(newest, |fact| fact.at <= at).await;
         &self.registry

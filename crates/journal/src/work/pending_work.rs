@@ -19,8 +19,8 @@ const OPERATION: &str = "read the pending work of a delivery";
 const MAX_COUNTED: u64 = 100_000;
 
 impl PendingWork<'_> {
-    /// The time, by the broker's clock, before which all events and requests for attempts are acknowledged. This is now
-    /// if none is unacknowledged.
+    /// The time, by the broker's clock, before which all events and requests for attempts are acknowledged; the current
+    /// time if all of them are.
     ///
     /// # Errors
     /// When the broker does not answer, or no dispatcher ever ran.
