@@ -25,7 +25,7 @@ use crate::connections::{
 
 use crate::ErrorChain as _;
 
-/// Maximum number of concurrent handshakes. Each takes some 20 KiB; an honest one is over in milliseconds.
+/// Maximum number of concurrent handshakes. Each takes about 20 KiB; an honest one is over in milliseconds.
 const MAX_HANDSHAKES: usize = 512;
 /// Maximum number of refused connections that are sent the reason at once; further ones are closed without it.
 const MAX_REFUSALS: usize = 64;

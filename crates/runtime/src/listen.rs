@@ -71,10 +71,11 @@ pub struct Listeners {
 /// How many unread bytes a gRPC client may send on one stream. A larger window makes streams over long distances
 /// faster, and takes more memory.
 const STREAM_WINDOW: u32 = 128 * 1024;
-/// The same for all streams of a connection. Each unread frame of fewer than 256 bytes costs h2 the rest of 256, and h2
-/// closes the connection (`too_many_data_frames`) once these are half of this window. A stream can have one window of
-/// unread frames: if each has 15 bytes, like the smallest event that can be published, they cost 16 windows. So about
-/// eight streams of such events may stall at once, and unread bytes take about this much memory.
+/// The same for all streams of a connection. For each unread frame that is shorter than 256 bytes, h2 counts the
+/// difference as overhead, and it closes the connection (`too_many_data_frames`) once the overhead is half of this
+/// window. A stream can have one window of unread frames: if each has 15 bytes, like the smallest event that can be
+/// published, their overhead is 16 windows. So about eight streams of such events may stall at once, and unread bytes
+/// take about this much memory.
 const CONNECTION_WINDOW: u32 = 256 * STREAM_WINDOW;
 
 /// The addresses that the process listens on.
@@ -208,8 +209,8 @@ impl std::fmt::Debug for Api {
     }
 }
 
-/// Listens for all of these services until the drain. Adds health and reflection to gRPC, and to HTTP the methods of
-/// the API, `/healthz`, `/readyz` and `/metrics`.
+/// Listens for all of these services until the drain. Adds health and reflection to gRPC, and adds the methods of the
+/// API, `/healthz`, `/readyz` and `/metrics` to HTTP.
 ///
 /// # Errors
 /// When the process cannot listen on an address, or cannot use the certificate.

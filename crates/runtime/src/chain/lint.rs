@@ -56,7 +56,7 @@ fn after_literal(text: &str, at: usize) -> usize {
             }
             text.len()
         }
-        // A character, and no lifetime.
+        // A character, not a lifetime.
         Some((_, '\'')) => match (chars.next(), chars.next(), chars.next()) {
             (Some((_, '\\')), _, Some((index, '\''))) => at + index + 1,
             (Some(_), Some((index, '\'')), _) => at + index + 1,

@@ -24,7 +24,7 @@ use tracing::Span;
 use super::{ConnectionLimits, DRAIN_SILENCE, Peer, measured::Measured, methods::Methods, server_span};
 use crate::{Drain, Exceeded, REQUEST_ID, RequestId, Share, Shares, causes, trace::Traced as _};
 
-/// The part of all health watches and reflection streams that one connection may have, as a divisor.
+/// One connection may have a tenth of all health watches and reflection streams.
 const PROBES_DIVISOR: usize = 10;
 
 /// Counts a call of its connection while it lives.
@@ -107,7 +107,8 @@ impl CallRules {
                 Exceeded::Total(max) => (max, "at this server"),
             };
             Status::resource_exhausted(format!(
-                "limit of {max} health watches and reflection streams {whose} reached (--max-probes); end one first"
+                "the limit of {max} health watches and reflection streams {whose} is reached (--max-probes); \
+                end one first"
             ))
         })
     }

@@ -69,7 +69,7 @@ pub(super) async fn refuse(mut stream: TcpStream, protocol: Protocol, reason: Re
     tokio::io::copy(&mut stream.take(MAX_DISCARDED), &mut tokio::io::sink()).await.map(drop)
 }
 
-/// Sends GOAWAY with an error code and a text for people (RFC 9113, 6.8). Waits for the first request before: a client
+/// Sends GOAWAY with an error code and a text for people (RFC 9113, 6.8), after the first request has arrived: a client
 /// does not report a GOAWAY that comes earlier.
 async fn go_away(stream: &mut TcpStream, code: u8, text: &str) -> io::Result<()> {
     const PREFACE: usize = 24;
