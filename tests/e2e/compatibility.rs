@@ -169,7 +169,7 @@ async fn invalid_compatibility_signatures_are_refused() {
     let assign =
         api::AssignTokenRequest { account_id: ACCOUNT.into(), destination_id: destination_id.clone(), token_id };
     let refused = world.registry().assign_token(assign).await.unwrap_err();
-    assert!(refused.message().contains("names a token of ed25519"), "{refused}");
+    assert!(refused.message().contains("names an ed25519 token"), "{refused}");
     // Without a token there is no signature at all.
     world.publish("unsigned").await;
     world.delivery_is("unsigned", DeliveryStatus::Succeeded).await;

@@ -356,7 +356,7 @@ async fn the_command_line_sets_fields_and_finds_by_them() {
     assert!(found.out.contains("ada") && !found.out.contains("bob"), "{found:?}");
     let refused = world.run(&["leads", "--where", "emial=ada@example.com"]).await;
     assert_eq!(refused.code, 1);
-    assert!(refused.err.contains("there are email, tel"), "{refused:?}");
+    assert!(refused.err.contains("its searchable fields are email, tel"), "{refused:?}");
     let refused = world.run(&["leads", "--where", "email=a@example.com", "--where", "email=b@example.com"]).await;
     assert_eq!(refused.code, 2, "{refused:?}");
     let none = world.run(&["interfaces", "update", INTERFACE, "--searchable", ""]).await.well();

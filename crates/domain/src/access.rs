@@ -23,7 +23,7 @@ pub enum Scope {
     Publish,
     /// Reading leads, deliveries and the configuration.
     Read,
-    /// Retrying, holding and releasing deliveries, and changing destinations; reading is included.
+    /// Retrying and recovering deliveries, and enabling, disabling and testing destinations; reading is included.
     Operate,
     /// Everything except payloads, including the creation of API keys.
     Admin,
@@ -135,7 +135,7 @@ pub enum Rule {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Denial {
     /// The API key lacks the scope.
-    #[error("{caller} has the scope {has} only; this call needs the scope {}", .needs.as_str())]
+    #[error("{caller} has only the scope {has}; this call needs the scope {}", .needs.as_str())]
     Scope {
         caller: String,
         has: Scopes,

@@ -29,9 +29,10 @@ async fn failed_deliveries_can_be_retried_by_id_and_filter() {
         assert_eq!(again.code, 1, "one of them was refused");
         assert_eq!(again.fact("progress"), "2 examined, 1 retried, 1 refused");
         assert_eq!(again.fact("deliveries"), "1 succeeded, 0 failed again, 0 still waiting");
-        assert_eq!(again.fact(one), "the delivery is succeeded, not failed; set force (--force) to send it again");
+        let expected = "the status of the delivery is succeeded, not failed; set force (--force) to send it again";
+        assert_eq!(again.fact(one), expected);
         let refusals = ["jobs", "refusals", again.fact("job")];
-        assert_eq!(world.run(&refusals).await.well().rows()[0][..4], [one, "the", "delivery", "is"]);
+        assert_eq!(world.run(&refusals).await.well().rows()[0][..4], [one, "the", "status", "of"]);
         let refused = world.run(&[&refusals[..], &["--json"]].concat()).await.well().json();
         assert_eq!((&refused["delivery_id"], &refused["reason"]), (&one.into(), &"not_failed".into()));
 

@@ -254,7 +254,7 @@ impl RetryContext {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
 pub enum RetryRefusal {
     /// Only a failed delivery can be retried, or one that succeeded if the caller forces it.
-    #[error("the delivery is {}, not failed; {}", .0.as_str(), match .0 {
+    #[error("the status of the delivery is {}, not failed; {}", .0.as_str(), match .0 {
         DeliveryStatus::Succeeded => "set force (--force) to send it again",
         _ => "it continues by itself; send it again when it has ended",
     })]

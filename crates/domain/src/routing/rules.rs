@@ -156,10 +156,10 @@ impl fmt::Display for Reason<'_> {
             Self::NamesAnother(other) => write!(f, "the event names destination {other}, so it goes there alone"),
             Self::WholeAccount => f.write_str("the destination is for the whole account"),
             Self::Client { of, from: Some(from) } => {
-                write!(f, "the destination is for client {of}; the event is of client {from}")
+                write!(f, "the destination is for client {of}; the event names client {from}")
             }
             Self::Client { of, from: None } => {
-                write!(f, "the destination is for client {of}; the event is of no client")
+                write!(f, "the destination is for client {of}; the event names no client")
             }
             Self::Interface { of, from } => {
                 write!(f, "the destination is for interface {of}; the event came from interface {from}")

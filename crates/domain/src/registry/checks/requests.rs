@@ -12,7 +12,8 @@ use crate::registry::{
 
 pub(in crate::registry) fn check_request(shape: &RequestShape) -> Result<(), Refusal> {
     if shape.headers.len() > RequestShape::MAX_HEADERS {
-        return Err(invalid("headers", format!("are more than {}", RequestShape::MAX_HEADERS)));
+        let max = RequestShape::MAX_HEADERS;
+        return Err(invalid("headers", format!("has {} entries, and {max} is the limit", shape.headers.len())));
     }
     for (name, value) in &shape.headers {
         RequestShape::check_header(name).map_err(|problem| invalid("headers", problem))?;

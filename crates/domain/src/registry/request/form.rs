@@ -5,9 +5,7 @@ use crate::{registry::refusal::Refusal, text::quoted};
 /// How a form is written (the body presets `form` and `multipart`).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Form {
-    /// The name of a nested field.
     pub nesting: Nesting,
-    /// The names of the items of a list.
     pub lists: Lists,
     /// Paths in the payload, such as `person.email` or `tags.0`, and the names of these fields in the form. A field
     /// with an empty name is not sent.
@@ -96,7 +94,7 @@ impl Form {
         let refuse = |field, problem| Err(Refusal::Invalid { field, problem });
         for (field, entries) in [("form.fields", &self.fields), ("form.constants", &self.constants)] {
             if entries.len() > Self::MAX_FIELDS {
-                return refuse(field, format!("are more than {}", Self::MAX_FIELDS));
+                return refuse(field, format!("has {} entries, and {} is the limit", entries.len(), Self::MAX_FIELDS));
             }
         }
         for (index, (path, name)) in self.fields.iter().enumerate() {

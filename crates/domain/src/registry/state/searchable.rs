@@ -53,5 +53,5 @@ fn there_are(known: &BTreeMap<&FieldName, BTreeSet<Kind>>) -> String {
         return "its interfaces name none (leadline interfaces update --searchable)".to_owned();
     }
     let names: Vec<_> = known.keys().map(|name| name.as_str()).collect();
-    format!("there are {}", names.join(", "))
+    format!("its searchable fields are {}", names.join(", "))
 }
