@@ -13,7 +13,7 @@
 //! | `gt`, `gte`, `lt`, `lte` | is a number above or below this number, or a text after or before this text |
 //! | `starts_with` | is a text that begins with this text |
 //! | `contains` | is a text that contains this text, or a list that contains this value |
-//! | `exists` | `true`: in any case (it may be `null`); `false` holds if the field is not there |
+//! | `exists` | `true`: has any value, even `null`; `false` holds if the field is missing |
 //!
 //! A field that is missing, or of another type than the operator takes, makes a term false. `not` inverts its
 //! condition, even if a missing field made it false. Numbers are compared exactly, as decimals; texts by their
@@ -119,7 +119,7 @@ impl fmt::Debug for Condition {
 impl Condition {
     /// The maximum size, in bytes.
     pub const MAX_BYTES: usize = 8 * 1024;
-    /// The maximum number of terms; each is one look-up in the payload.
+    /// The maximum number of terms. Each value in the list of an `in` or `nin` counts as a term.
     pub const MAX_TERMS: usize = 100;
     /// The maximum depth of nested `and`, `or` and `not`.
     pub const MAX_DEPTH: usize = 8;
@@ -144,7 +144,7 @@ impl Condition {
         self.root.first_unmet(payload).is_none()
     }
 
-    /// Whether the condition holds for a payload, with the first term that does not.
+    /// Checks that the condition holds for a payload.
     ///
     /// # Errors
     /// The first term that does not hold.

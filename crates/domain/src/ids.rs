@@ -83,18 +83,18 @@ macro_rules! text_id {
     };
 }
 
-text_id!(/** A customer of the platform. */ AccountId, "account id", 64, "");
+text_id!(/** The owner of leads and of the configuration. */ AccountId, "account id", 64, "");
 text_id!(/** A form, page or campaign that produces leads. */ InterfaceId, "interface id", 64, "");
-text_id!(/** A sub-account, between account and interface. */ ClientId, "client id", 64, "");
+text_id!(/** A customer of an account. */ ClientId, "client id", 64, "");
 text_id!(/** A person or program behind the API of an account. */ ApiUserId, "api user id", 64, "");
 text_id!(/** A webhook endpoint with its settings. */ DestinationId, "destination id", 64, "");
 text_id!(/** A signing secret of an account. */ TokenId, "token id", 64, "");
-text_id!(/** The wish of one address to get no mails of a kind. */ OptOutId, "opt-out id", 64, "");
-text_id!(/** The owner of an address agreed to mails about an account. */ ConfirmationId, "confirmation id", 64, "");
+text_id!(/** The opt-out of one address from mails of a kind. */ OptOutId, "opt-out id", 64, "");
+text_id!(/** The consent of an address's owner to mails about an account. */ ConfirmationId, "confirmation id", 64, "");
 text_id!(/** The public part of an API key. */ KeyId, "key id", 64, "");
 text_id!(/** One event, as its publisher names it; unique in its account; the `leadline-event-id` of every request. */
     EventId, "event id", 128, ":");
-text_id!(/** One call to make something, as its caller names it, so that a repeat of it makes nothing more. */
+text_id!(/** One call, as its caller names it; a repeated call creates nothing more. */
     RequestId, "request id", 128, ":");
 text_id!(/** One lead, as its publisher names it; many events may concern it. */ LeadId, "lead id", 128, ":");
 

@@ -337,7 +337,7 @@ pub fn called_for_by_lead(
     })
 }
 
-/// The failed round that the fact records, and the id of its notice; `None` if the fact calls for no notice.
+/// The id of the notice about a failed round, and its delivery; `None` if the fact calls for no notice.
 pub fn failure_in(fact: &DeliveryFact) -> Option<(NoticeId, &DeliveryRef)> {
     // The caller of a test delivery sees its result.
     if fact.reference().event_type.is_test() {

@@ -31,7 +31,7 @@ impl fmt::Display for PathError {
     }
 }
 
-/// The parts of a path behind its root.
+/// The parts of a path after its root.
 pub(crate) fn parts(text: &str) -> Result<Vec<String>, PathError> {
     let wrong = |problem: String| Err(PathError { problem, elsewhere: false });
     let mut parts = vec![String::new()];

@@ -145,7 +145,7 @@ impl RetryPolicy {
         }
     }
 
-    /// Seven attempts over about a day, for receivers that are away for hours.
+    /// Seven further attempts over about a day, for receivers that are away for hours.
     pub fn patient() -> Self {
         let hours = |n: u64| minutes(n * 60);
         Self {

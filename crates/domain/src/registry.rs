@@ -32,7 +32,7 @@ mod request {
     pub(super) mod transport;
 }
 
-/// The checks of fields, of each one by itself and of a request's fields together.
+/// The checks of each field alone, and of a request's fields together.
 mod checks {
     pub(super) mod fields;
     pub(super) mod requests;

@@ -96,7 +96,7 @@ impl FromStr for GroupRule {
 
     fn from_str(text: &str) -> Result<Self, NoGroupRule> {
         let read = || {
-            // The name of a group may contain the sign.
+            // The name of a group may contain `=`.
             let (group, permits) = text.rsplit_once('=')?;
             let (scopes, place) = permits.split_once('@').map_or((permits, None), |(scopes, at)| (scopes, Some(at)));
             let (account, client) = match place.map(|place| place.split_once('/').unwrap_or((place, ""))) {

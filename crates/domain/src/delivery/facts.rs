@@ -192,7 +192,7 @@ pub enum FailureReason {
     TooOld,
     /// The destination was deleted.
     DestinationDeleted,
-    /// LEADS no longer holds the payload: its retention has ended.
+    /// LEADS no longer holds the payload: the event is older than `--keep-events`.
     PayloadGone,
     /// The lead was anonymised.
     Anonymised,

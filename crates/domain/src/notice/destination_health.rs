@@ -1,7 +1,7 @@
 //! Destination health: the notices about a destination, decided from its facts in the order of the stream.
 //!
-//! The first failure has a notice at once, which opens a window. The failures in the window share a notice at its end,
-//! which opens the next window. After a window without failures, the next failure has a notice at once again. Besides,
+//! The first failure calls for a notice at once, which opens a window. The failures in the window share a notice at its
+//! end, which opens the next window. After a window without failures, the next failure calls for one at once. Besides,
 //! there is one notice about a failure streak, and one when a delivery succeeds again after a streak or a deactivation.
 //! For a destination that alternates between failure and success, the number of these notices is limited.
 
@@ -52,7 +52,7 @@ pub struct DestinationHealth {
     pub alerted: bool,
     /// When a streak last called for a notice.
     pub last_alert: Option<Timestamp>,
-    /// When a rule deactivated the destination; `None` if a delivery has succeeded since.
+    /// When a rule deactivated the destination; `None` if no rule did, or a delivery has succeeded since.
     pub deactivated_at: Option<Timestamp>,
 }
 

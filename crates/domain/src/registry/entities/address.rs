@@ -1,6 +1,6 @@
-//! Mail addresses and brands, which are the texts of an account in mails and envelopes.
+//! Mail addresses and brands: the texts of an account that mails contain.
 //!
-//! Guarantee: an accepted address fits an envelope, because [`envelope_address`] makes both the check and the text that
+//! Guarantee: an accepted address fits an envelope, because [`envelope_address`] checks it and writes the text that
 //! mail servers get.
 
 use url::Host;

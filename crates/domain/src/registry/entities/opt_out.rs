@@ -5,7 +5,7 @@ use crate::{
     notice::NoticeKind,
 };
 
-/// The wish of one address to get no mails of one kind about one account.
+/// The opt-out of one address from mails of one kind about one account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OptOut {
     pub account: AccountId,
