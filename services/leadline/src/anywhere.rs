@@ -17,8 +17,8 @@ const FLAGS: [(&str, bool); 9] = [
     ("--context", true),
 ];
 
-/// Moves options from before the command to behind its last verb, because a verb ends the options of the command above
-/// it.
+/// Moves options from before the command to after its last verb: they belong to that verb, and clap accepts them only
+/// there.
 pub(crate) fn flags_last(words: Vec<OsString>, command: &Command) -> Vec<OsString> {
     let mut rest = words.into_iter();
     let mut placed: Vec<OsString> = rest.next().into_iter().collect();

@@ -41,7 +41,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 const LOG_SHOWN: usize = 2_000;
 
 /// No limit except the disk. By default nats-server uses at most three quarters of the space that is free when it
-/// starts, and may refuse what it stored before.
+/// starts, and may then refuse streams that it has stored.
 const MAX_FILE_STORE: &str = "1PB";
 
 /// The growth of the heap in percent at which Go's runtime collects garbage. A value below the default saves a fifth of
@@ -111,7 +111,7 @@ impl Broker {
         &self.url
     }
 
-    /// The part that restarts the broker when it stores nothing more.
+    /// The part that restarts the broker when it stops storing messages.
     pub(crate) fn healing(&self) -> Healing {
         Healing { folder: self.folder.clone(), running: Arc::clone(&self.running) }
     }

@@ -199,7 +199,7 @@ async fn receive(State(receiver): State<Receiver>, request: Request) -> Response
     }
 }
 
-/// Prints a request in one piece, so that concurrent requests do not mix.
+/// The text of a request in one piece, so that concurrent requests do not mix.
 fn printed(parts: &Parts, signature: Option<&Result<(), String>>, body: &Bytes, status: StatusCode) -> String {
     let mut text = format!("{} {} {}\n", Timestamp::now(), parts.method, parts.uri);
     for (name, value) in &parts.headers {

@@ -8,7 +8,7 @@ use crate::{
     session::{Session, within},
 };
 
-/// The minimum length of a shortened id: four characters of kind (`dst_`, `tok_`), and four more.
+/// The minimum length of a shortened id: four characters for the kind (`dst_`, `tok_`), and four more.
 const MIN_BEGINNING: usize = 8;
 /// The minimum length of a shortened id without a kind.
 const MIN_KEY_BEGINNING: usize = 4;
@@ -91,7 +91,7 @@ impl Names<'_> {
 }
 
 impl Session {
-    /// The only destination of the account whose id begins so.
+    /// The only destination of the account whose id begins with this text.
     pub(crate) async fn destination_beginning(
         &self,
         account: &str,
@@ -124,7 +124,7 @@ impl Session {
         Ok(only_beginning("tokens", given, all, |token| &token.token_id)?.ok_or(missing)?.token_id)
     }
 
-    /// The id of the only key that begins so; `None` if none does.
+    /// The id of the only key whose id begins with this text; `None` if none does.
     pub(crate) async fn key_beginning(&self, beginning: &str) -> anyhow::Result<Option<String>> {
         if beginning.len() < MIN_KEY_BEGINNING {
             return Ok(None);
@@ -143,7 +143,7 @@ impl Session {
     }
 }
 
-/// Whether a thing exists. A key that is bound to a client may not ask for all of them.
+/// Fails if something does not exist. A key of a client may not look up everything, so a denied call is no failure.
 fn known<T>(answer: Result<T, Status>) -> Result<(), Status> {
     match answer {
         Err(status) if status.code() != Code::PermissionDenied => Err(status),
@@ -151,7 +151,7 @@ fn known<T>(answer: Result<T, Status>) -> Result<(), Status> {
     }
 }
 
-/// The only one whose id begins so; `None` if none does.
+/// The only one whose id begins with this text; `None` if none does.
 fn only_beginning<T>(
     kind: &str,
     beginning: &str,

@@ -1,7 +1,7 @@
 //! Restarts the broker once its disk has room.
 //!
-//! After a failed write a stream of nats-server stores nothing more until the server is restarted. `leadline up` owns
-//! its server, so it restarts it without a person.
+//! After a failed write a stream of nats-server stores no more messages until the server is restarted. `leadline up`
+//! owns its server, so it restarts the server by itself.
 
 use std::{
     fs::{self, File},
@@ -32,7 +32,7 @@ const MAX_RESTART_INTERVAL: Duration = Duration::from_secs(160);
 /// How often the end of the broker is checked.
 const END_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Restarts the broker when it stores nothing more.
+/// Restarts the broker when it stops storing messages.
 #[derive(Debug)]
 pub(crate) struct Healing {
     pub(super) folder: PathBuf,
@@ -58,7 +58,7 @@ impl Healing {
             while !self.disk_has_room().await {
                 sleep(ROOM_INTERVAL).await;
             }
-            tracing::info!("broker stores nothing more after a failed write, and its disk has room; restarting it");
+            tracing::info!("broker stores no more messages after a failed write, and its disk has room; restarting it");
             self.restart().await;
             let stores_again = timeout(interval, journal.storing_needs_restart(false)).await.is_ok();
             interval = if stores_again { MIN_RESTART_INTERVAL } else { (interval * 2).min(MAX_RESTART_INTERVAL) };
