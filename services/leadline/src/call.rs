@@ -46,7 +46,7 @@ impl Call {
         };
         let method =
             methods(pool).find(|method| short(method) == name.trim_start_matches(PACKAGE).trim_start_matches('.'));
-        let method = method.with_context(|| format!("there is no method {name}; leadline call lists them"))?;
+        let method = method.with_context(|| format!("there is no method {name}; leadline call lists all methods"))?;
         ensure!(!method.is_client_streaming(), "{name} takes a stream of requests, which leadline call cannot send");
         let request = self.request(&method)?;
         let mut client = Grpc::new(self.client.connect().await?);
@@ -74,7 +74,7 @@ impl Call {
     }
 }
 
-/// Prints each answer of a stream on its line as it arrives.
+/// Prints each answer of a stream on a line of its own as it arrives.
 async fn print_each(answers: Response<Streaming<DynamicMessage>>) -> anyhow::Result<()> {
     let mut answers = answers.into_inner();
     while let Some(answer) = answers.message().await? {

@@ -54,7 +54,7 @@ impl ClientOptions {
         Ok(with_key.over(endpoint.connect().await.with_context(untrusted)?))
     }
 
-    /// The context that an option names, or the one in use; that of this machine if there is none.
+    /// The context that an option names, or else the one in use, or else the default for this machine.
     pub(crate) fn context(&self) -> anyhow::Result<Context> {
         let chosen = Contexts::read()?.chosen(self.context.as_deref())?;
         Ok(chosen.unwrap_or_else(|| Context { grpc_url: DEFAULT_URL.to_owned(), ..Context::default() }))
@@ -90,7 +90,7 @@ impl ClientOptions {
         }
         let missing = "there is no API key; give one with --api-key or LEADLINE_API_KEY";
         // The administrator's key is sent to no other machine unless the caller passes it.
-        anyhow::ensure!(is_this_machine(server), "{missing} (that of the data directory stays on this machine)");
+        anyhow::ensure!(is_this_machine(server), "{missing} (the key in the data directory stays on this machine)");
         let file = self.data_dir.join(ADMIN_KEY);
         match fs::read_to_string(&file) {
             Err(error) if error.kind() == ErrorKind::NotFound => {

@@ -39,7 +39,7 @@ pub(crate) struct Contexts {
 }
 
 impl Contexts {
-    /// Reads the file; there are none if it does not exist.
+    /// Reads the file; there are no contexts if it does not exist.
     pub(crate) fn read() -> anyhow::Result<Self> {
         match file() {
             Some(file) => Self::of(&file),
@@ -88,7 +88,7 @@ impl Contexts {
     /// The context with this name, or the one in use; `None` if no context is in use.
     pub(crate) fn chosen(mut self, name: Option<&str>) -> anyhow::Result<Option<Context>> {
         let Some(name) = name.map(str::to_owned).or_else(|| self.current.clone()) else { return Ok(None) };
-        let known = || usage(format!("there is no context {name}; leadline context list shows them"));
+        let known = || usage(format!("there is no context {name}; leadline context list shows all contexts"));
         self.contexts.remove(&name).map(Some).ok_or_else(known)
     }
 }

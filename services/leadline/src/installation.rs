@@ -2,7 +2,7 @@
 //! seal secrets that other processes cannot open, and could not open theirs.
 //!
 //! The first process that needs the master key records its fingerprint. If an older version has stored secrets by then,
-//! the key of that process has to open them.
+//! the key of that process has to open at least half of them.
 
 use anyhow::{Context as _, bail};
 use crypto::MasterKey;
@@ -10,9 +10,9 @@ use domain::Registry;
 use jiff::Timestamp;
 use journal::{Journal, JournalError, RecordedKey};
 
-/// Replaces the fingerprint if none is recorded.
+/// Stands for the fingerprint if none is recorded.
 const NONE_RECORDED: &str = "none";
-/// How often the recorded key is read again while several processes start at once.
+/// How many times the recorded key is read while several processes start at once.
 const MAX_RACES: usize = 5;
 
 /// Checks that this is the master key of the installation, and records it if none is recorded. `replaces` is the
@@ -55,7 +55,7 @@ async fn record(journal: &Journal, fingerprint: &str, before: &RecordedKey) -> a
     }
 }
 
-/// Checks that the key opens most secrets. Older versions may have sealed some with a wrong key.
+/// Checks that the key opens at least half of the secrets. Older versions may have sealed some with a wrong key.
 fn opens_most_secrets(registry: &Registry, key: &MasterKey) -> anyhow::Result<()> {
     let sealed = registry.sealed_secrets(Timestamp::now());
     let (total, mut closed) = (sealed.len(), vec![]);
@@ -90,9 +90,9 @@ fn opens_too_little(own: &str, closed: usize, total: usize) -> String {
 
 fn what_to_do(recorded: &str) -> String {
     format!(
-        "give the key that the other processes have with --master-key (leadline up keeps it in the file master.key of its data \
-         directory). If that key is lost, start every process with the new key, this one with --replace-master-key {recorded}; \
-         then rotate all tokens (--overlap 0s) and give all credentials again"
+        "pass the key of the other processes with --master-key (leadline up keeps it in the file master.key of its \
+         data directory). If that key is lost, start every process with the new key, this one with \
+         --replace-master-key {recorded}; then rotate all tokens (--overlap 0s) and give all credentials again"
     )
 }
 

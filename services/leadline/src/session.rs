@@ -48,7 +48,7 @@ pub(crate) struct Remote {
 /// The account of a command.
 #[derive(Debug, Args)]
 pub(crate) struct ForAccount {
-    /// The account [default: that of the key, or else the only account]
+    /// The account [default: that of the context or of the key, or else the only account]
     #[arg(long, env = "LEADLINE_ACCOUNT", value_name = "ID")]
     account: Option<String>,
 }
@@ -120,14 +120,14 @@ impl Session {
         StatusServiceClient::new(self.channel.clone())
     }
 
-    /// The named account, or that of the key; empty if the key is platform-wide.
+    /// The named account, or that of the context or of the key; empty if the key is platform-wide.
     pub(crate) async fn own_account(&self, given: &ForAccount) -> anyhow::Result<String> {
         if let Some(account) = given.account.as_ref().or(self.account.as_ref()) {
             return Ok(account.clone());
         }
         match self.access().who_am_i(within(api::WhoAmIRequest {})).await {
             Ok(key) => Ok(key.into_inner().account_id),
-            // An ingest that runs alone serves no other method than publishing.
+            // An ingest that runs alone serves only publishing.
             Err(status) if status.code() == Code::Unimplemented => Ok(String::new()),
             Err(status) => Err(status.into()),
         }
@@ -145,7 +145,9 @@ impl Session {
         match accounts.accounts.as_slice() {
             [only] => Ok(only.account_id.clone()),
             [] => Err(usage("there is no account yet; create one with leadline accounts create")),
-            [first, ..] => Err(usage(format!("--account is missing; there are several, such as {}", first.account_id))),
+            [first, ..] => {
+                Err(usage(format!("--account is missing; there are several accounts, such as {}", first.account_id)))
+            }
         }
     }
 

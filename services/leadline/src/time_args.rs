@@ -38,7 +38,7 @@ fn moment(text: &str, from_now: impl Fn(Timestamp, jiff::SignedDuration) -> Time
     };
     let span = span(text).map_err(unknown)?;
     let span = jiff::SignedDuration::try_from(span).ok().filter(|span| span.as_hours() < MAX_HOURS);
-    Ok(from_now(Timestamp::now(), span.ok_or_else(|| format!("{text:?} is more than a hundred years"))?))
+    Ok(from_now(Timestamp::now(), span.ok_or_else(|| format!("{text:?} is more than a hundred years away"))?))
 }
 
 /// A day, a time of day, or both, in the time zone of `now`: `14:00`, `today`, `yesterday 9:30`, `2026-01-31`,

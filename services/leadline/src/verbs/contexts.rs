@@ -70,7 +70,7 @@ impl ContextVerbs {
             }
             Verb::Use(Named { name }) => {
                 if !contexts.contexts.contains_key(&name) {
-                    return Err(usage(format!("there is no context {name}; leadline context list shows them")));
+                    return Err(usage(format!("there is no context {name}; leadline context list shows all contexts")));
                 }
                 contexts.current = Some(name.clone());
                 contexts.write()?;
@@ -79,7 +79,7 @@ impl ContextVerbs {
             Verb::List(list) => list.run(&contexts),
             Verb::Remove(Named { name }) => {
                 if contexts.contexts.remove(&name).is_none() {
-                    return Err(usage(format!("there is no context {name}; leadline context list shows them")));
+                    return Err(usage(format!("there is no context {name}; leadline context list shows all contexts")));
                 }
                 contexts.current = contexts.current.filter(|current| *current != name);
                 contexts.write()?;

@@ -38,7 +38,7 @@ impl Explain {
             (Some(_), Some(only), None) => (String::new(), only),
             (None, Some(lead), Some(destination)) => (lead.clone(), destination),
             (Some(_), ..) => return Err(usage("give the destination and either a lead or --event, not both")),
-            (None, ..) => return Err(usage("give a lead, or --event and its id, and a destination")),
+            (None, ..) => return Err(usage("give a destination, and either a lead or --event ID")),
         };
         let session = self.remote.connect().await?;
         let account_id = session.account(&self.account).await?;

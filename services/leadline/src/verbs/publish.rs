@@ -167,7 +167,7 @@ impl Publish {
             std::io::stdin().read_to_string(&mut text).context("standard input cannot be read")?;
         }
         let payload =
-            RawValue::from_string(text.trim().to_owned()).map_err(|e| usage(format!("--payload: is not JSON: {e}")))?;
+            RawValue::from_string(text.trim().to_owned()).map_err(|e| usage(format!("--payload is not JSON: {e}")))?;
         Ok(Event {
             account: None,
             interface: None,
@@ -183,7 +183,7 @@ impl Publish {
 }
 
 impl Event {
-    /// Fills fields that the event does not have from `rest`.
+    /// Fills the missing fields of the event from `rest`.
     fn completed(self, rest: &api::PublishLeadRequest) -> api::PublishLeadRequest {
         let or = |own: Option<String>, other: &String| own.unwrap_or_else(|| other.clone());
         api::PublishLeadRequest {
