@@ -199,7 +199,7 @@ async fn health_shows_failures_waiting_work_and_who_disabled() {
         let number = text.strip_suffix(" s ago").and_then(|number| number.parse::<u32>().ok());
         number.is_some_and(|seconds| seconds <= 60)
     };
-    assert!(is_age(status.fact("oldest waits")), "{}", status.out);
+    assert!(is_age(status.fact("oldest waiting")), "{}", status.out);
     let failing = status.out.lines().skip_while(|line| !line.starts_with("FAILING")).nth(1).unwrap();
     assert!(failing.starts_with(&id), "{failing}");
     let columns: Vec<_> = failing.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();

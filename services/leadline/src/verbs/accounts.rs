@@ -81,7 +81,7 @@ struct Fields {
     /// Name of the account
     #[arg(long)]
     name: Option<String>,
-    /// Brand that its mails name
+    /// Brand that its mails show
     #[arg(long)]
     brand: Option<String>,
     /// Addresses for mails about failures, separated by commas; '' removes all

@@ -307,7 +307,7 @@ fn summary(job: &api::Job) -> String {
     let mut said = vec![format!("{examined} examined"), format!("{retried} {would}retried")];
     if matches!(job.plan, Some(Plan::Recovery(_))) {
         said.push(format!("{requested} {would}requested for the first time"));
-        said.push(format!("{had} already delivered or in work"));
+        said.push(format!("{had} already delivered or in progress"));
         said.push(format!("{before_created} older than the destination"));
     }
     said.push(format!("{refused} refused"));

@@ -73,7 +73,7 @@ impl Trial {
             if over || Instant::now() >= give_up {
                 print_detail(&session, &detail)?;
                 if !over {
-                    note(&format!("It is still in flight: leadline deliveries show {}", sent.delivery_id));
+                    note(&format!("The delivery has not ended yet: leadline deliveries show {}", sent.delivery_id));
                 }
                 return if status == Some(DeliveryStatus::Succeeded) { Ok(()) } else { Err(AlreadyReported.into()) };
             }
