@@ -77,7 +77,7 @@ pub struct Options {
     /// Sender of mails
     #[arg(long, env = "LEADLINE_MAIL_FROM", default_value = "leadline@localhost", value_name = "ADDRESS")]
     pub mail_from: String,
-    /// Brand that mails name, unless the account has its own
+    /// Brand that mails show, unless the account has its own
     #[arg(long, env = "LEADLINE_BRAND", default_value = "Leadline", value_name = "NAME")]
     pub brand: String,
     /// Time after a notice in which further failures of the destination are collected into one mail; 0s: a mail for

@@ -83,7 +83,7 @@ async fn ask(State(this): State<Arc<Unsubscriber>>, Path(link): Path<String>) ->
     if !this.pages.wants(&opt_out.account, email, opt_out.kind) {
         return this.is_unsubscribed(&opt_out, &link);
     }
-    let question = format!("Stop sending mails about {what} of the account {} to {email}?", opt_out.account);
+    let question = format!("Stop sending {email} mails of the account {} about {what}?", opt_out.account);
     let blocks = vec![Block::Text(question), Block::Confirm("Unsubscribe")];
     this.pages.answer(StatusCode::OK, &opt_out.account, "Unsubscribe", blocks)
 }
@@ -100,7 +100,7 @@ async fn resubscribe(State(this): State<Arc<Unsubscriber>>, Path(link): Path<Str
     let Some(opt_out) = this.unsubscribing.read(&link) else { return this.pages.no_link() };
     let (account, id) = (opt_out.account.clone(), opt_out.id.clone());
     let what = templates::mails_about(opt_out.kind);
-    let words = format!("{} gets mails about {what} of the account {account} again.", opt_out.email);
+    let words = format!("{} gets mails of the account {account} about {what} again.", opt_out.email);
     match this.pages.change(BY_AGAIN, Command::DeleteOptOut(account.clone(), id)).await {
         // The opt-out was undone before. A deleted account is refused, as it sends no mails.
         Err(ChangeError::Refused(Refusal::NotFound { kind: EntityKind::OptOut, .. })) | Ok(()) => {}
@@ -112,7 +112,7 @@ async fn resubscribe(State(this): State<Arc<Unsubscriber>>, Path(link): Path<Str
 impl Unsubscriber {
     fn is_unsubscribed(&self, opt_out: &OptOut, link: &str) -> Response {
         let (what, account) = (templates::mails_about(opt_out.kind), &opt_out.account);
-        let words = format!("{} gets no more mails about {what} of the account {account}.", opt_out.email);
+        let words = format!("{} gets no more mails of the account {account} about {what}.", opt_out.email);
         let back = "Only you and the operators of this service can undo that.".to_owned();
         // The path is relative, because the public URL may have a path of its own.
         let again = Block::ConfirmAt("Send me these mails again", format!("{link}/again"));
