@@ -33,9 +33,9 @@ pub(crate) enum Block {
     Command(Words, String),
     /// Words that link to a URL.
     Link(String, String),
-    /// A button that posts to the page itself; text shows none.
+    /// A button that posts to the page itself; the text of a mail has none.
     Confirm(&'static str),
-    /// A button that posts to a relative path; text shows none.
+    /// A button that posts to a relative path; the text of a mail has none.
     ConfirmAt(&'static str, String),
 }
 

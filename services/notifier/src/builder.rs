@@ -26,7 +26,7 @@ pub(crate) struct PreparedNotice {
     subject: Subject,
 }
 
-/// What a notice is about, as the facts about its mails name it.
+/// What a notice is about, for the facts about its mails.
 #[derive(Debug)]
 enum Subject {
     Failure(Arc<DeliveryRef>),

@@ -19,7 +19,7 @@ use url::Url;
 
 use crate::body::{Block, Content};
 
-/// The maximum number of tries of a change, while other processes change the registry first.
+/// How many times a change is tried if other processes change the registry first.
 const MAX_TRIES: usize = 5;
 /// How long a change of the registry may take to reach the registry view.
 const REGISTRY_TIMEOUT: Duration = Duration::from_secs(5);

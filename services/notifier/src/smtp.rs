@@ -187,7 +187,7 @@ async fn step<T>(
     match timeout(SMTP_TIMEOUT, doing).await {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(error)) => {
-            // The error itself says the class of the reply, and then the reply once more.
+            // The error itself names the class of the reply and then repeats the reply, so its cause is used.
             let reply = causes(&error).nth(1).map_or_else(|| error.to_string(), ErrorChain::chain);
             let code = error.status().map(u16::from);
             let text = code.map_or_else(|| reply.clone(), |code| format!("{code} {reply}"));
