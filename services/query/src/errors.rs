@@ -6,7 +6,7 @@ use read_model::{StoreError, read_barrier::Stale};
 use runtime::ErrorChain as _;
 use tonic::Status;
 
-/// The status of a call that the database failed.
+/// The status of a call during which the database failed.
 pub(crate) fn failed(error: StoreError) -> Status {
     tracing::error!(error = error.chain(), "cannot read the read model");
     unavailable("the read model does not answer now; repeat the call")
@@ -21,7 +21,7 @@ pub(crate) fn stale(stale: Stale) -> Status {
     }
 }
 
-/// The status of a call that the broker failed.
+/// The status of a call during which the broker failed.
 pub(crate) fn unread(error: JournalError) -> Status {
     tracing::warn!(error = error.chain(), "cannot read the journal; refused the call");
     unavailable(format!("cannot read the journal: {error}; repeat the call"))

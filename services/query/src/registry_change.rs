@@ -1,7 +1,7 @@
 //! Changes of the configuration: the one way from a command to a fact.
 //!
-//! A change is decided on a snapshot that has every change that was answered before, and appended with the version of
-//! the snapshot, so of two changes that were decided on the same snapshot one is refused. The answer comes once this
+//! A change is decided on a snapshot that has every change that was answered before. It is appended with the version
+//! of the snapshot, so if two changes were decided on the same snapshot, one is refused. The answer comes once this
 //! process knows the change. The caller's account is checked again against the change that was decided.
 
 use std::{sync::Arc, time::Duration};
@@ -66,8 +66,8 @@ impl Changes {
         Ok(known.unwrap_or_else(|| with(snapshot, sequence, &fact)))
     }
 
-    /// Decides and checks like [`Self::make`], and appends nothing. Returns the registry as it would be; as it is if
-    /// there is no command.
+    /// Decides and checks like [`Self::make`], and appends nothing. Returns the registry with the change, or the
+    /// current one if there is no command.
     pub(crate) async fn validate(
         &self,
         caller: &Caller,

@@ -169,7 +169,7 @@ impl RoutingService {
             tracing::warn!(error = error.chain(), "cannot read the event of an explanation; refused the call");
             unavailable(format!("the event cannot be read: {error}; repeat the call"))
         })?;
-        // LEADS may hold another event at this place only after a loss; the outline decides.
+        // After a loss, LEADS may hold another event at this place.
         let stored = stored.filter(|stored| stored.event_id == event.event_id && !stored.payload.is_empty());
         Ok(Became { anonymised: event.sequence <= until, event, stored, delivery, after })
     }

@@ -9,7 +9,7 @@
 const FORMULA: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
 /// The characters that may separate cells: separators, and line ends.
 const SEPARATORS: [char; 9] = [',', ';', '\t', '|', '\r', '\n', '\u{85}', '\u{2028}', '\u{2029}'];
-/// Before UTF-8, this mark makes Excel read the file as UTF-8, not in the encoding of its country.
+/// At the start of a file, this mark makes Excel read the file as UTF-8, not in the encoding of its country.
 pub(crate) const BYTE_ORDER_MARK: char = '\u{feff}';
 
 #[derive(Debug, Clone, Copy)]

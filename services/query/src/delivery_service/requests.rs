@@ -35,7 +35,7 @@ const MADE_IF_TRACED: &str = "[made when the request is sent, if it is traced]";
 const REDACTED: &str = "[redacted]";
 /// The largest payload of a preview, in bytes: no event is larger.
 const MAX_PAYLOAD: usize = 1024 * 1024;
-/// At most this many requests are rendered at a time: a template may take some ten milliseconds of a processor.
+/// At most this many requests are rendered at a time: a template may take tens of milliseconds of a processor.
 pub(super) const MAX_RENDERING: usize = 2;
 /// The size of the page that holds only the latest change.
 const ONE: u32 = 1;
@@ -162,7 +162,7 @@ impl DeliveryService {
         });
         let rendered = rendering.await.map_err(|_| internal("the template engine failed; simplify the templates"))?;
         let rendered = rendered.map_err(|error| {
-            let problem = format!("this event makes no valid request for the destination: {}", error.chain());
+            let problem = format!("the destination's settings make no valid request of this event: {}", error.chain());
             because(Code::FailedPrecondition, "NOT_RENDERED", problem)
         })?;
         Ok(rendered_to_api(destination, of, rendered))

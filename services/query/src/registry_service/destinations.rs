@@ -241,9 +241,9 @@ fn owned(caller: &Caller, destination: &Destination) -> Result<(), Status> {
     if caller.owns(destination) { Ok(()) } else { Err(missing(EntityKind::Destination, destination.id.as_str())) }
 }
 
-/// Tries the templates. The result depends on the content type, so this follows when the whole destination is known.
+/// Tries the templates. The result depends on the content type, so call this once the whole destination is known.
 fn check_templates(destination: &Destination) -> Result<(), Status> {
-    // Parsing may take some ten milliseconds, for which other calls need not wait.
+    // Parsing may take tens of milliseconds, for which other calls need not wait.
     tokio::task::block_in_place(|| render::check(destination)).map_err(|e| invalid("template", e.chain()))
 }
 
@@ -308,7 +308,7 @@ fn merged_transport(now: &Transport, new: &Transport, mask: Mask<'_>) -> Transpo
     }
 }
 
-/// Of client and interface, the one that an update names replaces the other.
+/// The scope after an update. A named client replaces an interface, and a named interface replaces a client.
 fn merged_scope(now: Scope, new: Scope, mask: Mask<'_>) -> Scope {
     let (client, interface) = (mask.names("client_id"), mask.names("interface_id"));
     let named = match (&new, &now) {

@@ -165,7 +165,7 @@ impl NewSecret {
         Ok(())
     }
 
-    /// The secret for the receiver of the token's signatures; empty if it has it already.
+    /// The secret for the receiver of the token's signatures; empty if the receiver has it already.
     fn for_receiver(self, algorithm: Algorithm) -> String {
         match (self.was_imported, algorithm) {
             (true, _) => String::new(),

@@ -18,9 +18,9 @@ pub(super) fn about(registry: &Registry, destination: &Destination) -> Vec<Strin
     let found = overlaps(registry, destination);
     let mut warnings = vec![];
     if !found.overrides.is_empty() {
-        let when = if destination.condition.is_some() { " that its condition holds for" } else { "" };
+        let when = if destination.condition.is_some() { " if its condition holds" } else { "" };
         warnings.push(format!(
-            "This destination overrides {}: events{when} that both want go to this one only. {ADVICE}",
+            "This destination overrides {}: events that both want go to this one only{when}. {ADVICE}",
             names(&found.overrides)
         ));
     }
@@ -31,7 +31,7 @@ pub(super) fn about(registry: &Registry, destination: &Destination) -> Vec<Strin
     }
     if !sometimes.is_empty() {
         warnings.push(format!(
-            "This destination is overridden by {} for the events that the condition there holds for. {ADVICE}",
+            "This destination is overridden by {} for the events that meet the condition of one of them. {ADVICE}",
             names(&sometimes)
         ));
     }
