@@ -4,7 +4,7 @@
 //! An event id is computed from `source` and `id`, which together identify a CloudEvent: another source may use the
 //! same `id` for another event. Account, interface, client and lead are the extension attributes `leadlineaccount`,
 //! `leadlineinterface`, `leadlineclient` and `leadlinelead`. Senders that cannot set attributes give them as parameters
-//! of the address.
+//! of the URL.
 
 use std::borrow::Cow;
 
@@ -35,7 +35,7 @@ enum Mode {
     Batch,
 }
 
-/// The parameters of the address. They replace missing attributes of an event.
+/// The parameters of the URL. They replace missing attributes of an event.
 #[derive(Debug, Default, Deserialize)]
 struct Defaults {
     #[serde(default)]
@@ -86,7 +86,7 @@ impl CloudEvents {
     /// `None` if the request carries no CloudEvent.
     ///
     /// # Errors
-    /// If the parameters of the address are invalid.
+    /// If the parameters of the URL are invalid.
     pub(crate) fn of(headers: &HeaderMap, address: &Uri) -> Result<Option<Self>, PublishError> {
         let mode = match media_type(text(headers, header::CONTENT_TYPE.as_str())).as_str() {
             "application/cloudevents+json" => Mode::Structured,
@@ -95,7 +95,7 @@ impl CloudEvents {
             _ => return Ok(None),
         };
         let parameters = Query::<Defaults>::try_from_uri(address);
-        let invalid = |_| PublishError::invalid("body", "was sent to an address with invalid parameters");
+        let invalid = |_| PublishError::invalid("body", "was sent to a URL with invalid parameters");
         Ok(Some(Self { mode, defaults: parameters.map_err(invalid)?.0 }))
     }
 

@@ -222,7 +222,8 @@ impl Refusal {
             Self::All(error) => return reply.refused(status_of(&error), &error),
             Self::Events(wrong) => wrong,
         };
-        let mut message = format!("{count} of the events are wrong, so none was stored");
+        let are = if count == 1 { "is" } else { "are" };
+        let mut message = format!("{count} of the events {are} wrong, so none was stored");
         let more = count - errors.len();
         if more > 0 {
             message += &format!("; the first {MAX_ERRORS} errors are listed, {more} more are not");
