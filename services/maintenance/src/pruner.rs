@@ -1,6 +1,6 @@
 //! The pruner deletes from the read model what is older than history ([`History`]), and gives back the free pages.
 //!
-//! One of the processes that share a database prunes at a time. It goes through the leads of each account, the oldest
+//! Only one of the processes that share a database prunes at a time. It goes through the leads of each account, oldest
 //! first, and deletes what is too old in small transactions ([`BatchSize`]). Open deliveries stay, and with them their
 //! events and leads.
 //!

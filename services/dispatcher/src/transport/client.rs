@@ -72,7 +72,7 @@ pub(crate) struct Settings<'a> {
     pub(crate) egress: Option<(EgressSettings, Latch)>,
 }
 
-/// How often a receiver may refuse a repeated request.
+/// How many times a receiver may refuse a repeated request.
 const MAX_REFUSALS: u32 = 5;
 
 impl Client {

@@ -38,7 +38,7 @@ impl fmt::Debug for Route {
 }
 
 impl Route {
-    /// `None` if the destination has no own settings for connections.
+    /// `None` if the destination has no settings of its own for connections.
     pub(crate) fn of(destination: &Destination, key: &MasterKey) -> Result<Option<Self>, NoRoute> {
         let transport = &destination.transport;
         if **transport == Transport::default() {

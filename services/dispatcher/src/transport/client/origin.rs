@@ -21,7 +21,7 @@ pub(super) struct Origin {
     pub(super) https: bool,
     pub(super) host: Host,
     pub(super) port: u16,
-    /// The certificate, authorities and proxy of a destination; `None` if it has no own ones.
+    /// The certificate, authorities and proxy of a destination; `None` if it has none of its own.
     pub(super) transport: Option<Arc<Transport>>,
 }
 
