@@ -20,7 +20,7 @@ pub enum StoreError {
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
     /// A row has a value that no version of Leadline writes.
-    #[error("the read model holds {value:?} as {column}; leadline rebuild makes it again from the events")]
+    #[error("the read model holds {value:?} as {column}; leadline rebuild creates the read model again")]
     Value { column: &'static str, value: String },
 }
 

@@ -7,7 +7,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 
 /// The largest page in bytes. gRPC clients accept messages of 4 MiB by default. If a request for a list of the
-/// configuration has no size, the page has as many entries as fit: answers were complete before there were pages.
+/// configuration has no size, the page has as many entries as fit, because older callers expect all of them.
 pub const MAX_PAGE_BYTES: usize = 3 * 1024 * 1024;
 /// The page size if the caller gives none.
 const DEFAULT_SIZE: u32 = 50;

@@ -50,8 +50,8 @@ pub fn configured(
     }
 }
 
-/// Appends the request of a retry; returns its sequence. `Ok(Err)` if another request came first that the read model
-/// did not show yet.
+/// Appends the request of a retry; returns its sequence. `Ok(Err)` if another request came first, which the read
+/// model did not show yet.
 pub async fn append(
     journal: &Journal,
     fact: &DeliveryFact,

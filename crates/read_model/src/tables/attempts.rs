@@ -32,7 +32,7 @@ const COLUMNS: [&str; 18] = [
 ];
 /// The request and the answer. It is the largest column, and lists leave it out.
 const EXCHANGE: &str = "exchange";
-/// At most this many attempts of a delivery are shown with what they sent and got, the latest: each has up to 20 KiB.
+/// How many attempts of a delivery, the latest, are shown with what they sent and got: each has up to 20 KiB.
 const MAX_EXCHANGES: usize = 50;
 /// The columns of an attempt.
 #[rustfmt::skip]

@@ -143,7 +143,7 @@ impl Store {
         Ok(sql::int(&row, "held")?.cast_unsigned())
     }
 
-    /// Those of these deliveries that exist, in no particular order.
+    /// The deliveries among these that exist, in no particular order.
     pub async fn deliveries_of(&self, ids: &[DeliveryId]) -> Result<Vec<Delivery>, StoreError> {
         let mut found = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(CHUNK) {
