@@ -228,20 +228,21 @@ async fn make_once(
     crash::point("after an answer");
     let success = outcome.is_success();
     let (pause, transport_failed) = (outcome.asks_to_pause(), Some(breaker::is_transport_failure(&outcome)));
-    let kept = exchange.as_ref().filter(|_| shared.keep_exchanges);
     let mut execution = Execution {
         attempt_id,
         started_at,
         duration: clock.elapsed(),
         request: line,
         outcome,
-        exchange: kept.map(|exchange| events::encode_exchange(exchange, &item.work.reference)),
+        exchange: None,
         destination_off: is_off(shared, &item.work.reference.destination),
         others_succeeded: false,
         trace: None,
     };
     let trace = span::end(shared, destination, item, (&execution, exchange.as_deref()), (span, trace));
     execution.trace = span::reference(&trace);
+    let kept = exchange.filter(|_| shared.keep_exchanges);
+    execution.exchange = kept.map(|exchange| events::encode_exchange(*exchange, &item.work.reference));
     let span = execution.trace;
     let successes = &shared.successes;
     let execution = successes.complete(&shared.journal, &shared.registry, item, destination, execution).await;

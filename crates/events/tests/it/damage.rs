@@ -87,7 +87,7 @@ fn attempted(outcome: AttemptOutcome, next_step: NextStep) -> DeliveryAttempted 
         started_at: t(6),
         duration: Duration::from_millis(7),
         request: RequestLine { method: "POST".into(), url: "https://crm.example/".into() },
-        exchange: Some(events::encode_exchange(&crate::exchanges::exchange(&reference(), 2, "body"), &reference())),
+        exchange: Some(events::encode_exchange(crate::exchanges::exchange(&reference(), 2, "body"), &reference())),
         outcome,
         next_step,
         deactivated: Some(DeactivationCause::Gone),

@@ -149,7 +149,7 @@ prop_compose! {
             2 => DeliveryFact::AttemptStarted(AttemptStarted { reference, attempt_id, attempt, round, resend: hold, at }),
             3 => DeliveryFact::Attempted(DeliveryAttempted {
                 exchange: (attempt % 3 > 0).then(|| {
-                    events::encode_exchange(&crate::exchanges::exchange(&reference, attempt, &text), &reference)
+                    events::encode_exchange(crate::exchanges::exchange(&reference, attempt, &text), &reference)
                 }),
                 reference,
                 attempt_id,

@@ -60,7 +60,7 @@ async fn send_with_token(
 
 /// The result of an attempt without an access token. Nothing was sent to the receiver.
 fn not_asked(request: &Request, outcome: AttemptOutcome) -> Sent {
-    Sent::of(request, &request.headers, outcome, None, Seen::default())
+    Sent::of(request, &[], outcome, None, Seen::default())
 }
 
 async fn send_once(

@@ -118,7 +118,7 @@ impl Client {
             },
             Err(failure) => outcome::of_failure(failure, timeout)?,
         };
-        Ok(Sent::of(request, &origin::sent_headers(request), outcome, asked.as_ref().ok(), wire.seen()))
+        Ok(Sent::of(request, &origin::added_headers(request), outcome, asked.as_ref().ok(), wire.seen()))
     }
 
     /// Makes a request, and returns the answer itself.
