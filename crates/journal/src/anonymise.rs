@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use runtime::{publishing, trace::TraceContext};
 use tracing::Instrument as _;
 
-use crate::{JournalError, StreamName, handles::Anonymised};
+use crate::{error::JournalError, handles::Anonymised, streams::StreamName};
 
 impl Anonymised<'_> {
     /// Anonymises everything about a lead up to a sequence of LEADS. Returns the sequence of the fact, from which

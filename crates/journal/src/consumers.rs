@@ -2,7 +2,11 @@
 //! status, metrics and the list of streams with work are derived from it.
 
 use crate::{
-    LEAD_NOTIFIER_LEASE, NOTIFIER_LEASE, SEQUENCER_LEASE, StreamName, Traffic, consume::work_queue::MAX_FETCH, subjects,
+    consume::work_queue::MAX_FETCH,
+    leader::lease::{LEAD_NOTIFIER_LEASE, NOTIFIER_LEASE, SEQUENCER_LEASE},
+    publish::append::Traffic,
+    streams::StreamName,
+    subjects,
 };
 
 /// How many messages of a work queue may be unacknowledged, over all processes.

@@ -3,7 +3,10 @@
 
 use std::marker::PhantomData;
 
-use crate::{Journal, StreamFact, StreamName};
+use crate::{
+    connection::connect::Journal,
+    streams::{StreamFact, StreamName},
+};
 
 macro_rules! handles {
     ($($(#[$doc:meta])+ $accessor:ident: $Handle:ident;)+) => {

@@ -21,9 +21,11 @@ use events::Record as _;
 use jiff::Timestamp;
 
 use crate::{
-    Journal, JournalError, StreamFact, StreamName,
+    connection::connect::Journal,
     consume::range::{answered, fetch},
+    error::JournalError,
     handles::{Anonymised, Deliveries, Notices},
+    streams::{StreamFact, StreamName},
     subjects,
 };
 

@@ -11,14 +11,17 @@ use jiff::Timestamp;
 use runtime::{ErrorChain as _, trace::TraceContext};
 
 use crate::{
-    JournalError, StreamName,
     connection::broker_info,
-    consume::range::{answered, fetch},
-    consume::work_queue::timestamp,
+    consume::{
+        range::{answered, fetch},
+        work_queue::timestamp,
+    },
     consumers,
+    error::JournalError,
     handles::{Jobs, Leads},
     headers,
     leader::lease::SEQUENCER_LEASE,
+    streams::StreamName,
     subjects,
 };
 

@@ -6,7 +6,7 @@ use events::{Record as _, lane_report::LaneReport};
 use futures::StreamExt as _;
 use runtime::ErrorChain as _;
 
-use crate::{JournalError, handles::Lanes};
+use crate::{error::JournalError, handles::Lanes};
 
 /// The subject of the reports.
 const SUBJECT: &str = "leadline.lanes";

@@ -18,10 +18,13 @@ use domain::{
 use events::{Record, RecordError};
 
 use crate::{
-    ANSWER_DEADLINE, JournalError, NOTIFIER_LEASE, StreamName,
+    ANSWER_DEADLINE,
     connection::broker_info,
     consume::range,
+    error::JournalError,
     handles::{Deliveries, NotifierState},
+    leader::lease::NOTIFIER_LEASE,
+    streams::StreamName,
     subjects,
 };
 

@@ -4,7 +4,12 @@
 use async_nats::jetstream::{Message, consumer::DeliverPolicy};
 use domain::{AccountId, DeliveryFact, LeadEvent, LeadId};
 
-use crate::{JournalError, StreamFact as _, StreamName, handles::Quarantine, subjects};
+use crate::{
+    error::JournalError,
+    handles::Quarantine,
+    streams::{StreamFact as _, StreamName},
+    subjects,
+};
 
 /// A copy on POISON to erase.
 struct Found {

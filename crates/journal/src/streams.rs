@@ -13,8 +13,11 @@ use events::Record;
 use jiff::Timestamp;
 
 use crate::{
-    JournalError, connection::broker_info, connection::options::NatsOptions, consume::work_queue::timestamp,
-    handles::Stream, subjects,
+    connection::{broker_info, options::NatsOptions},
+    consume::work_queue::timestamp,
+    error::JournalError,
+    handles::Stream,
+    subjects,
 };
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);

@@ -5,7 +5,7 @@ use domain::{
     RegistryFact, delivery::RequestedWork, job::JobRef, notice::NoticeKind, registry::Change,
 };
 
-use crate::Traffic;
+use crate::publish::append::Traffic;
 
 /// Facts that request work of the dispatchers.
 pub(crate) const TODO: &str = "delivery.todo.>";

@@ -19,9 +19,17 @@ use tokio::{sync::watch, time::Instant};
 use uuid::Uuid;
 
 use crate::{
-    ANSWER_DEADLINE, Flush, JournalError, NatsOptions, connection::credentials::Credentials,
-    connection::health::Health, connection::options::DEFAULT_URL, connection::servers::Servers,
-    consume::restart_watermark::RestartWatermark, publish::batch::Batcher, streams,
+    ANSWER_DEADLINE,
+    connection::{
+        credentials::Credentials,
+        health::Health,
+        options::{DEFAULT_URL, Flush, NatsOptions},
+        servers::Servers,
+    },
+    consume::restart_watermark::RestartWatermark,
+    error::JournalError,
+    publish::batch::Batcher,
+    streams,
 };
 
 /// The oldest broker whose message schedules are reliable.

@@ -7,11 +7,12 @@ use async_nats::jetstream::stream::{ClusterInfo, Info};
 use jiff::Timestamp;
 
 use crate::{
-    Journal, JournalError, StreamName,
-    connection::broker_info,
+    connection::{broker_info, connect::Journal},
     consume::work_queue::timestamp,
     consumers::{CONSUMERS, Consumer, READERS},
+    error::JournalError,
     handles::Stream,
+    streams::StreamName,
     subjects,
 };
 

@@ -24,11 +24,16 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use crate::{
-    Journal, JournalError, Message, StreamName,
-    consume::ack_handle::{AckHandle, STALE_AFTER, acknowledge},
-    consume::resilient_consumer::ResilientConsumer,
+    connection::connect::Journal,
+    consume::{
+        ack_handle::{AckHandle, Message, STALE_AFTER, acknowledge},
+        resilient_consumer::ResilientConsumer,
+    },
+    error::JournalError,
     handles::Quarantine,
-    headers, measured, subjects,
+    headers, measured,
+    streams::StreamName,
+    subjects,
     work::timers,
 };
 

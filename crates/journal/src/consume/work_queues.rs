@@ -4,10 +4,11 @@ use domain::{AnonymisationFact, DeliveryFact, JobFact, LeadEvent, NoticeFact, Re
 use events::Record;
 
 use crate::{
-    Journal, Traffic, WorkQueue,
-    consume::work_queue::{Lifetime, WorkQueueSpec},
+    connection::connect::Journal,
+    consume::work_queue::{Lifetime, WorkQueue, WorkQueueSpec},
     consumers::{self, Consumer},
     handles::{Anonymised, Deliveries, Jobs, Leads, Notices, RegistryLog, Timers},
+    publish::append::Traffic,
 };
 
 impl Leads<'_> {

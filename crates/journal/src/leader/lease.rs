@@ -15,7 +15,13 @@ use runtime::ErrorChain as _;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::{Journal, JournalError, StreamName, connection::broker_info, handles::Positions, subjects};
+use crate::{
+    connection::{broker_info, connect::Journal},
+    error::JournalError,
+    handles::Positions,
+    streams::StreamName,
+    subjects,
+};
 
 /// The lease of the sequencer, which reads LEADS in order for ordered destinations.
 pub const SEQUENCER_LEASE: &str = "sequencer";

@@ -13,10 +13,12 @@ use runtime::trace::TraceContext;
 use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
-    Journal, JournalError, StreamName,
-    connection::broker_info,
-    connection::connect::Batchers,
-    connection::health::Health,
+    connection::{
+        broker_info,
+        connect::{Batchers, Journal},
+        health::Health,
+    },
+    error::JournalError,
     handles::{Deliveries, Leads, Notices, RegistryLog},
     headers, measured,
     publish::{
@@ -24,6 +26,7 @@ use crate::{
         message::{Appended, Outgoing, confirmed, stopped},
     },
     registry::freshness::wait_propagation,
+    streams::StreamName,
     subjects,
 };
 

@@ -15,7 +15,7 @@ use std::{
 use domain::{Registry, RegistryFact};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::{ANSWER_DEADLINE, JournalError, RegistryView, StreamFact as _};
+use crate::{ANSWER_DEADLINE, error::JournalError, registry::view::RegistryView, streams::StreamFact as _};
 
 /// How long the last sequence of the configuration may be used after it was requested.
 const MAX_ANSWER_AGE: Duration = Duration::from_millis(5);

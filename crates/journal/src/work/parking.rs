@@ -10,11 +10,16 @@ use runtime::trace::TraceContext;
 use tokio::time::{Instant, timeout};
 
 use crate::{
-    ANSWER_DEADLINE, JournalError, Message, StreamName, WorkQueue,
+    ANSWER_DEADLINE,
     connection::broker_info,
-    consume::work_queue::{self, Lifetime, WorkQueueSpec},
+    consume::{
+        ack_handle::Message,
+        work_queue::{self, Lifetime, WorkQueue, WorkQueueSpec},
+    },
+    error::JournalError,
     handles::Parking,
     publish::message::Outgoing,
+    streams::StreamName,
     subjects,
 };
 
