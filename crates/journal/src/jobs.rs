@@ -11,16 +11,13 @@ use jiff::Timestamp;
 use runtime::{ErrorChain as _, trace::TraceContext};
 
 use crate::{
+    clock::timestamp,
     connection::broker_info,
-    consume::{
-        range::{answered, fetch},
-        work_queue::timestamp,
-    },
-    consumers,
+    consume::range::{answered, fetch},
+    consumers::{self, SEQUENCER_LEASE},
     error::JournalError,
     handles::{Jobs, Leads},
     headers,
-    leader::lease::SEQUENCER_LEASE,
     streams::StreamName,
     subjects,
 };

@@ -18,7 +18,7 @@ use events::{
 use futures::StreamExt as _;
 use runtime::ErrorChain as _;
 
-use crate::{ANSWER_DEADLINE, error::JournalError, handles::KnownEvents};
+use crate::{clock::ANSWER_DEADLINE, error::JournalError, handles::KnownEvents};
 
 /// The subject of the requests about some events; no stream stores them.
 const SUBJECT: &str = "leadline.known-events";

@@ -13,7 +13,7 @@ use runtime::{
     trace::TraceContext,
 };
 
-use crate::{consume::work_queue::Lifetime, error::JournalError, streams::StreamName};
+use crate::{consume::spec::Lifetime, error::JournalError, streams::StreamName};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Publish {

@@ -18,12 +18,12 @@ use domain::{
 use events::{Record, RecordError};
 
 use crate::{
-    ANSWER_DEADLINE,
+    clock::ANSWER_DEADLINE,
     connection::broker_info,
     consume::range,
+    consumers::NOTIFIER_LEASE,
     error::JournalError,
     handles::{Deliveries, NotifierState},
-    leader::lease::NOTIFIER_LEASE,
     streams::StreamName,
     subjects,
 };

@@ -7,8 +7,8 @@ use async_nats::jetstream::stream::{ClusterInfo, Info};
 use jiff::Timestamp;
 
 use crate::{
+    clock::timestamp,
     connection::{broker_info, connect::Journal},
-    consume::work_queue::timestamp,
     consumers::{CONSUMERS, Consumer, READERS},
     error::JournalError,
     handles::Stream,

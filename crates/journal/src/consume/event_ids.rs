@@ -8,7 +8,7 @@ use async_nats::{
 };
 
 use crate::{
-    ANSWER_DEADLINE,
+    clock::ANSWER_DEADLINE,
     connection::broker_info,
     consume::range::{answered, fetch},
     error::JournalError,

@@ -12,9 +12,9 @@ use runtime::ErrorChain as _;
 use tokio::time::timeout;
 
 use crate::{
-    ANSWER_DEADLINE,
+    clock::{ANSWER_DEADLINE, timestamp},
     connection::connect::Journal,
-    consume::{reader::Entry, work_queue::timestamp},
+    consume::reader::Entry,
     error::JournalError,
     handles::Leads,
     headers,

@@ -16,8 +16,9 @@ use tokio::time::{Instant, timeout_at};
 use tracing::Span;
 
 use crate::{
+    clock::timestamp,
     connection::connect::Journal,
-    consume::{resilient_consumer::ResilientConsumer, work_queue::timestamp},
+    consume::resilient_consumer::ResilientConsumer,
     error::JournalError,
     handles::{Deliveries, Facts},
     headers,

@@ -5,10 +5,13 @@ use events::Record;
 
 use crate::{
     connection::connect::Journal,
-    consume::work_queue::{Lifetime, WorkQueue, WorkQueueSpec},
+    consume::{
+        spec::{Lifetime, WorkQueueSpec},
+        work_queue::WorkQueue,
+    },
     consumers::{self, Consumer},
     handles::{Anonymised, Deliveries, Jobs, Leads, Notices, RegistryLog, Timers},
-    publish::append::Traffic,
+    subjects::Traffic,
 };
 
 impl Leads<'_> {

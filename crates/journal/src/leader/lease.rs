@@ -23,12 +23,6 @@ use crate::{
     subjects,
 };
 
-/// The lease of the sequencer, which reads LEADS in order for ordered destinations.
-pub const SEQUENCER_LEASE: &str = "sequencer";
-/// The lease of the notifier, which reads DELIVERIES in order.
-pub const NOTIFIER_LEASE: &str = "notifier";
-/// The lease of the notifier for new leads, which reads LEADS in order.
-pub const LEAD_NOTIFIER_LEASE: &str = "lead-notifier";
 /// How often a leader has to write its lease, even without progress.
 const RENEW_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a leader may collect facts that follow each other quickly.

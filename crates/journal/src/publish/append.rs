@@ -25,19 +25,10 @@ use crate::{
         batch::Batcher,
         message::{Appended, Outgoing, confirmed, stopped},
     },
-    registry::freshness::wait_propagation,
+    registry::last_answer::wait_propagation,
     streams::StreamName,
     subjects,
 };
-
-/// Whether an event is part of a burst.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Traffic {
-    /// Not part of a burst: routed before the events of bursts.
-    Steady,
-    /// Part of a burst: routed when no steady event waits.
-    Burst,
-}
 
 impl Leads<'_> {
     /// # Errors

@@ -16,8 +16,8 @@ use runtime::trace::TraceContext;
 use serde::{Serialize, de::IgnoredAny};
 
 use crate::{
-    connection::broker_info, consume::work_queue::timestamp, error::JournalError, handles::Ordered, headers,
-    streams::StreamName, subjects,
+    clock::timestamp, connection::broker_info, error::JournalError, handles::Ordered, headers, streams::StreamName,
+    subjects,
 };
 
 const OPERATION: &str = "read the first delivery of a queue";

@@ -5,8 +5,8 @@ use futures::TryStreamExt as _;
 use jiff::Timestamp;
 
 use crate::{
+    clock::timestamp,
     connection::broker_info,
-    consume::work_queue::timestamp,
     consumers,
     error::JournalError,
     handles::{Parking, PendingWork, Timers},
