@@ -23,7 +23,7 @@ use self::{
     effects::{Effects, Known, attempted, blanked},
 };
 use crate::{
-    StoreError,
+    error::StoreError,
     hashing::Hashing,
     tables::{
         anonymised, attempts, audit as audit_log, deliveries, jobs,

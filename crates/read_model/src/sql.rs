@@ -20,7 +20,7 @@ use sqlx::{
     query::Query,
 };
 
-use crate::StoreError;
+use crate::error::StoreError;
 
 /// The kind of database, where the two differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

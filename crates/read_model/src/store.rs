@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use sqlx::{AnyPool, any::AnyRow};
 
 use crate::{
-    StoreError,
+    error::StoreError,
     flush_hint::FlushHints,
     measured,
     sql::{Flavour, Statement},

@@ -5,7 +5,7 @@
 use runtime::trace::{self, TraceContext, attribute};
 use tracing::{Instrument as _, Span, info_span};
 
-use crate::{Store, StoreError, measured, sql::Statement};
+use crate::{error::StoreError, measured, sql::Statement, store::Store};
 
 /// The longest text of a statement that a span has, in bytes. A filter may name thousands of values.
 const MAX_TEXT: usize = 2_000;

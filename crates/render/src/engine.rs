@@ -10,7 +10,8 @@ use minijinja::{
 };
 
 use crate::{
-    FUEL, RenderError, functions,
+    error::{FUEL, RenderError},
+    functions,
     guard::{Guard, Refused},
     operators,
     part::Part,

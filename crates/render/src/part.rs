@@ -4,7 +4,7 @@ use domain::registry::Format;
 use minijinja::{AutoEscape, Environment};
 use serde_json::value::RawValue;
 
-use crate::{RenderError, write, xml};
+use crate::{error::RenderError, write, xml};
 
 /// The kind of a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

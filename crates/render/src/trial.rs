@@ -15,7 +15,14 @@ use domain::{
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::{Input, RenderError, engine::Compiled, is_template, part::Part, url, values::Root};
+use crate::{
+    engine::Compiled,
+    error::RenderError,
+    is_template,
+    part::Part,
+    url,
+    values::{Input, Root},
+};
 
 /// Compiles the templates of a destination, and tries them.
 ///

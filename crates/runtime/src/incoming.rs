@@ -23,7 +23,7 @@ use crate::connections::{
     socket::{Protocol, Socket, Stream},
 };
 
-use crate::ErrorChain as _;
+use crate::chain::ErrorChain as _;
 
 /// Maximum number of concurrent handshakes. Each takes some 20 KiB; an honest one is over in milliseconds.
 const MAX_HANDSHAKES: usize = 512;

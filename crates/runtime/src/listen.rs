@@ -15,9 +15,10 @@ use tonic::{
 };
 
 use crate::{
-    ConnectionLimits, ErrorChain as _, Platform, Readiness, TlsError, TlsOptions,
+    Platform,
+    chain::ErrorChain as _,
     connections::{
-        Connections,
+        ConnectionLimits, Connections,
         calls::{CallRules, Calls, CallsLayer},
         measured,
         methods::Methods,
@@ -28,8 +29,9 @@ use crate::{
     incoming::Incoming,
     metrics,
     probes::{self, Served},
+    readiness::Readiness,
     telemetry,
-    tls::{H2, HTTP_1},
+    tls::{H2, HTTP_1, TlsError, TlsOptions},
 };
 
 /// The default drain deadline: the longest request of a destination (60 s), and some seconds to read its answer and to

@@ -17,7 +17,7 @@ use axum::{
 use serde::Deserialize;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-use crate::{Platform, Readiness};
+use crate::{Platform, readiness::Readiness};
 
 /// The names of a service of this process.
 #[derive(Debug, Clone)]

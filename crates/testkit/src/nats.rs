@@ -19,7 +19,8 @@ use tempfile::TempDir;
 pub use cluster::NatsCluster;
 
 use crate::{
-    child, free_port,
+    child,
+    port::free_port,
     tls::{Authority, CertificateFiles},
     wait,
 };

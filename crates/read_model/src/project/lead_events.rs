@@ -10,7 +10,7 @@ use sqlx::{Any, Transaction};
 
 use super::{Projected, audit::Describe, readable};
 use crate::{
-    StoreError,
+    error::StoreError,
     hashing::Hashing,
     tables::{
         anonymised, leads,

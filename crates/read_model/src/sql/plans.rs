@@ -10,9 +10,9 @@ use domain::{
 use sqlx::Row as _;
 
 use crate::{
-    Store,
     page::Page,
     sql::Statement,
+    store::Store,
     tables::{
         audit::{self, AuditFilter},
         counts::{self, CountFilter, Width},

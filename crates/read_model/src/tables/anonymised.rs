@@ -11,11 +11,12 @@ use journal::{StreamFact as _, StreamName};
 use sqlx::{Any, Transaction, any::AnyRow};
 
 use crate::{
-    Store, StoreError,
+    error::StoreError,
     sql::{
         self, Statement, Value,
         bulk::{self, Insert, Rows},
     },
+    store::Store,
 };
 
 const LEAD_COLUMNS: [&str; 7] = ["account", "lead", "interface", "client", "created_at", "updated_at", "anonymised_at"];

@@ -9,8 +9,9 @@ use domain::{AccountId, ClientId, LeadId};
 use sqlx::{Any, Transaction, any::AnyRow};
 
 use crate::{
-    Store, StoreError,
+    error::StoreError,
     sql::{self, Condition, Statement, Value, bulk::Insert},
+    store::Store,
 };
 
 const COLUMNS: [&str; 6] = ["account", "field", "hash", "lead", "client", "sequence"];

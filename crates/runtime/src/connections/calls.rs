@@ -21,8 +21,14 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::{Code, Status};
 use tracing::Span;
 
-use super::{ConnectionLimits, DRAIN_SILENCE, Peer, measured::Measured, methods::Methods, server_span};
-use crate::{Drain, Exceeded, REQUEST_ID, RequestId, Share, Shares, causes, trace::Traced as _};
+use super::{DRAIN_SILENCE, Peer, limits::ConnectionLimits, measured::Measured, methods::Methods, server_span};
+use crate::{
+    chain::causes,
+    drain::Drain,
+    request_id::{REQUEST_ID, RequestId},
+    shares::{Exceeded, Share, Shares},
+    trace::Traced as _,
+};
 
 /// The part of all health watches and reflection streams that one connection may have, as a divisor.
 const PROBES_DIVISOR: usize = 10;

@@ -11,7 +11,7 @@ use super::{
     methods::Methods,
 };
 use crate::{
-    RequestId,
+    request_id::RequestId,
     trace::{self, BAGGAGE, TRACEPARENT, TRACESTATE, TraceContext, attribute},
 };
 

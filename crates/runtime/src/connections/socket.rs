@@ -18,7 +18,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::transport::server::Connected;
 
-use super::{Admitted, ConnectionLimits, Peer};
+use super::{Admitted, Peer, limits::ConnectionLimits};
 
 /// The length of the HTTP/2 connection preface (RFC 9113, 3.4). The header deadline covers it; PING watches what
 /// follows.

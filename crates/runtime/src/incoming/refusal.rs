@@ -8,8 +8,8 @@ use tokio::{
 };
 
 use crate::{
-    Exceeded,
     connections::{limit_of, socket::Protocol},
+    shares::Exceeded,
 };
 
 /// The first bytes of an HTTP/2 connection (RFC 9113, 3.4).

@@ -22,7 +22,7 @@ use opentelemetry::{global, metrics::Meter};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 
 use super::export::{self, Signal};
-use crate::Readiness;
+use crate::readiness::Readiness;
 pub use certificates::observe_certificate;
 pub(crate) use scrape::{are_scraped, content_type, scraped};
 pub use series::{Counters, Histograms};
