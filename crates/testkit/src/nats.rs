@@ -1,6 +1,6 @@
 //! A nats-server with JetStream, private to one test: it has its own port and directory, and is killed on drop.
 
-mod cluster;
+pub(crate) mod cluster;
 
 use std::{
     fs::{self, File},
@@ -15,8 +15,6 @@ use nix::{
     unistd::Pid,
 };
 use tempfile::TempDir;
-
-pub use cluster::NatsCluster;
 
 use crate::{
     child,
