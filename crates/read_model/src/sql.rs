@@ -1,12 +1,14 @@
 //! Helpers for statements that both databases understand.
 
+#[cfg(test)]
+pub(crate) mod both;
 pub(crate) mod bulk;
 mod checkpoint;
 pub(crate) mod connect;
 mod indexes;
 mod migrations;
 #[cfg(test)]
-pub(crate) mod plans;
+mod plans;
 pub mod sizes;
 #[cfg(test)]
 mod upgrades;

@@ -8,7 +8,10 @@ use events::{Record, RecordError};
 use journal::{Entry, StreamFact, StreamName};
 use sqlx::{Any, Transaction};
 
-use super::{Projected, audit::Describe, readable};
+use super::{
+    audit::Describe,
+    projected::{Projected, readable},
+};
 use crate::{
     error::StoreError,
     hashing::Hashing,

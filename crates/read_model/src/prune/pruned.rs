@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     prune::{Pruned, TooOld, free_pages::FreePages},
-    sql::plans::stores,
+    sql::both::stores,
     store::{OF_SQLITE, Store},
 };
 
