@@ -11,6 +11,7 @@ pub(crate) mod measured;
 pub(crate) mod methods;
 pub(crate) mod server_span;
 pub(crate) mod socket;
+mod words;
 
 use std::{
     collections::HashMap,

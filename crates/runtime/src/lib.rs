@@ -16,6 +16,7 @@ pub mod files;
 mod in_flight;
 mod incoming;
 mod listen;
+mod platform;
 pub mod private;
 mod probes;
 mod readiness;
@@ -25,24 +26,14 @@ pub mod telemetry;
 mod tls;
 pub mod trace;
 
-use std::sync::{Arc, OnceLock};
-
 pub use chain::{ErrorChain, causes, chain_in_words, chain_of};
 pub use connections::{ConnectionLimits, Origin, calls::Late};
 pub use drain::{Drain, shutdown_on_signal};
 pub use in_flight::{Begun, KeysInFlight};
-pub use listen::{Addresses, Api, ListenError, Listeners, OverHttp, Service, serve};
+pub use listen::{Api, ListenError, Listeners, OverHttp, Service, serve};
+pub use platform::{Addresses, Platform};
 pub use readiness::{Changes, Latch, NeededBy, Part, Readiness};
 pub use request_id::{REQUEST_ID, RequestId};
 pub use shares::{Exceeded, Share, Shares};
 pub use telemetry::metrics;
 pub use tls::{TlsError, TlsOptions};
-
-/// The parts of the process that every service gets.
-#[derive(Debug, Clone, Default)]
-pub struct Platform {
-    pub drain: Drain,
-    pub readiness: Readiness,
-    /// The addresses of the process; [`serve`] sets them.
-    pub addresses: Arc<OnceLock<Addresses>>,
-}

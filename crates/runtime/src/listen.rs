@@ -15,7 +15,6 @@ use tonic::{
 };
 
 use crate::{
-    Platform,
     chain::ErrorChain as _,
     connections::{
         ConnectionLimits, Connections,
@@ -28,6 +27,7 @@ use crate::{
     duration, exposition, files,
     incoming::Incoming,
     metrics,
+    platform::{Addresses, Platform},
     probes::{self, Served},
     readiness::Readiness,
     telemetry,
@@ -77,35 +77,6 @@ const STREAM_WINDOW: u32 = 128 * 1024;
 /// unread frames: if each has 15 bytes, like the smallest event that can be published, they cost 16 windows. So about
 /// eight streams of such events may stall at once, and unread bytes take about this much memory.
 const CONNECTION_WINDOW: u32 = 256 * STREAM_WINDOW;
-
-/// The addresses that the process listens on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Addresses {
-    pub http: SocketAddr,
-    pub grpc: SocketAddr,
-    /// Where `/metrics` is; `None` if metrics are not for Prometheus.
-    pub metrics: Option<SocketAddr>,
-    /// Whether all use TLS.
-    pub tls: bool,
-}
-
-impl Addresses {
-    pub fn http_url(&self) -> String {
-        format!("{}://{}", self.scheme(), self.http)
-    }
-
-    pub fn grpc_url(&self) -> String {
-        format!("{}://{}", self.scheme(), self.grpc)
-    }
-
-    pub fn metrics_url(&self) -> Option<String> {
-        self.metrics.map(|address| format!("{}://{address}/metrics", self.scheme()))
-    }
-
-    const fn scheme(&self) -> &'static str {
-        if self.tls { "https" } else { "http" }
-    }
-}
 
 /// Why the process cannot listen.
 #[derive(Debug, thiserror::Error)]

@@ -17,7 +17,7 @@ use axum::{
 use serde::Deserialize;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-use crate::{Platform, readiness::Readiness};
+use crate::{platform::Platform, readiness::Readiness};
 
 /// The names of a service of this process.
 #[derive(Debug, Clone)]
@@ -138,7 +138,7 @@ fn in_health(served: &[Served]) -> Vec<(&'static str, Vec<&'static str>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::NeededBy;
+    use crate::readiness::NeededBy;
 
     fn served() -> Vec<Served> {
         let service =

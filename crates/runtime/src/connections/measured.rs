@@ -10,18 +10,18 @@ use axum::{
     extract::{MatchedPath, Request},
     middleware::Next,
 };
-use http::{HeaderMap, Method, Response};
+use http::{HeaderMap, Response};
 use tonic::Code;
 
-use super::{methods::Methods, server_span};
+use super::{
+    methods::Methods,
+    server_span,
+    words::{FAILURES, GRPC_STATUS, OTHER, known, scheme, word},
+};
 use crate::{
     metrics::{self, Histograms, KeyValue, REQUEST_SECONDS},
     trace::TraceContext,
 };
-
-/// The name of every unknown method and route, because callers could make up any number of them.
-pub(super) const OTHER: &str = "_OTHER";
-pub(super) const GRPC_STATUS: &str = "grpc-status";
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct HttpKey {
@@ -54,10 +54,6 @@ static HTTP: LazyLock<Histograms<HttpKey>> = LazyLock::new(|| {
         attributes
     })
 });
-
-/// The statuses by which a server says that it failed.
-pub(super) const FAILURES: [&str; 6] =
-    ["UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"];
 
 static RPC: LazyLock<Histograms<RpcKey>> = LazyLock::new(|| {
     let description = "Duration of gRPC calls to this process";
@@ -108,7 +104,7 @@ pub(crate) async fn note_route(request: Request, next: Next) -> axum::response::
 impl Measured {
     /// An HTTP request begins; `None` if metrics are off.
     pub(crate) fn http<B>(request: &http::Request<B>, is_tls: bool, trace: &TraceContext) -> Option<Self> {
-        let (method, scheme) = (known(request.method()), server_span::scheme(is_tls));
+        let (method, scheme) = (known(request.method()), scheme(is_tls));
         let what = || What::Http(HttpKey { method, scheme, route: None, status: 0 });
         metrics::are_on().then(|| Self::begin(what(), trace))
     }
@@ -153,33 +149,5 @@ impl Drop for Measured {
             What::Http(key) => HTTP.record(key, took, Some(&self.trace)),
             What::Rpc(key) => RPC.record(key, took, Some(&self.trace)),
         }
-    }
-}
-
-pub(super) fn known(method: &Method) -> &'static str {
-    const KNOWN: [&str; 9] = ["GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "CONNECT", "TRACE"];
-    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or(OTHER)
-}
-
-/// The name of a status in the specification of gRPC.
-pub(super) const fn word(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
     }
 }

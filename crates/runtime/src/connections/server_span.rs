@@ -7,8 +7,8 @@ use tracing::{Span, error_span, info_span};
 
 use super::{
     Peer,
-    measured::{FAILURES, GRPC_STATUS, OTHER, known, word},
     methods::Methods,
+    words::{FAILURES, GRPC_STATUS, OTHER, known, scheme, word},
 };
 use crate::{
     request_id::RequestId,
@@ -48,10 +48,6 @@ pub(super) fn over_http<B>(
     describe(&span, request.headers(), peer);
     pass_on(request.headers_mut(), &own);
     (span, own)
-}
-
-pub(super) const fn scheme(is_tls: bool) -> &'static str {
-    if is_tls { "https" } else { "http" }
 }
 
 /// Names the span of a call over HTTP after the route that was found. A path with parameters may hold a signed link, so

@@ -10,7 +10,10 @@ use opentelemetry_sdk::trace::SdkTracer;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use super::{TraceContext, distinct, exporting};
+use super::{
+    context::{TraceContext, distinct},
+    exporting::exporting,
+};
 
 /// The attribute of a link that names the role of the linked span.
 const ROLE: &str = "leadline.link";
