@@ -142,3 +142,7 @@ fn undefined(detail: &str) -> Option<&str> {
 fn before_path(detail: &str) -> &str {
     detail.split_once(" (`").map_or(detail, |(before, _)| before)
 }
+
+pub(crate) fn is_template(text: &str) -> bool {
+    text.contains("{{") || text.contains("{%")
+}

@@ -34,7 +34,11 @@ use domain::registry::{Body, Destination};
 use minijinja::Value;
 use serde_json::value::RawValue;
 
-use crate::{engine::Compiled, part::Part, values::Root};
+use crate::{
+    engine::{Compiled, is_template},
+    part::Part,
+    values::Root,
+};
 
 pub use crate::{
     error::{FUEL, LARGEST, MAX_URL, RenderError},
@@ -144,10 +148,6 @@ fn body(
         }
     };
     Ok((body, Some(content_type)))
-}
-
-fn is_template(text: &str) -> bool {
-    text.contains("{{") || text.contains("{%")
 }
 
 /// Type, time and the unchanged payload (Standard Webhooks, payload structure).

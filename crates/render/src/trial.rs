@@ -16,9 +16,8 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::{
-    engine::Compiled,
+    engine::{Compiled, is_template},
     error::RenderError,
-    is_template,
     part::Part,
     url,
     values::{Input, Root},
