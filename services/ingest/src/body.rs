@@ -100,7 +100,7 @@ pub(crate) fn array(body: &[u8], max: usize) -> Result<Vec<&[u8]>, Unread> {
     if has_more {
         return Err(too_many(max));
     }
-    read.and_then(|()| deserializer.end()).map_err(|error| Unread::Wrong(no_json(&error)))?;
+    read.and_then(|()| deserializer.end()).map_err(|error| Unread::Wrong(mistakes::no_json(&error)))?;
     Ok(events)
 }
 
@@ -154,9 +154,9 @@ pub(crate) fn event(body: &Bytes, raw: &[u8], max_event: usize) -> Result<Publis
     let mut deserializer = serde_json::Deserializer::from_slice(raw);
     let event = Event::deserialize(&mut deserializer).map_err(|error| match error.is_data() {
         true => mistakes::of(raw),
-        false => no_json(&error),
+        false => mistakes::no_json(&error),
     })?;
-    deserializer.end().map_err(|e| no_json(&e))?;
+    deserializer.end().map_err(|e| mistakes::no_json(&e))?;
     let text = |field: &Option<Cow<'_, str>>| field.as_deref().unwrap_or_default().to_owned();
     Fields {
         account: &event.account,
@@ -180,18 +180,6 @@ pub(crate) fn check_size(raw: &[u8], max_event: usize) -> Result<(), PublishErro
     }
     let problem = format!("the event has {} bytes, and {max_event} is the limit", raw.len());
     Err(PublishError::invalid("body", problem))
-}
-
-/// The refusal of a text that is not JSON.
-fn no_json(error: &serde_json::Error) -> PublishError {
-    let place = match error.is_eof() {
-        true => "it ends too early".to_owned(),
-        false => format!("the mistake is at line {}, column {}", error.line(), error.column()),
-    };
-    PublishError::invalid(
-        "body",
-        format!("is not a JSON object, array of objects, or NDJSON sent as application/x-ndjson; {place}"),
-    )
 }
 
 #[cfg(test)]

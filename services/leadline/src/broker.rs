@@ -26,8 +26,10 @@ use uuid::Uuid;
 use crate::data_dir::DataDir;
 
 mod healing;
+mod running;
 
 pub(crate) use healing::Healing;
+use running::{Running, STOP_TIMEOUT};
 
 /// The pause before a broker that died is restarted.
 const RESTART_DELAY: Duration = Duration::from_millis(300);
@@ -35,8 +37,6 @@ const RESTART_DELAY: Duration = Duration::from_millis(300);
 const MIN_UPTIME: Duration = Duration::from_secs(3);
 /// The number of failed starts in a row after which the process gives up.
 const MAX_FAILURES: u32 = 5;
-/// How long the broker may take to stop after a signal.
-const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// How much of its log an error about a failed start shows, in bytes.
 const LOG_SHOWN: usize = 2_000;
 
@@ -55,14 +55,6 @@ pub(crate) struct Broker {
     folder: PathBuf,
     running: Arc<Mutex<Running>>,
     stopped: oneshot::Receiver<()>,
-}
-
-#[derive(Debug, Default)]
-struct Running {
-    process: Option<Pid>,
-    stopping: bool,
-    /// The broker got a signal to end and will be restarted.
-    restarting: bool,
 }
 
 impl Broker {

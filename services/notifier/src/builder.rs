@@ -13,7 +13,7 @@ use domain::{
 use jiff::Timestamp;
 use journal::{Journal, JournalError, RegistryView};
 
-use crate::{body::Content, confirming::Asking, details::Target, email::Email, subjects, templates};
+use crate::{body::Content, confirming::Asking, email::Email, subjects, target::Target, templates};
 
 /// A notice that is to be sent.
 #[derive(Debug)]

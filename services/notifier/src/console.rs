@@ -6,7 +6,7 @@
 use domain::AccountId;
 use url::Url;
 
-use crate::{details::Target, link_pages::web_url};
+use crate::{link_pages::web_url, target::Target};
 
 /// The URL of the console, which may have another origin than the pages of the notifier.
 #[derive(Debug, Clone)]

@@ -20,18 +20,12 @@ use crate::{
     body::{Block, Content},
     console::Console,
     link_pages::{LinkPages, PublicUrl},
+    target::Target,
     templates,
 };
 
 /// Separates these links from the other links that the master key signs.
 const PURPOSE: &str = "leadline details";
-
-/// The destination or lead that a mail is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Target {
-    Destination(DestinationId, Option<DeliveryId>),
-    Lead(InterfaceId, Option<LeadId>),
-}
 
 #[derive(Debug, Clone)]
 pub(crate) struct Details {

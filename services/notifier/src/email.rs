@@ -14,7 +14,8 @@ use lettre::{
 use crate::{
     body::Content,
     console::Console,
-    details::{Details, Target},
+    details::Details,
+    target::Target,
     templates::{self, Footer},
     unsubscribe::Unsubscribing,
 };

@@ -4,7 +4,7 @@
 //! * Deciding: [`watcher`] reads DELIVERIES and [`lead_watcher`] reads LEADS; both append the notices that the facts
 //!   call for. [`operations`] publishes lead events about Leadline's own work.
 //! * Writing: [`mailer`] sends each notice once. [`builder`] finds the recipients and the content of a notice,
-//!   [`templates`] renders the words of `templates/*.jinja` with the help of [`engine`], [`subjects`] writes the
+//!   [`templates`] renders the words of `templates/*.jinja` with the help of [`engine`] and [`compose`], [`subjects`] writes the
 //!   subject line, [`body`] renders the content as text and HTML, [`email`] makes the mail.
 //! * Sending: [`transport`] sends a mail by [`smtp`] or writes it into the [`outbox`]. [`refusal`] classifies the
 //!   replies of the mail server, [`pauses`] decides when the next try begins, [`quota`] limits the mails of an hour.
@@ -18,6 +18,7 @@
 
 mod body;
 mod builder;
+mod compose;
 mod confirming;
 mod console;
 mod dedup;
@@ -39,6 +40,7 @@ mod refusal;
 mod results;
 mod smtp;
 mod subjects;
+mod target;
 mod templates;
 mod transport;
 mod unsubscribe;

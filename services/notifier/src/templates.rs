@@ -11,7 +11,7 @@ use domain::{
 use jiff::Timestamp;
 use minijinja::{Value, context};
 
-use crate::{body::Content, engine};
+use crate::{body::Content, compose::compose};
 
 /// A mail shows at most this many bytes of a lead's data.
 const MAX_DATA: usize = 16 * 1024;
@@ -243,7 +243,7 @@ pub(crate) fn lead_details(account: &AccountId, interface: &InterfaceId, lead: O
 
 /// Adds the link into the console.
 pub(crate) fn with_console(page: Content, url: String) -> Content {
-    engine::compose(page, "console.jinja", context! { url })
+    compose(page, "console.jinja", context! { url })
 }
 
 /// The links of a mail, and what a quota left out before it.
@@ -260,11 +260,11 @@ pub(crate) struct Footer {
 pub(crate) fn with_footer(page: Content, footer: Footer) -> Content {
     let Footer { kind, details_url, unsubscribe_url, left_out } = footer;
     let about = mails_about(kind);
-    engine::compose(page, "footer.jinja", context! { about, details_url, unsubscribe_url, left_out })
+    compose(page, "footer.jinja", context! { about, details_url, unsubscribe_url, left_out })
 }
 
 fn mail(template: &str, values: Value) -> Content {
-    engine::compose(Content::default(), template, values)
+    compose(Content::default(), template, values)
 }
 
 fn about_destination(template: &str, destination: &Destination, values: Value) -> Content {
@@ -275,7 +275,7 @@ fn about_destination(template: &str, destination: &Destination, values: Value) -
         url => &destination.url,
     };
     let page = mail(template, context! { ..values, ..common.clone() });
-    engine::compose(page, "retry_all.jinja", common)
+    compose(page, "retry_all.jinja", common)
 }
 
 /// What mails of a kind are about, in the words of their readers.

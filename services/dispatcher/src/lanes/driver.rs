@@ -26,14 +26,16 @@ use tokio::{
 };
 
 use crate::{
-    Shared,
     attempt::{self, Disposition, Ended},
-    lanes::concurrency::{share, startable},
-    lanes::counter::Counter,
-    lanes::lane_queue::LaneQueue,
-    lanes::order::Order,
-    lanes::rate_limit::RateLimit,
-    lanes::report::{self, NotOpen, Reported},
+    lanes::{
+        concurrency::{share, startable},
+        counter::Counter,
+        lane_queue::LaneQueue,
+        order::Order,
+        rate_limit::RateLimit,
+        report::{self, NotOpen, Reported},
+    },
+    shared::Shared,
     work_item::{WorkItem, WorkSource},
 };
 

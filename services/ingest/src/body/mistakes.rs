@@ -10,8 +10,6 @@ use domain::text::quoted;
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 
-use super::no_json;
-
 /// The fields of an event whose value is a text.
 const TEXTS: [&str; 7] = ["account", "interface", "client", "destination_id", "event_id", "lead_id", "type"];
 /// The required fields of an event.
@@ -81,4 +79,16 @@ fn unknown(fields: &BTreeMap<Cow<'_, str>, &RawValue>) -> Option<PublishError> {
     };
     let known = "account, interface, client, destination_id, event_id, lead_id, type, occurred_at and payload";
     Some(PublishError::invalid("body", format!("{which}; its fields are {known}, and your own fields go into payload")))
+}
+
+/// The refusal of a text that is not JSON.
+pub(super) fn no_json(error: &serde_json::Error) -> PublishError {
+    let place = match error.is_eof() {
+        true => "it ends too early".to_owned(),
+        false => format!("the mistake is at line {}, column {}", error.line(), error.column()),
+    };
+    PublishError::invalid(
+        "body",
+        format!("is not a JSON object, array of objects, or NDJSON sent as application/x-ndjson; {place}"),
+    )
 }

@@ -19,7 +19,7 @@ use nix::{
 use runtime::Drain;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{Running, STOP_TIMEOUT};
+use super::running::{Running, STOP_TIMEOUT};
 
 /// The free space on the disk before the broker is restarted, in bytes: enough for it to start.
 const MIN_ROOM: usize = 1024 * 1024;

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{List, Named};
+use super::args::{List, Named};
 use crate::{
     session::{ForAccount, Paging, Remote, within},
     table::{Cell, Column, fixed, flexible},

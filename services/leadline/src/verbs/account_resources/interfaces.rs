@@ -5,7 +5,7 @@ use std::time::Duration;
 use api::duration_to_api;
 use clap::{Args, Subcommand};
 
-use super::{List, Named};
+use super::args::{List, Named};
 use crate::{
     output::note,
     session::{ForAccount, Paging, Remote, within},
