@@ -31,8 +31,8 @@ mod searching;
 use crate::{
     caller::Caller,
     delivery_service::wanted,
-    errors::{impossible, unread},
-    failed, listing, not_found, stale,
+    errors::{failed, impossible, stale, unread},
+    listing, not_found,
 };
 
 /// At most this many jobs of an account may be open: enough to help several destinations at once, and one repeated

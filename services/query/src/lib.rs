@@ -43,7 +43,6 @@ use anyhow::bail;
 use crypto::MasterKey;
 pub use delivery_service::WatchLimits;
 use domain::{Guard, InterfaceId, Registry, registry::UrlRules};
-use errors::{failed, stale};
 use journal::{Journal, RegistryView, StreamName};
 use projector::Projectors;
 use read_model::{Sources, hashing::Hashing};
@@ -103,7 +102,8 @@ pub async fn start(
             registry.clone(),
             hashing.clone(),
             platform.drain.clone(),
-            options,
+            options.watch_limits,
+            history,
         )))
         .with_grpc(authenticator.guard(job_service::service(
             journal.clone(),

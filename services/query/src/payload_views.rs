@@ -8,7 +8,10 @@ use read_model::{Store, read_barrier::ReadBarrier, tables::events::EventOutline}
 use runtime::ErrorChain as _;
 use tonic::Status;
 
-use crate::{caller::Caller, errors::unread, failed, stale};
+use crate::{
+    caller::Caller,
+    errors::{failed, stale, unread},
+};
 
 /// Reads payloads for callers. Clones share the connections.
 #[derive(Debug, Clone)]

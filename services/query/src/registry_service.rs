@@ -108,3 +108,6 @@ methods! {
     rotate_token: RotateTokenRequest => RotateTokenResponse,
     delete_token: DeleteTokenRequest => DeleteTokenResponse,
 }
+
+#[cfg(test)]
+mod tests;

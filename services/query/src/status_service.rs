@@ -19,7 +19,7 @@ use tokio::{sync::Mutex, time::Instant};
 use tonic::{Request, Response, Status, codec::CompressionEncoding};
 
 use self::sizes::Sizes;
-use crate::{caller::Caller, failed, problem_service::HealthView};
+use crate::{caller::Caller, errors::failed, problem_service::HealthView};
 
 mod sizes;
 

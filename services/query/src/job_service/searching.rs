@@ -11,7 +11,8 @@ use tonic::Status;
 use super::JobService;
 use crate::{
     delivery_service::{chosen, place},
-    failed, listing,
+    errors::failed,
+    listing,
 };
 
 const PAGE: u32 = 500;
