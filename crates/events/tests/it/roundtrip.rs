@@ -1,6 +1,6 @@
 //! Stored records are read back unchanged, and random bytes are errors.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use domain::{
@@ -17,9 +17,7 @@ use domain::{
     registry::DeactivationCause,
 };
 use events::Record;
-use jiff::Timestamp;
 use proptest::{option, prelude::*, sample::select};
-use uuid::Uuid;
 
 use crate::{
     registry_facts::registry_fact,
