@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::{
     api::Api,
     load::{self, Target},
-    receiver::Receiver,
+    receiver::{Answers, Receiver},
     usage::{Processes, Used, Watch},
 };
 
@@ -49,6 +49,19 @@ pub(crate) struct Flooded {
     pub(crate) delivered_per_second: f64,
     published_per_second: f64,
     pub(crate) used: Used,
+}
+
+/// Floods destinations of a new receiver that answers well.
+pub(crate) async fn flood(
+    api: &Api,
+    processes: Processes,
+    destinations: usize,
+    over: Over,
+    leads: usize,
+) -> anyhow::Result<Flooded> {
+    let receiver = Receiver::start(Answers::Well).await?;
+    let interfaces = api.interfaces("i", destinations, &receiver.url()).await?;
+    Flood { api, processes, interfaces: &interfaces, receiver: &receiver, over }.run(leads).await
 }
 
 impl Flood<'_> {

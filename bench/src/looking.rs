@@ -8,8 +8,8 @@ use tonic::Status;
 
 use crate::{
     api::ACCOUNT,
+    ask::{Ask, Measured},
     derived::{CITY, email},
-    pages::{Ask, Measured},
     system::System,
 };
 

@@ -6,8 +6,10 @@
 //! different times, do not compare. `docs/benchmarks.md` explains each figure.
 
 mod api;
+mod ask;
 mod cluster;
 mod console;
+mod databases;
 mod dataset;
 mod derived;
 mod exchanges;
@@ -30,6 +32,7 @@ mod recovery;
 mod report;
 mod scale;
 mod startup;
+mod statistics;
 mod system;
 mod table;
 mod throughput;

@@ -5,9 +5,9 @@ use std::{path::Path, time::Duration};
 use serde_json::{Value, json};
 
 use crate::{
-    latency::percentiles,
     load::{self, Target},
     receiver::{Answers, Receiver},
+    statistics::percentiles,
     system::System,
     table::{head, row},
     usage::Watch,
