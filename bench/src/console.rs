@@ -15,7 +15,7 @@ use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::{
+use crate::harness::{
     api::ACCOUNT,
     databases::on_both,
     derived,

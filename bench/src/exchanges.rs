@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::{
+use crate::harness::{
     dataset::bytes_on_disk,
     flood::{Flooded, Over, flood},
     statistics::median,

@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use anyhow::ensure;
 use serde_json::{Value, json};
 
-use crate::{
+use crate::harness::{
     load::{self, Target},
     receiver::{Answers, Receiver},
     statistics::percentiles,

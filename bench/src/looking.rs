@@ -6,7 +6,7 @@ use api::{CountBucket, DeliveryFilter};
 use futures::future::BoxFuture;
 use tonic::Status;
 
-use crate::{
+use crate::harness::{
     api::ACCOUNT,
     ask::{Ask, Measured},
     derived::{CITY, email},

@@ -13,16 +13,18 @@ use tokio::time::Instant;
 use tonic::Status;
 
 use crate::{
-    api::ACCOUNT,
-    ask::Measured,
-    databases::on_both,
-    derived,
-    filled::{Rows, STEP, now_micros},
+    harness::{
+        api::ACCOUNT,
+        ask::Measured,
+        databases::on_both,
+        derived,
+        filled::{Rows, STEP, now_micros},
+        statistics::percentiles,
+        system::System,
+        table::{head, row},
+        usage::Watch,
+    },
     looking,
-    statistics::percentiles,
-    system::System,
-    table::{head, row},
-    usage::Watch,
 };
 
 /// How often each request is repeated.

@@ -15,7 +15,7 @@ use futures::{TryStreamExt as _, stream};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::{
+use crate::harness::{
     api::{ACCOUNT, Api},
     databases::on_both,
     filled::{self, Rows, STEP, now_micros},

@@ -8,7 +8,7 @@ use std::{path::Path, time::Duration};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::{
+use crate::harness::{
     load::{self, Target},
     statistics::median,
     system::System,

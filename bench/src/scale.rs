@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::{
+use crate::harness::{
     cluster::Apart,
     flood::{Over, flood},
     table::{head, row},

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::{
+use crate::harness::{
     flood::{CONNECTIONS, Over, flood},
     load::{self, Target},
     receiver::{Answers, Receiver},

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::machine::Processors;
+use crate::harness::machine::Processors;
 
 /// The width of the name column.
 const NAMES: usize = 40;

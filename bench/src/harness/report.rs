@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::{machine::Processors, usage::rounded};
+use crate::harness::{machine::Processors, usage::rounded};
 
 /// The finished parts, in order.
 #[derive(Debug)]

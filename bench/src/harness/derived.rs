@@ -1,17 +1,16 @@
-//! What the projector derives from the rows of [`crate::filled`]: problems, health, counts, and the hashes by which
-//! leads are found. The database makes most of it, as a migration does; the few hashes that are searched for are made
-//! here.
+//! What the projector derives from the rows of [`super::filled`]: problems, health, counts, and the hashes by which leads
+//! are found. The database makes most of it, as a migration does; the few hashes that are searched for are made here.
 
 use anyhow::Context as _;
 use crypto::{MasterKey, SearchKey};
 
-use crate::{
+use crate::harness::{
     api::ACCOUNT,
     filled::{Rows, connected, run},
 };
 
 /// Makes the tables of problems, health and counts, and fills them.
-const PROBLEMS: &str = include_str!("../../crates/read_model/migrations/0016_problems.sql");
+const PROBLEMS: &str = include_str!("../../../crates/read_model/migrations/0016_problems.sql");
 /// The statement of the migration from which on it fills the tables.
 const FILLING: &str = "INSERT INTO problem_leads";
 /// Where the values stand in payloads; the values of these fields are filled in.

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Row as _, any::install_default_drivers};
 
-use crate::{api::ACCOUNT, receiver::now_us};
+use crate::harness::{api::ACCOUNT, receiver::now_us};
 
 /// The time between two leads, in microseconds.
 pub(crate) const STEP: i64 = 1_000_000;

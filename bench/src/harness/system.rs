@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use testkit::{Process, wait};
 use tokio::time::Instant;
 
-use crate::{
+use crate::harness::{
     api::{Addresses, Api},
     machine::{children, runs},
     usage::Processes,

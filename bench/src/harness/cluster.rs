@@ -10,7 +10,7 @@ use crypto::MasterKey;
 use tempfile::TempDir;
 use testkit::{NatsServer, Process};
 
-use crate::{
+use crate::harness::{
     api::{Addresses, Api},
     usage::Processes,
 };

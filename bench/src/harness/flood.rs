@@ -6,7 +6,7 @@ use anyhow::ensure;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::{
+use crate::harness::{
     api::Api,
     load::{self, Target},
     receiver::{Answers, Receiver},

@@ -8,7 +8,7 @@ use anyhow::ensure;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-use crate::{
+use crate::harness::{
     flood::{Flood, Flooded, Over},
     load::{self, Target},
     receiver::Receiver,

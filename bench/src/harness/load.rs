@@ -25,7 +25,7 @@ use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
+use crate::harness::{
     api::{ACCOUNT, Api},
     receiver::now_us,
 };

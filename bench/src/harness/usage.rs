@@ -10,7 +10,7 @@ use std::{
 use serde_json::{Map, Value, json};
 use tokio::task::JoinHandle;
 
-use crate::machine::{cpu_ms, memory_mib};
+use crate::harness::machine::{cpu_ms, memory_mib};
 
 /// The sampling interval of memory.
 const SAMPLE: Duration = Duration::from_millis(50);
