@@ -31,6 +31,7 @@ mod link_pages;
 #[cfg(test)]
 mod mail_snapshots;
 mod mailer;
+mod mails;
 mod measured;
 mod operations;
 mod outbox;
@@ -160,11 +161,14 @@ pub async fn start(
     let limits = Limits { account: limit(options.mails_per_account), recipient: limit(options.mails_per_recipient) };
     let mailer = mailer::Mailer {
         builder: builder::NoticeBuilder { journal: journal.clone(), registry: registry.clone(), brand },
-        transport,
-        sender,
-        dedup: dedup::Dedup::default(),
-        history: history::History::new(journal.clone()),
-        quota: quota::Quota::new(limits),
+        mails: mails::Mails {
+            journal: journal.clone(),
+            transport,
+            sender,
+            dedup: dedup::Dedup::default(),
+            history: history::History::new(journal.clone()),
+            quota: quota::Quota::new(limits),
+        },
         patience: SignedDuration::try_from(options.mail_retry_for)?,
         asking,
         one_question: tokio::sync::Mutex::default(),

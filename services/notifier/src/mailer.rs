@@ -7,31 +7,21 @@
 use std::time::Duration;
 
 use domain::{
-    AnonymisationFact, DeliveryFact, NoticeFact, NoticeId, RegistryFact,
-    delivery::MAX_CHILD_AGE,
-    notice::{NoticeProgress, NoticeReached},
-    registry::Change,
+    AnonymisationFact, DeliveryFact, NoticeFact, NoticeId, RegistryFact, delivery::MAX_CHILD_AGE, registry::Change,
 };
 use futures::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use jiff::{SignedDuration, Timestamp};
 use journal::{JournalError, Message, StreamName};
 use runtime::{
-    ErrorChain as _, crash, processing,
+    ErrorChain as _, processing,
     trace::{self, TraceContext, Traced as _},
 };
-use tokio::time::Instant;
 use tracing::Span;
 
 use crate::{
     builder::{NoticeBuilder, PreparedNotice},
     confirming::{self, Asking},
-    dedup::Dedup,
-    email::Sender,
-    history::History,
-    measured,
-    quota::Quota,
-    results::Results,
-    transport::{Transport, TransportError},
+    mails::{Call, Mails, NotifyError},
 };
 
 /// How many notices of a work queue are in flight, at most. Heartbeats keep the broker from redelivering notices that
@@ -45,39 +35,13 @@ const MAX_RETRY_DELAY: Duration = Duration::from_secs(60);
 
 pub(crate) struct Mailer {
     pub(crate) builder: NoticeBuilder,
-    pub(crate) transport: Transport,
-    pub(crate) sender: Sender,
-    pub(crate) dedup: Dedup,
-    pub(crate) history: History,
-    pub(crate) quota: Quota,
+    pub(crate) mails: Mails,
     /// How long a mail is retried (`--mail-retry-for`).
     pub(crate) patience: SignedDuration,
     /// `None` if there is no master key, because nothing can sign the codes then.
     pub(crate) asking: Option<Asking>,
     /// Held while an owner is asked, so that each question is counted before the next.
     pub(crate) one_question: tokio::sync::Mutex<()>,
-}
-
-#[derive(Debug, thiserror::Error)]
-enum NotifyError {
-    #[error("the broker failed")]
-    Journal(#[from] JournalError),
-    #[error("cannot send mail")]
-    Transport(#[from] TransportError),
-    #[error("the registry view does not contain the change at sequence {0} yet")]
-    Registry(u64),
-}
-
-/// The state of a notice before it is sent.
-struct Call {
-    /// No mail about it went out before this time.
-    since: Timestamp,
-    /// Whether it may have been sent before.
-    again: bool,
-    /// NOTICES has to be read at or after this instant to know whether it was sent; `None` if a recent read is enough.
-    as_of: Option<Instant>,
-    /// Whether the time for retries is over, so that the next refusal is final.
-    late: bool,
 }
 
 impl Mailer {
@@ -87,7 +51,7 @@ impl Mailer {
         let (mut changes, mut settings) =
             (journal.registry().destination_work_queue(), journal.registry().address_work_queue());
         let (mut attempts, mut events) = (journal.deliveries().blanked_work_queue(), journal.anonymised().work_queue());
-        let (keeps_mails, asks) = (self.transport.keeps_mails(), self.asking.is_some());
+        let (keeps_mails, asks) = (self.mails.transport.keeps_mails(), self.asking.is_some());
         if !keeps_mails {
             // A mail server replaced the outbox; what waits for the outbox would wait for ever.
             for removed in [attempts.remove().await, events.remove().await] {
@@ -191,7 +155,7 @@ impl Mailer {
             return Ok(());
         }
         let call = Call { since: message.published_at, again: false, as_of: None, late: self.is_late(message) };
-        Box::pin(self.notify(&prepared, &call, &message.trace)).await
+        Box::pin(self.mails.notify(&prepared, &call, &message.trace)).await
     }
 
     /// Removes the mail about an attempt of an anonymised lead from the outbox. A mail that a mail server has taken
@@ -216,11 +180,11 @@ impl Mailer {
     }
 
     async fn forget<T>(&self, message: &Message<T>, notice: NoticeId) {
-        let dedup = self.dedup.begin(notice);
+        let dedup = self.mails.dedup.begin(notice);
         if dedup.is_none() {
             return message.nak(RETRY_DELAY).await;
         }
-        match self.transport.forget(notice) {
+        match self.mails.transport.forget(notice) {
             Ok(()) => message.ack().await,
             Err(error) => {
                 message.trace.within(|| {
@@ -241,10 +205,10 @@ impl Mailer {
     ) {
         let (span, trace) = enter(message, notice, collects);
         let late = self.is_late(message);
-        if let (Some(wait), false) = (self.transport.wait(precedence), late) {
+        if let (Some(wait), false) = (self.mails.transport.wait(precedence), late) {
             return message.nak(wait.after).await;
         }
-        let Some(_begun) = self.dedup.begin(notice) else {
+        let Some(_begun) = self.mails.dedup.begin(notice) else {
             // Another task of this process sends the notice and acknowledges for both.
             return;
         };
@@ -256,7 +220,7 @@ impl Mailer {
                     for failure in &prepared.failures {
                         trace::link(&span, &TraceContext::of_ids(failure.trace_id, failure.span_id), "failure");
                     }
-                    self.notify(&prepared, &Call { since, again, as_of, late }, &trace).await
+                    self.mails.notify(&prepared, &Call { since, again, as_of, late }, &trace).await
                 }
                 None => Ok(()),
             }
@@ -289,110 +253,6 @@ impl Mailer {
             tracing::warn!(error = runtime::chain_of(&error), ?delay, "{operation}; retrying");
         }
         message.nak(delay).await;
-    }
-
-    async fn notify(&self, prepared: &PreparedNotice, call: &Call, trace: &TraceContext) -> Result<(), NotifyError> {
-        let (account, email, journal) = (&prepared.account, &prepared.email, &self.builder.journal);
-        if email.recipients.is_empty() {
-            let subject = email.subject();
-            tracing::info!(
-                %account,
-                subject,
-                "skipped notice: no address is confirmed and wants mails of this kind"
-            );
-            return Ok(());
-        }
-        let progress = match call.again {
-            true => self.history.progress(account, email.notice, call.since, call.as_of).await?,
-            false => NoticeProgress::default(),
-        };
-        if progress.done {
-            return Ok(());
-        }
-        let results = self.send(prepared, progress, call.late, trace).await?;
-        if let Some(error) = results.later
-            && !call.late
-        {
-            return Err(error.into());
-        }
-        let now = Timestamp::now();
-        if let Some(reason) = results.reason {
-            // The failure or the lead stays visible in the API; only the mail is lost.
-            let (subject, recipients) = (email.subject(), &results.untold);
-            tracing::error!(%account, subject, ?recipients, reason, "gave up notice");
-            let mails = results.untold.len();
-            journal.notices().append(&prepared.given_up(results.untold, reason, now), trace).await?;
-            measured::given_up(mails);
-        }
-        if !results.reached.is_empty() {
-            journal.notices().append(&prepared.sent_to(results.reached, now), trace).await?;
-        }
-        crash::point("after a notice is stored");
-        Ok(())
-    }
-
-    /// Sends each recipient a separate mail, so that one refused address does not keep the notice from the others.
-    async fn send(
-        &self,
-        prepared: &PreparedNotice,
-        progress: NoticeProgress,
-        late: bool,
-        trace: &TraceContext,
-    ) -> Result<Results, JournalError> {
-        let (email, mut results) = (&prepared.email, Results::default());
-        for recipient in &email.recipients {
-            let has_it = progress.reached.contains(recipient) || self.dedup.was_sent(email.notice, recipient);
-            let sent = if has_it { Ok(()) } else { self.transport(prepared, recipient).await };
-            match sent {
-                Ok(()) => {
-                    if !has_it && email.recipients.len() > 1 {
-                        self.record_reached(prepared, recipient, trace).await?;
-                    }
-                    results.reached.push(recipient.clone());
-                }
-                Err(error) => {
-                    if let TransportError::Refused(why) = &error {
-                        self.dedup.remember_refused(email.notice, recipient, why.clone());
-                    }
-                    results.add(recipient, error, late);
-                }
-            }
-        }
-        Ok(results)
-    }
-
-    async fn transport(&self, prepared: &PreparedNotice, recipient: &str) -> Result<(), TransportError> {
-        let (account, precedence) = (&prepared.account, prepared.email.kind.has_precedence());
-        if let Some(why) = self.dedup.was_refused(prepared.email.notice, recipient) {
-            return Err(TransportError::Refused(why));
-        }
-        let left_out =
-            self.quota.take(account, recipient, precedence, Instant::now()).map_err(TransportError::Refused)?;
-        let mail = self.sender.mail(&prepared.email, recipient, left_out);
-        let sent = match mail {
-            Ok(mail) => self.transport.send(&mail, precedence).await,
-            Err(why) => Err(TransportError::Refused(why)),
-        };
-        if let Err(error) = sent {
-            self.quota.give_back(account, recipient, left_out);
-            return Err(error);
-        }
-        self.dedup.remember(prepared.email.notice, recipient);
-        crash::point("after a mail is sent");
-        Ok(())
-    }
-
-    async fn record_reached(
-        &self,
-        prepared: &PreparedNotice,
-        recipient: &str,
-        trace: &TraceContext,
-    ) -> Result<(), JournalError> {
-        let (notice, account) = (prepared.email.notice, prepared.account.clone());
-        let reached = NoticeReached { notice, account, recipient: recipient.to_owned(), at: Timestamp::now() };
-        self.builder.journal.notices().append(&NoticeFact::Reached(reached), trace).await?;
-        crash::point("after a recipient is recorded");
-        Ok(())
     }
 }
 
