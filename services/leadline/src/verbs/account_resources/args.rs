@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::session::{ForAccount, Remote};
+use crate::remote::session::{ForAccount, Remote};
 
 #[derive(Debug, Args)]
 pub(super) struct List {

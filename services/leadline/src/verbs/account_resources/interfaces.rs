@@ -7,10 +7,12 @@ use clap::{Args, Subcommand};
 
 use super::args::{List, Named};
 use crate::{
-    output::note,
-    session::{ForAccount, Paging, Remote, within},
-    table::{Cell, Column, fixed, flexible},
-    time_args::{days, span},
+    remote::session::{ForAccount, Paging, Remote, within},
+    terminal::{
+        output::note,
+        table::{Cell, Column, fixed, flexible},
+        time_args::{days, span},
+    },
     verbs::{
         accounts::{marked_addresses, mask, names, some},
         searching,

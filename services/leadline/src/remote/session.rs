@@ -18,11 +18,13 @@ use prost::{Message, Name};
 use tonic::{Code, Request};
 
 use crate::{
-    client::ClientOptions,
-    errors::usage,
-    output::{Out, print},
-    table::{Cell, Column, Table},
-    time_args,
+    remote::client::ClientOptions,
+    terminal::{
+        errors::usage,
+        output::{Out, print},
+        table::{Cell, Column, Table},
+        time_args,
+    },
 };
 
 /// How long an answer may take.

@@ -8,8 +8,8 @@ use clap::Args;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Uri};
 
 use crate::{
-    contexts::{Context, Contexts},
-    data_dir::ADMIN_KEY,
+    processes::data_dir::ADMIN_KEY,
+    remote::contexts::{Context, Contexts},
 };
 
 /// The address of the API, and the key for calls.

@@ -13,12 +13,14 @@ use serde_json::json;
 
 use crate::{
     api_keys,
-    broker::{Broker, Healing},
-    compose,
-    data_dir::DataDir,
-    master_key::KeyOptions,
-    network::NetworkOptions,
-    read_side::ReadSideOptions,
+    processes::{
+        broker::{Broker, Healing},
+        compose,
+        data_dir::DataDir,
+        master_key::KeyOptions,
+        network::NetworkOptions,
+        read_side::ReadSideOptions,
+    },
 };
 
 /// Name of the file with the addresses of the running system.

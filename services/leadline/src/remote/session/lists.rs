@@ -5,9 +5,11 @@ use tonic::Status;
 
 use super::{Paging, Session};
 use crate::{
-    names::Names,
-    output::note,
-    table::{Cell, Column, Table},
+    remote::names::Names,
+    terminal::{
+        output::note,
+        table::{Cell, Column, Table},
+    },
 };
 
 /// The page size of lists.

@@ -11,7 +11,7 @@ use prost_reflect::{DescriptorError, DescriptorPool, DynamicMessage, MessageDesc
 use serde::de::DeserializeSeed as _;
 use serde_json::Value;
 
-use crate::errors::ReaderGone;
+use crate::terminal::errors::ReaderGone;
 
 #[derive(Debug)]
 pub(crate) struct Out {

@@ -6,7 +6,7 @@ use crypto::MasterKey;
 
 use journal::Journal;
 
-use crate::{data_dir::DataDir, installation};
+use crate::processes::{data_dir::DataDir, installation};
 
 #[derive(Debug, Args)]
 pub(crate) struct KeyOptions {

@@ -5,7 +5,7 @@ use clap::{ArgMatches, CommandFactory as _};
 use super::*;
 use crate::cli::Cli;
 
-const THIS_TEST: &str = "environment::tests::empty_variables_count_as_unset_for_every_option";
+const THIS_TEST: &str = "cli::environment::tests::empty_variables_count_as_unset_for_every_option";
 /// Set for the process that prints what it reads.
 const PRINT: &str = "LEADLINE_TEST_PRINT_OPTIONS";
 const BEGIN: &str = "--- begin ---";

@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
-use crate::errors::usage;
+use crate::terminal::errors::usage;
 
 /// The path of the file below the folder for configuration.
 const FILE: &str = "leadline/contexts.json";

@@ -104,7 +104,7 @@ mod tests {
     fn compose_waits_for_the_drain_and_the_drain_for_requests() {
         let deadline = Options::try_parse_from(["leadline"]).unwrap().listeners.drain_deadline;
         assert!(deadline >= Destination::MAX_TIMEOUT + std::time::Duration::from_secs(10));
-        let compose = include_str!("../../../docker-compose.yml");
+        let compose = include_str!("../../../../docker-compose.yml");
         let grace = compose.lines().find_map(|line| line.trim().strip_prefix("stop_grace_period: ")).unwrap();
         assert!(duration::parse(grace).unwrap() > deadline);
     }

@@ -1,7 +1,7 @@
 //! Tables for people: as wide as the terminal. Texts that people may want to copy are never cut, and reasons are
 //! wrapped. Without a terminal, as in a pipe, nothing is cut or wrapped.
 
-use crate::output::{Out, print};
+use crate::terminal::output::{Out, print};
 
 const GAP: &str = "  ";
 /// The minimum width of a column that is cut.

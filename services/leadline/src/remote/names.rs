@@ -5,8 +5,8 @@ use api::status::not_found;
 use tonic::{Code, Status};
 
 use crate::{
-    errors::usage,
-    session::{Session, within},
+    remote::session::{Session, within},
+    terminal::errors::usage,
 };
 
 /// The minimum length of a shortened id: four characters of kind (`dst_`, `tok_`), and four more.

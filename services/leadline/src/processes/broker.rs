@@ -23,7 +23,7 @@ use runtime::Platform;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use crate::data_dir::DataDir;
+use crate::processes::data_dir::DataDir;
 
 mod healing;
 mod running;

@@ -16,9 +16,8 @@ use tonic::{
 };
 
 use crate::{
-    client::ClientOptions,
-    output::{descriptors, message_to_json, print},
-    session::DEADLINE,
+    remote::{client::ClientOptions, session::DEADLINE},
+    terminal::output::{descriptors, message_to_json, print},
 };
 
 /// The package of the methods.
