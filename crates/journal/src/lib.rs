@@ -15,7 +15,6 @@
 //! message id) within the deduplication window is stored once. Work queues and readers survive an outage of the broker;
 //! during the outage appends fail with [`JournalError::Unavailable`] within [`ANSWER_DEADLINE`].
 
-mod anonymise;
 mod clock;
 mod connection;
 mod consume;
@@ -23,15 +22,9 @@ mod consumers;
 mod error;
 pub mod handles;
 mod headers;
-mod history;
-mod jobs;
-mod known_events;
-mod lane_reports;
 pub mod leader;
 mod measured;
-mod notifier_state;
 mod publish;
-mod quarantine;
 mod registry;
 mod streams;
 mod subjects;
@@ -53,10 +46,10 @@ pub use consume::work_queue::{ACK_WAIT, WorkQueue};
 pub use consumers::{LEAD_NOTIFIER_LEASE, NOTIFIER_LEASE, SEQUENCER_LEASE};
 pub use error::JournalError;
 pub use events::lane_report::LaneReport;
-pub use history::{Attempted, Attempts, Found, Since};
-pub use jobs::RecordedJob;
-pub use known_events::{PendingRequest, Requests};
-pub use lane_reports::LaneReports;
+pub use handles::history::{Attempted, Attempts, Found, Since};
+pub use handles::jobs::RecordedJob;
+pub use handles::known_events::{PendingRequest, Requests};
+pub use handles::lane_reports::LaneReports;
 pub use leader::lease::ReaderLease;
 pub use publish::append::Submitted;
 pub use publish::message::Appended;
