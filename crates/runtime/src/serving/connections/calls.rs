@@ -25,8 +25,10 @@ use super::{DRAIN_SILENCE, Peer, limits::ConnectionLimits, measured::Measured, m
 use crate::{
     chain::causes,
     drain::Drain,
-    request_id::{REQUEST_ID, RequestId},
-    shares::{Exceeded, Share, Shares},
+    serving::{
+        request_id::{REQUEST_ID, RequestId},
+        shares::{Exceeded, Share, Shares},
+    },
     trace::Traced as _,
 };
 

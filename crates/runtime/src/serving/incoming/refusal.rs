@@ -7,7 +7,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::{
+use crate::serving::{
     connections::{limit_of, socket::Protocol},
     shares::Exceeded,
 };

@@ -28,7 +28,7 @@ use futures::task::AtomicWaker;
 pub use limits::ConnectionLimits;
 use tokio_util::sync::CancellationToken;
 
-use crate::{drain::Drain, shares::Exceeded};
+use crate::{drain::Drain, serving::shares::Exceeded};
 
 /// How long a connection without a call may send nothing once the drain has begun.
 const DRAIN_SILENCE: Duration = Duration::from_secs(1);

@@ -11,7 +11,7 @@ use super::{
     words::{FAILURES, GRPC_STATUS, OTHER, known, scheme, word},
 };
 use crate::{
-    request_id::RequestId,
+    serving::request_id::RequestId,
     trace::{self, BAGGAGE, TRACEPARENT, TRACESTATE, TraceContext, attribute},
 };
 

@@ -16,22 +16,24 @@ use tonic::{
 
 use crate::{
     chain::ErrorChain as _,
-    connections::{
-        ConnectionLimits, Connections,
-        calls::{CallRules, Calls, CallsLayer},
-        measured,
-        methods::Methods,
-        socket::Protocol,
-    },
-    cors::{self, Origin},
-    duration, exposition, files,
-    incoming::Incoming,
-    metrics,
+    duration, files, metrics,
     platform::{Addresses, Platform},
-    probes::{self, Served},
     readiness::Readiness,
+    serving::{
+        connections::{
+            ConnectionLimits, Connections,
+            calls::{CallRules, Calls, CallsLayer},
+            measured,
+            methods::Methods,
+            socket::Protocol,
+        },
+        cors::{self, Origin},
+        exposition,
+        incoming::Incoming,
+        probes::{self, Served},
+        tls::{H2, HTTP_1, TlsError, TlsOptions},
+    },
     telemetry,
-    tls::{H2, HTTP_1, TlsError, TlsOptions},
 };
 
 /// The default drain deadline: the longest request of a destination (60 s), and some seconds to read its answer and to

@@ -18,12 +18,13 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use crate::connections::{
-    Admitted, ConnectionLimits, Connections,
-    socket::{Protocol, Socket, Stream},
+use crate::{
+    chain::ErrorChain as _,
+    serving::connections::{
+        Admitted, ConnectionLimits, Connections,
+        socket::{Protocol, Socket, Stream},
+    },
 };
-
-use crate::chain::ErrorChain as _;
 
 /// Maximum number of concurrent handshakes. Each takes some 20 KiB; an honest one is over in milliseconds.
 const MAX_HANDSHAKES: usize = 512;
