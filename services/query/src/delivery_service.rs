@@ -42,7 +42,7 @@ use tracing::Instrument as _;
 pub use watchers::WatchLimits;
 use watchers::Watchers;
 
-use crate::{
+use crate::call::{
     caller::Caller,
     errors::{failed, stale},
     for_clients, listing,

@@ -33,7 +33,7 @@ use self::{
     export::{EXPORTED, Export, place},
     requested::Requested,
 };
-use crate::{
+use crate::call::{
     caller::Caller,
     errors::{failed, impossible},
     for_clients, listing, not_found,

@@ -25,7 +25,7 @@ mod tokens;
 mod transport;
 mod warnings;
 
-use crate::{caller::Caller, registry_change::Changes};
+use crate::{call::caller::Caller, registry_change::Changes};
 
 struct RegistryService {
     changes: Changes,

@@ -21,7 +21,7 @@ use tokio::{sync::Semaphore, time::timeout};
 use tonic::{Request, Response, Status, codec::CompressionEncoding};
 
 use self::became::Became;
-use crate::{
+use crate::call::{
     caller::Caller,
     errors::{failed, unknown_configuration},
     not_found,

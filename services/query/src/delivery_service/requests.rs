@@ -25,7 +25,7 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 use super::state::{DeliveryService, destination};
-use crate::{
+use crate::call::{
     caller::Caller,
     errors::{failed, unknown_configuration},
     listing,

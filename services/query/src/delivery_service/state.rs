@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use tonic::Status;
 
 use super::watchers::Watchers;
-use crate::{caller::Caller, errors::failed, not_found, payload_views::PayloadViews};
+use crate::call::{caller::Caller, errors::failed, not_found, payload_views::PayloadViews};
 
 pub(super) struct DeliveryService {
     pub(super) journal: Journal,

@@ -22,7 +22,7 @@ use super::{
     requests::payload,
     state::{DeliveryService, destination, no_destination},
 };
-use crate::{
+use crate::call::{
     caller::Caller,
     errors::{failed, unknown_configuration},
 };

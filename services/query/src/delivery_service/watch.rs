@@ -31,7 +31,7 @@ use super::{
     to_api::delivery_for,
     watchers::Counted,
 };
-use crate::{
+use crate::call::{
     caller::Caller,
     errors::{failed, unread},
     listing,

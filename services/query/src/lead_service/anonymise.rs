@@ -11,7 +11,7 @@ use runtime::{ErrorChain as _, trace::TraceContext};
 use tonic::Status;
 
 use super::{LeadService, requested::Requested};
-use crate::{
+use crate::call::{
     caller::Caller,
     errors::{failed, stale},
 };

@@ -12,7 +12,7 @@ use read_model::{
 use runtime::Drain;
 use tonic::Status;
 
-use crate::{
+use crate::call::{
     caller::Caller,
     errors::{failed, impossible},
     for_clients, listing,

@@ -10,7 +10,7 @@ use domain::{
 };
 
 use super::became::Became;
-use crate::{caller::Caller, delivery_service};
+use crate::{call::caller::Caller, delivery_service};
 
 /// The reason of a rule that needs an erased payload.
 const PAYLOAD_GONE: &str = "not asked, because the payload is erased";

@@ -8,7 +8,7 @@ use domain::{Delivery, DestinationId, Registry};
 use read_model::tables::leads::Lead;
 use tonic::Status;
 
-use crate::caller::Caller;
+use crate::call::caller::Caller;
 
 /// The entry of a lead's log that says where an event came from.
 const RECEIVED: &str = "received";

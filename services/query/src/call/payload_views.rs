@@ -8,7 +8,7 @@ use read_model::{Store, read_barrier::ReadBarrier, tables::events::EventOutline}
 use runtime::ErrorChain as _;
 use tonic::Status;
 
-use crate::{
+use crate::call::{
     caller::Caller,
     errors::{failed, stale, unread},
 };
