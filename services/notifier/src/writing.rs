@@ -9,5 +9,7 @@ pub(crate) mod email;
 pub(crate) mod engine;
 #[cfg(test)]
 pub(crate) mod mail_snapshots;
+#[cfg(test)]
+mod samples;
 pub(crate) mod subjects;
 pub(crate) mod templates;

@@ -158,8 +158,7 @@ mod tests {
     use std::time::Duration;
 
     use domain::{
-        AttemptId, AttemptOutcome, DeliveryFact, DestinationId, ErrorKind, EventId, EventType, InterfaceId, LeadEvent,
-        LeadId, LeadSequence, Registry, Work,
+        AttemptId, AttemptOutcome, DeliveryFact, DestinationId, ErrorKind, LeadSequence, Registry, Work,
         delivery::{Effect, Execution, RequestLine, after_attempt, request},
     };
     use jiff::Timestamp;
@@ -167,26 +166,12 @@ mod tests {
     use super::*;
     use crate::{
         links::link_pages::PublicUrl,
-        writing::{subjects, templates},
+        writing::{samples, subjects, templates},
     };
 
     fn failed(outcome: &AttemptOutcome) -> DeliveryFact {
-        let event = LeadEvent {
-            event_id: EventId::parse("evt-1").unwrap(),
-            account: AccountId::parse("acme").unwrap(),
-            interface: InterfaceId::parse("form").unwrap(),
-            client: None,
-            lead: LeadId::parse("lead-1").unwrap(),
-            destination: None,
-            event_type: EventType::lead_created(),
-            occurred_at: Timestamp::UNIX_EPOCH,
-            received_at: Timestamp::UNIX_EPOCH,
-            registry_sequence: 0,
-            hops: 0,
-            payload: bytes::Bytes::new(),
-        };
         let requested =
-            request(&event, LeadSequence(1), &DestinationId::parse("dst_1").unwrap(), Timestamp::UNIX_EPOCH);
+            request(&samples::event(), LeadSequence(1), &DestinationId::parse("dst_1").unwrap(), Timestamp::UNIX_EPOCH);
         let work = Work { attempt: 8, ..Work::requested_by(&requested).unwrap() };
         let execution = Execution {
             attempt_id: AttemptId::from_uuid(uuid::Uuid::nil()),

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::{
-    AccountId, AttemptId, AttemptOutcome, DeliveryFact, DeliveryId, DestinationId, ErrorKind, EventId, EventType,
-    InterfaceId, LeadEvent, LeadId, LeadSequence, Registry, RegistryFact, RetryPolicy, Work,
+    AccountId, AttemptId, AttemptOutcome, DeliveryFact, DeliveryId, DestinationId, ErrorKind, LeadEvent, LeadId,
+    LeadSequence, Registry, RegistryFact, RetryPolicy, Work,
     delivery::{Effect, Execution, FailureReason, RequestLine, abandon, after_attempt, request},
     notice::{ErrorCount, LeadExample, LeadWindow, NoticeKind, Window},
     policy::{Deactivate, QuickRetries},
@@ -14,6 +14,7 @@ use jiff::Timestamp;
 
 use crate::writing::{
     body::Content,
+    samples,
     templates::{self, Footer},
 };
 
@@ -26,18 +27,10 @@ fn at(second: i64) -> Timestamp {
 
 fn event() -> LeadEvent {
     LeadEvent {
-        event_id: EventId::parse("evt-1").unwrap(),
-        account: AccountId::parse("acme").unwrap(),
-        interface: InterfaceId::parse("form").unwrap(),
-        client: None,
-        lead: LeadId::parse("lead-1").unwrap(),
-        destination: None,
-        event_type: EventType::lead_created(),
         occurred_at: at(0),
         received_at: at(1),
-        registry_sequence: 0,
-        hops: 0,
         payload: r#"{"name":"</pre><script>alert('x')</script>","size":1.10}"#.into(),
+        ..samples::event()
     }
 }
 

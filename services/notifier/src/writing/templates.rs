@@ -328,28 +328,13 @@ fn time(at: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
-    use domain::{AccountId, EventId, EventType, InterfaceId, LeadId};
-    use jiff::Timestamp;
-
     use super::*;
+    use crate::writing::samples;
 
     #[test]
     fn a_new_lead_keeps_its_digits_and_its_order() {
         let payload = r#"{"z":12345678901234567890123,"price":1.10,"big":1E400,"a":{"y":1,"b":2.0}}"#;
-        let event = LeadEvent {
-            event_id: EventId::parse("e1").unwrap(),
-            account: AccountId::parse("acme").unwrap(),
-            interface: InterfaceId::parse("form").unwrap(),
-            client: None,
-            lead: LeadId::parse("lead").unwrap(),
-            destination: None,
-            event_type: EventType::lead_created(),
-            occurred_at: Timestamp::UNIX_EPOCH,
-            received_at: Timestamp::UNIX_EPOCH,
-            registry_sequence: 0,
-            hops: 0,
-            payload: payload.into(),
-        };
+        let event = LeadEvent { payload: payload.into(), ..samples::event() };
         let interface = Interface {
             account: event.account.clone(),
             id: event.interface.clone(),
