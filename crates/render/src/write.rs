@@ -7,7 +7,7 @@ use minijinja::{
 };
 
 use crate::{
-    meter::{Meter, invalid, too_deep},
+    template::meter::{Meter, invalid, too_deep},
     values::{PLACEHOLDER, Raw, decimal, is_placeholder, placeholder_json},
     xml,
 };

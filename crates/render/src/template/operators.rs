@@ -1,4 +1,4 @@
-//! The filters that [`guard`](crate::guard) puts around operands. Templates cannot name them.
+//! The filters that [`guard`](super::guard) puts around operands. Templates cannot name them.
 
 use minijinja::{
     Environment, Error, State, Value,
@@ -6,8 +6,10 @@ use minijinja::{
 };
 
 use crate::{
-    meter::{MAX_TEXT_GROWTH, Meter, invalid},
-    part::Part,
+    template::{
+        meter::{MAX_TEXT_GROWTH, Meter, invalid},
+        part::Part,
+    },
     values::{Exact, PLACEHOLDER, decimal, is_placeholder},
 };
 

@@ -16,9 +16,11 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::{
-    engine::{Compiled, is_template},
     error::RenderError,
-    part::Part,
+    template::{
+        engine::{Compiled, is_template},
+        part::Part,
+    },
     url,
     values::{Input, Root},
 };

@@ -1,7 +1,7 @@
 //! Guards the operators of a template.
 //!
-//! The engine's own operators do not use the [`Meter`](crate::meter::Meter). So the tree of the template is rebuilt,
-//! and each operand that may take long first passes through a filter of [`crate::operators`]. That also keeps the
+//! The engine's own operators do not use the [`Meter`](super::meter::Meter). So the tree of the template is rebuilt,
+//! and each operand that may take long first passes through a filter of [`super::operators`]. That also keeps the
 //! engine from folding constants while it compiles, and reveals every name, so that an unknown name is refused before
 //! the first lead arrives.
 
@@ -20,9 +20,11 @@ use minijinja::{
 };
 
 use crate::{
-    functions::{FILTERS, FUNCTIONS, TESTS},
-    operators,
-    part::Part,
+    template::{
+        functions::{FILTERS, FUNCTIONS, TESTS},
+        operators,
+        part::Part,
+    },
     values::{ROOTS, Raw},
 };
 

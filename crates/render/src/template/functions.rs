@@ -7,9 +7,11 @@ use minijinja::{
 };
 
 use crate::{
-    meter::{Meter, invalid},
-    operators::plain,
-    part::Part,
+    template::{
+        meter::{MAX_TEXT_GROWTH, Meter, invalid},
+        operators::plain,
+        part::Part,
+    },
     values::{Exact, PLACEHOLDER, is_placeholder},
     write,
 };
@@ -146,18 +148,18 @@ pub(crate) fn add_to(environment: &mut Environment<'static>, part: Part) {
         ("selectattr", Shallow, Value::from_function(filters::selectattr)),
         ("sort", All(SORT_VISITS), Value::from_function(filters::sort)),
         ("split", Text, Value::from_function(filters::split)),
-        ("string", All(crate::meter::MAX_TEXT_GROWTH), Value::from_function(filters::string)),
+        ("string", All(MAX_TEXT_GROWTH), Value::from_function(filters::string)),
         ("sum", Numbers, Value::from_function(filters::sum)),
         ("title", Text, Value::from_function(filters::title)),
         ("trim", Text, Value::from_function(filters::trim)),
         ("unique", All(SORT_VISITS), Value::from_function(filters::unique)),
         ("upper", Text, Value::from_function(filters::upper)),
-        ("escape", All(crate::meter::MAX_TEXT_GROWTH), Value::from_function(filters::escape)),
+        ("escape", All(MAX_TEXT_GROWTH), Value::from_function(filters::escape)),
     ];
     for (name, cost, native) in wrapped {
         environment.add_filter(name, metered(cost, native));
     }
-    environment.add_filter("e", metered(All(crate::meter::MAX_TEXT_GROWTH), Value::from_function(filters::escape)));
+    environment.add_filter("e", metered(All(MAX_TEXT_GROWTH), Value::from_function(filters::escape)));
     if part.is_escaped() {
         // Values are escaped once, as they are written.
         environment.add_filter("e", |value: Value| value);
@@ -305,7 +307,7 @@ fn join(state: &mut State<'_, '_>, value: Value, between: Option<Value>) -> Resu
     for (index, item) in value.try_iter()?.enumerate() {
         let meter = Meter::of(state);
         meter.charge(between.len())?;
-        meter.charge_for(&item, crate::meter::MAX_TEXT_GROWTH)?;
+        meter.charge_for(&item, MAX_TEXT_GROWTH)?;
         if index > 0 {
             out.push_str(&between);
         }

@@ -11,10 +11,12 @@ use minijinja::{
 
 use crate::{
     error::{FUEL, RenderError},
-    functions,
-    guard::{Guard, Refused},
-    operators,
-    part::Part,
+    template::{
+        functions,
+        guard::{Guard, Refused},
+        operators,
+        part::Part,
+    },
 };
 
 /// Maximum number of tokens in one `{{ … }}` or `{% … %}`: the compiler recurses once for each operator of a chain.
@@ -64,7 +66,7 @@ pub(crate) struct Compiled<'a> {
 }
 
 impl<'a> Compiled<'a> {
-    /// Compiles a template. Recurses as deep as the template is nested, so it needs [`STACK`](crate::stack::STACK).
+    /// Compiles a template. Recurses as deep as the template is nested, so it needs [`STACK`](crate::STACK).
     pub(crate) fn read(text: &'a str, part: Part) -> Result<Self, RenderError> {
         check_size(text, part)?;
         let tree = parse(text, "", SyntaxConfig::default()).map_err(|e| in_words(part, &e))?;
