@@ -1,5 +1,6 @@
-//! What the projector derives from the rows of [`super::filled`]: problems, health, counts, and the hashes by which leads
-//! are found. The database makes most of it, as a migration does; the few hashes that are searched for are made here.
+//! What the projector derives from the rows of [`super::filled`]: problems, health, counts, and the hashes by which
+//! leads are found. The database makes most of it, as a migration does; the few hashes that are searched for are made
+//! here.
 
 use anyhow::Context as _;
 use crypto::{MasterKey, SearchKey};

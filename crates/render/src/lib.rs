@@ -3,9 +3,10 @@
 //!
 //! Rendering is pure, and bounded for every template and every event: a template takes at most [`FUEL`] steps, reads
 //! and writes at most [`MAX_WORK`] bytes, and needs at most [`STACK`] bytes of stack. It may use the functions that
-//! [`template::functions`] lists. Strangers write leads, so no value can change the shape of the request: in a body `{{ value }}`
-//! is written as the content type demands ([`template::part`]), in a URL it is percent-encoded, and a template cannot compute the
-//! scheme, the host or the number of path segments. Numbers keep their digits, and objects their order.
+//! [`template::functions`] lists. Strangers write leads, so no value can change the shape of the request: in a body
+//! `{{ value }}` is written as the content type demands ([`template::part`]), in a URL it is percent-encoded, and a
+//! template cannot compute the scheme, the host or the number of path segments. Numbers keep their digits, and objects
+//! their order.
 //!
 //! Errors are stored and shown to people who may not see the lead, so none of them quotes a value of it.
 

@@ -3,14 +3,15 @@
 //! * [`projector`] writes facts into the read model (`crates/read_model`); [`audit_fields`] says what the audit log
 //!   compares
 //! * [`registry_service`], [`access_service`], [`delivery_service`], [`lead_service`], [`job_service`],
-//!   [`audit_service`] and [`status_service`] answer over gRPC; each checks what its [`caller`](call::caller) may see and change
+//!   [`audit_service`] and [`status_service`] answer over gRPC; each checks what its [`caller`](call::caller) may see
+//!   and change
 //! * [`routing_service`] explains why a destination gets an event
 //! * [`problem_service`] shows problems and the health of destinations, with the dispatchers' reports of their
 //!   [`lanes`]
 //! * [`known_events`] tells ingest which events were published before
 //! * [`figures`] are metrics of the whole installation
-//! * [`call`] is what the services share: the caller, statuses of failures, pages of lists, views of payloads, hashes of
-//!   the values that callers search by, and CSV
+//! * [`call`] is what the services share: the caller, statuses of failures, pages of lists, views of payloads, hashes
+//!   of the values that callers search by, and CSV
 //!
 //! Guarantee: the read model holds nothing that the journal does not. It can be wiped and rebuilt from the facts.
 

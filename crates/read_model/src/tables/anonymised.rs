@@ -1,4 +1,5 @@
-//! Anonymised leads: blanks the rows about them, and notes what the eraser has to erase ([`erasures`](super::erasures)).
+//! Anonymised leads: blanks the rows about them, and notes what the eraser has to erase
+//! ([`erasures`](super::erasures)).
 //!
 //! Projectors of different streams meet at the row of the lead: each writes that row before it reads whether the lead
 //! is anonymised. So the second of two concurrent projectors sees the rows of the first.

@@ -1,7 +1,7 @@
 //! The templates of mails: `templates/*.jinja`, which the program contains.
 //!
-//! `body.txt.jinja` and `body.html.jinja` render a page. Only the latter contains markup, and every value that it prints
-//! is escaped.
+//! `body.txt.jinja` and `body.html.jinja` render a page. Only the latter contains markup, and every value that it
+//! prints is escaped.
 
 use std::{borrow::Cow, sync::LazyLock};
 
