@@ -19,6 +19,6 @@ impl Refusal {
 impl From<PublishError> for Refusal {
     fn from(error: PublishError) -> Self {
         crate::measured::refused(&error);
-        Self::new(crate::errors::status_of(&error), error.to_string())
+        Self::new(crate::http::errors::status_of(&error), error.to_string())
     }
 }

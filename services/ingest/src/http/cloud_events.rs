@@ -21,7 +21,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::body::{self, Limits, RequestBody, Unread};
+use crate::http::body::{self, Limits, RequestBody, Unread};
 
 /// The namespace of the event ids. It must not change, because a repeated event would then count as a new one.
 const NAMESPACE: Uuid = Uuid::from_u128(0x6f0b_6a3e_52f4_4c0d_9a53_7c8f_0d1e_b2a4);
