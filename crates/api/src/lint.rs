@@ -75,7 +75,7 @@ fn no_service_makes_a_status_by_itself() {
 /// The words of the helpers that read a field. A service that writes them has a helper of its own.
 const WORDS: [&str; 2] = ["\"is missing\"", "\"is out of range\""];
 /// The attributes of CloudEvents are no fields of the API.
-const OTHER_FIELDS: &str = "ingest/src/cloud_events.rs:";
+const OTHER_FIELDS: &str = "ingest/src/http/cloud_events.rs:";
 
 #[test]
 fn no_service_reads_required_fields_and_times_by_itself() {
