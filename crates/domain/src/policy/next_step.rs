@@ -104,7 +104,7 @@ mod tests {
     use proptest::prelude::*;
     use uuid::Uuid;
 
-    use super::*;
+    use super::{super::minutes, *};
 
     fn status(status: u16) -> AttemptOutcome {
         AttemptOutcome::Response { status, excerpt: String::new(), retry_after: None }
