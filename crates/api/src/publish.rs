@@ -1,6 +1,6 @@
 //! The request to publish a lead event, over HTTP or gRPC, and its errors.
 
-mod error;
+pub(crate) mod error;
 
 use bytes::Bytes;
 use domain::{AccountId, ClientId, DestinationId, EventId, EventType, InterfaceId, LeadId};

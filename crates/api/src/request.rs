@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     primitives::{non_empty, timestamp},
-    publish::PublishError,
+    publish::error::PublishError,
     status::{internal, invalid, wrong_fields},
 };
 

@@ -16,7 +16,7 @@ use domain::{
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use crate::publish::PublishError;
+use crate::publish::error::PublishError;
 
 /// The domain of every reason (`google.rpc.ErrorInfo`).
 pub const DOMAIN: &str = "leadline";

@@ -3,7 +3,7 @@
 use access::{Authenticator, Sessions};
 use journal::Journal;
 
-use crate::{attempts::Attempts, oidc::Oidc, trace_url::TraceUrl};
+use crate::{attempts::Attempts, oidc::options::Oidc, trace_url::TraceUrl};
 
 pub(crate) struct Console {
     pub(crate) authenticator: Authenticator,

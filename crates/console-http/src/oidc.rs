@@ -16,9 +16,8 @@
 mod id_token;
 mod log_in;
 mod no_entry;
-mod options;
+pub(crate) mod options;
 mod provider;
 
 pub(crate) use log_in::{begin, finish, offered};
-pub(crate) use options::Oidc;
 pub use options::{NoOidc, Options};

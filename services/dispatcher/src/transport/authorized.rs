@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::{
     shared::Shared,
     transport::{
-        client::Seen, exchange::Sent, grant::Grant, oauth::AccessToken, outcome::NotSent, redaction::Redaction,
+        client::wire::Seen, exchange::Sent, grant::Grant, oauth::AccessToken, outcome::NotSent, redaction::Redaction,
         request::Request,
     },
 };

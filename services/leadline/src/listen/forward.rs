@@ -8,7 +8,7 @@ use axum::http::{HeaderName, StatusCode, header, request::Parts};
 use bytes::Bytes;
 use reqwest::Url;
 
-use crate::demo::no_tls;
+use crate::demo::system::no_tls;
 
 /// How long the other receiver may take: the longest timeout of a destination.
 const TIMEOUT: Duration = Duration::from_secs(60);
