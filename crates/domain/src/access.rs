@@ -5,7 +5,7 @@
 //! [`Principal::may_touch`] checks the account that a call is about.
 
 mod people;
-mod scope;
+pub(crate) mod scope;
 
 use std::{fmt, sync::Arc};
 

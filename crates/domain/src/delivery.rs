@@ -11,7 +11,7 @@ mod execution;
 mod facts;
 mod filter;
 mod lost_work;
-mod state;
+pub(crate) mod state;
 mod tracing;
 mod work;
 

@@ -8,7 +8,7 @@ mod called_for;
 mod destination_health;
 mod ids;
 mod interface_state;
-mod kind;
+pub(crate) mod kind;
 mod window;
 
 use jiff::Timestamp;

@@ -2,7 +2,7 @@
 
 use crate::{
     ids::{AccountId, OptOutId},
-    notice::NoticeKind,
+    notice::kind::NoticeKind,
 };
 
 /// The wish of one address to get no mails of one kind about one account.
