@@ -21,7 +21,7 @@ pub enum Answer {
     Echo(u16),
     /// Waits, and then reacts in the other way.
     After(Duration, Box<Answer>),
-    /// Holds the request until [`Receiver::open_gate`], then answers with this status.
+    /// Holds the request until [`Receiver::open_gate`](super::Receiver::open_gate), then answers with this status.
     Gate(u16),
     /// Never answers.
     Hang,
