@@ -15,7 +15,10 @@ use journal::{FreshnessError, RegistryView};
 use runtime::ErrorChain as _;
 use tonic::Code;
 
-use crate::{Grant, NoSession, Rules, RulesError, Sessions, rules::MethodRule};
+use crate::{
+    rules::{MethodRule, Rules, RulesError},
+    session::{Grant, NoSession, Sessions},
+};
 
 /// The scheme of the header (RFC 6750), in lower case; its case does not matter (RFC 9110).
 const SCHEME: &str = "bearer ";

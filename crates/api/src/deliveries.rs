@@ -11,9 +11,8 @@ use domain::{
 };
 
 use crate::{
-    duration_to_api,
+    primitives::{duration_to_api, timestamp_to_api},
     request::{Violations, WrongField, line, optional, time},
-    timestamp_to_api,
 };
 
 /// The maximum length of the reason of a retry, in characters, because it is a part of one line of a log.

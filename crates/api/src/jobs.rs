@@ -13,9 +13,9 @@ use jiff::Timestamp;
 use crate::{
     deliveries::{filter, filter_to_api, retry_reason, statuses},
     job::Plan as ShownPlan,
+    primitives::timestamp_to_api,
     request::{Violations, WrongField, given, request_id, required, time},
     status::job_refusal,
-    timestamp_to_api,
 };
 
 /// The maximum number of event types in a request for a recovery.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::{health::LaneCondition, registry::Destination};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::timestamp_to_api;
+use crate::primitives::timestamp_to_api;
 
 /// The lane of a destination; `condition` is `None` if the lane is open.
 pub fn lane_to_api(destination: &Destination, condition: Option<LaneCondition>, now: Timestamp) -> crate::Lane {

@@ -9,10 +9,9 @@ use tonic_types::{FieldViolation, StatusExt as _};
 use uuid::Uuid;
 
 use crate::{
-    primitives::non_empty,
-    publish::PublishError,
+    primitives::{non_empty, timestamp},
+    publish::error::PublishError,
     status::{internal, invalid, wrong_fields},
-    timestamp,
 };
 
 /// A field of a request that cannot be read or is invalid.

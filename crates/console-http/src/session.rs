@@ -26,7 +26,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    Console,
+    console::Console,
     links::{LINK_LIFETIME, SESSION_LIFETIME, after, new_id},
 };
 

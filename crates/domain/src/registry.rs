@@ -23,12 +23,12 @@ mod entities {
 }
 
 /// The shape of a destination's requests, and the settings of its connections.
-mod request {
+pub(crate) mod request {
     pub(super) mod compatibility;
     pub(super) mod content;
     pub(super) mod form;
     pub(super) mod oauth2;
-    pub(super) mod shape;
+    pub(crate) mod shape;
     pub(super) mod transport;
 }
 

@@ -10,8 +10,8 @@ use domain::{
 use prost::Message as _;
 
 use crate::{
-    RecordError,
     primitives::{message, micros, span, wrong},
+    record::RecordError,
     stored,
 };
 

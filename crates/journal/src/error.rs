@@ -1,6 +1,6 @@
 //! Errors of the journal.
 
-use crate::StorageFault;
+use crate::connection::storage_fault::StorageFault;
 
 /// An error of the client library.
 type Cause = Box<dyn std::error::Error + Send + Sync>;

@@ -16,8 +16,9 @@ use journal::StreamName;
 use sqlx::{Any, Transaction, any::AnyRow};
 
 use crate::{
-    Store, StoreError,
+    error::StoreError,
     sql::{self, Statement, Value},
+    store::Store,
     tables::{
         counts::Width,
         deliveries,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use journal::{Journal, JournalError, StreamName};
 use tokio::time::Instant;
 
-use crate::{Store, StoreError};
+use crate::{error::StoreError, store::Store};
 
 /// The interval at which the read barrier reads the checkpoint.
 pub const SHOWN_POLL: Duration = Duration::from_millis(10);

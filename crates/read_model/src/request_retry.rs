@@ -7,7 +7,7 @@ use domain::{
 use journal::{Journal, JournalError};
 use runtime::trace::TraceContext;
 
-use crate::{Store, StoreError};
+use crate::{error::StoreError, store::Store};
 
 /// The conditions of a retry besides the delivery itself.
 ///

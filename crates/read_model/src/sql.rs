@@ -1,12 +1,14 @@
 //! Helpers for statements that both databases understand.
 
+#[cfg(test)]
+pub(crate) mod both;
 pub(crate) mod bulk;
 mod checkpoint;
 pub(crate) mod connect;
 mod indexes;
 mod migrations;
 #[cfg(test)]
-pub(crate) mod plans;
+mod plans;
 pub mod sizes;
 #[cfg(test)]
 mod upgrades;
@@ -20,7 +22,7 @@ use sqlx::{
     query::Query,
 };
 
-use crate::StoreError;
+use crate::error::StoreError;
 
 /// The kind of database, where the two differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

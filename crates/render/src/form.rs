@@ -9,10 +9,11 @@ use bytes::Bytes;
 use domain::registry::{Form, Lists, Nesting};
 
 use crate::{
-    Input, LARGEST, RenderError,
-    json::{Json, parse},
+    error::{LARGEST, RenderError},
+    values::Input,
     write::percent_encoded,
 };
+use domain::json::{Json, parse};
 
 pub(crate) fn urlencoded(form: &Form, input: &Input<'_>) -> Result<Bytes, RenderError> {
     let mut body = String::new();

@@ -27,16 +27,18 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{
-    Shared,
     effects::{is_off, perform},
     history::range::ReadRange,
     lanes::counter::CountGuard,
     measured,
     payloads::Content,
-    transport::authorized,
-    transport::exchange::Sent,
-    transport::outcome::{MAX_MESSAGE, NotSent, cut},
-    transport::request,
+    shared::Shared,
+    transport::{
+        authorized,
+        exchange::Sent,
+        outcome::{MAX_MESSAGE, NotSent, cut},
+        request,
+    },
     work_item::{WorkItem, WorkSource},
 };
 

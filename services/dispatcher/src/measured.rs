@@ -19,7 +19,7 @@ use runtime::{
 use url::Url;
 
 use crate::{
-    Shared,
+    shared::Shared,
     work_item::{WorkItem, WorkSource},
 };
 

@@ -8,6 +8,7 @@
 
 mod answer;
 mod fields;
+mod refusal;
 
 use std::{num::NonZeroU32, sync::Arc};
 
@@ -31,6 +32,7 @@ use serde::Deserialize;
 use self::{
     answer::{Outcome, Reader},
     fields::Form,
+    refusal::Refusal,
 };
 use crate::{
     http::read,
@@ -53,26 +55,6 @@ struct Endpoint {
 #[derive(Debug, Deserialize)]
 struct Parameters {
     key: Option<String>,
-}
-
-/// Why a form was not stored.
-#[derive(Debug)]
-struct Refusal {
-    status: StatusCode,
-    message: String,
-}
-
-impl Refusal {
-    fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into() }
-    }
-}
-
-impl From<PublishError> for Refusal {
-    fn from(error: PublishError) -> Self {
-        crate::measured::refused(&error);
-        Self::new(crate::errors::status_of(&error), error.to_string())
-    }
 }
 
 /// `rate`: maximum submissions per second of each form key; 0 if there is no limit.

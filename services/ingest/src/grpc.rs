@@ -15,7 +15,8 @@ use runtime::{Drain, RequestId, trace::TraceContext};
 use tonic::{Request, Response, Status, Streaming, codec::CompressionEncoding};
 
 use crate::{
-    hops, measured,
+    http::hops,
+    measured,
     publisher::{CalledFrom, Checked, IN_FLIGHT, Published, Publisher},
 };
 

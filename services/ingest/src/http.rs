@@ -1,4 +1,12 @@
-//! `POST /v1/leads`.
+//! `POST /v1/leads`: [`encoding`] decompresses the body of a request, [`body`] reads it, [`idempotency`] and [`hops`]
+//! read its headers, [`cloud_events`] reads CloudEvents, and [`errors`] formats errors.
+
+pub(crate) mod body;
+pub(crate) mod cloud_events;
+pub(crate) mod encoding;
+pub(crate) mod errors;
+pub(crate) mod hops;
+pub(crate) mod idempotency;
 
 use std::sync::Arc;
 
@@ -18,14 +26,13 @@ use runtime::{Late, RequestId, trace::TraceContext};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::{
-    body::{self, Limits, RequestBody, Unread},
+use self::{
+    body::{Limits, RequestBody, Unread},
     cloud_events::CloudEvents,
     encoding::{ACCEPTED, Encoding, Undecoded},
-    errors::{self, Reply, status_of},
-    hops, idempotency,
-    publisher::{CalledFrom, Checked, IN_FLIGHT, Published, Publisher},
+    errors::{Reply, status_of},
 };
+use crate::publisher::{CalledFrom, Checked, IN_FLIGHT, Published, Publisher};
 
 /// A request that is too large is read up to this multiple of the limit.
 const MAX_DISCARDED: usize = 8;

@@ -1,24 +1,17 @@
 //! Ingest takes lead events over HTTP and gRPC, checks them against the registry, and stores them before it answers.
 //!
-//! * [`http`] and [`grpc`] serve the two protocols. [`encoding`] decompresses the body of an HTTP request, [`body`]
-//!   reads it, [`idempotency`] and [`hops`] read its headers, [`errors`] formats errors.
-//! * [`forms`] takes HTML forms, [`cloud_events`] reads CloudEvents.
+//! * [`http`] and [`grpc`] serve the two protocols.
+//! * [`forms`] takes HTML forms.
 //! * [`publisher`] stores the events of both protocols. [`rates`] limits each account, [`bursts`] marks the events that
 //!   may wait behind others, [`known_events`] recognises events that were stored before.
 //!
 //! Guarantee: a success means that the event is stored. After an error, or without an answer, the publisher can repeat
 //! the call with the same event id; the event is stored once.
 
-mod body;
 mod bursts;
-mod cloud_events;
-mod encoding;
-mod errors;
 mod forms;
 mod grpc;
-mod hops;
 mod http;
-mod idempotency;
 mod known_events;
 mod measured;
 mod publisher;
@@ -26,13 +19,14 @@ mod rates;
 
 use access::{Authenticator, Sessions};
 use api::publish::{Publish, PublishError};
-use body::{Limits, RequestBody, Unread};
 use bursts::Bursts;
 use bytes::Bytes;
 use domain::access::{Rule, Scope};
 use journal::{Journal, RegistryView};
 use rates::Rates;
 use runtime::{NeededBy, Platform, Service};
+
+use self::http::body::{self, Limits, RequestBody, Unread};
 
 #[derive(Debug, Clone, clap::Args)]
 #[group(id = "ingest")]

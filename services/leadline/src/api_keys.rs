@@ -21,8 +21,8 @@ use journal::{Journal, JournalError, NatsOptions};
 use runtime::{Platform, telemetry};
 
 use crate::{
-    data_dir::{ADMIN_KEY, DataDir},
-    output::{note, print},
+    processes::data_dir::{ADMIN_KEY, DataDir},
+    terminal::output::{note, print},
 };
 
 /// Create, list and revoke API keys.

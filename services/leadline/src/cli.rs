@@ -1,7 +1,9 @@
 //! The command line.
 
+mod anywhere;
 #[cfg(test)]
 mod compatibility;
+mod environment;
 
 use std::process::ExitCode;
 
@@ -12,8 +14,11 @@ use read_model::Sources;
 use runtime::{Listeners, Platform, telemetry};
 
 use crate::{
-    anywhere, compose, demo::Demo, environment, listen::Listen, master_key::KeyOptions, network::NetworkOptions,
-    output, read_side::ReadSideOptions, time_args, up::Up, verbs::Verb,
+    demo::Demo,
+    listen::Listen,
+    processes::{compose, master_key::KeyOptions, network::NetworkOptions, read_side::ReadSideOptions, up::Up},
+    terminal::{output, time_args},
+    verbs::Verb,
 };
 
 /// Delivers leads to webhooks and never loses one

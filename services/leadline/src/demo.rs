@@ -4,9 +4,7 @@
 //! interfaces only. The figures at its end are counted at the receivers.
 
 mod stage;
-mod system;
-
-pub(crate) use system::no_tls;
+pub(crate) mod system;
 
 use std::{
     collections::BTreeMap,

@@ -13,7 +13,7 @@ use domain::{
 };
 use jiff::Timestamp;
 use journal::{Journal, JournalError, StreamName};
-use read_model::{Sources, Store, tables::anonymised::Erasure};
+use read_model::{Sources, Store, tables::erasures::Erasure};
 use runtime::{Drain, Platform, crash, publishing, trace::TraceContext};
 use tokio::{sync::Notify, time::Instant};
 

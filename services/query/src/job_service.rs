@@ -29,10 +29,12 @@ use tracing::Instrument as _;
 mod searching;
 
 use crate::{
-    caller::Caller,
+    call::{
+        caller::Caller,
+        errors::{failed, impossible, stale, unread},
+        listing, not_found,
+    },
     delivery_service::wanted,
-    errors::{impossible, unread},
-    failed, listing, not_found, stale,
 };
 
 /// At most this many jobs of an account may be open: enough to help several destinations at once, and few enough that

@@ -27,7 +27,7 @@ use tracing::Instrument as _;
 
 pub(crate) use self::health::HealthView;
 use self::to_api::problem_to_api;
-use crate::{caller::Caller, failed, listing};
+use crate::call::{caller::Caller, errors::failed, listing};
 
 struct ProblemService {
     journal: Journal,

@@ -16,7 +16,7 @@ use journal::{Journal, JournalError, RegistryView};
 use runtime::ErrorChain as _;
 use tonic::{Code, Status};
 
-use crate::caller::Caller;
+use crate::call::caller::Caller;
 
 /// How long an answer waits until this process knows the change; after that it comes anyway.
 const KNOWN_TIMEOUT: Duration = Duration::from_secs(5);

@@ -25,7 +25,7 @@ mod tokens;
 mod transport;
 mod warnings;
 
-use crate::{caller::Caller, registry_change::Changes};
+use crate::{call::caller::Caller, registry_change::Changes};
 
 struct RegistryService {
     changes: Changes,
@@ -108,3 +108,6 @@ methods! {
     rotate_token: RotateTokenRequest => RotateTokenResponse,
     delete_token: DeleteTokenRequest => DeleteTokenResponse,
 }
+
+#[cfg(test)]
+mod tests;

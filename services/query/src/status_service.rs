@@ -19,7 +19,10 @@ use tokio::{sync::Mutex, time::Instant};
 use tonic::{Request, Response, Status, codec::CompressionEncoding};
 
 use self::sizes::Sizes;
-use crate::{caller::Caller, failed, problem_service::HealthView};
+use crate::{
+    call::{caller::Caller, errors::failed},
+    problem_service::HealthView,
+};
 
 mod sizes;
 

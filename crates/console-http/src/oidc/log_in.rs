@@ -19,12 +19,13 @@ use serde_json::json;
 use url::Url;
 
 use super::{
-    NoEntry, Oidc,
     id_token::{self, Expected, NoToken},
+    no_entry::NoEntry,
+    options::Oidc,
     provider::Request,
 };
 use crate::{
-    Console,
+    console::Console,
     links::{after, new_id},
     session::{add, unstored},
 };

@@ -8,11 +8,11 @@
 use jiff::Timestamp;
 
 use super::{
-    decide::{Execution, next_step},
     facts::{FailureReason, NextStep},
     work::Work,
 };
 use crate::{
+    delivery::execution::{Execution, next_step},
     policy::{Deactivate, RetryPolicy},
     registry::{DeactivatedBy, Deactivation, DeactivationCause},
 };

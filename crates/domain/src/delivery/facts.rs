@@ -11,7 +11,7 @@ use crate::{
         LeadSequence, RequestId,
     },
     outcome::AttemptOutcome,
-    registry::DeactivationCause,
+    registry::request::shape::DeactivationCause,
 };
 
 /// The identity of a delivery. Every fact carries it, so that no reader needs a second fact to understand the first.

@@ -9,7 +9,7 @@ use crate::{
     ids::{ClientId, DestinationId, EventType, InterfaceId},
     json::{self, Json},
     lead::LeadEvent,
-    registry::{Destination, EventTypePattern, Routing, Scope},
+    registry::{Destination, EventTypePattern, Registry, Routing, Scope},
 };
 
 /// A rule that decides whether a destination gets an event.
@@ -213,6 +213,22 @@ impl<'a> RuleInput<'a> {
         match self.payload.get_or_init(|| json::parse(&self.event.payload).ok()) {
             Some(payload) => condition.check(payload),
             None => Err(Unmet { place: "payload".to_owned(), found: Found::NoPayload }),
+        }
+    }
+}
+
+/// The destinations whose own rules all allow the event.
+pub(super) fn wanting(registry: &Registry, input: &RuleInput<'_>) -> Vec<Arc<Destination>> {
+    let event = input.event;
+    let Some(account) = registry.account(&event.account) else { return vec![] };
+    let wants = |destination: &&Arc<Destination>| {
+        Rule::of_destinations(event).iter().all(|rule| rule.ask(input, destination).is_ok())
+    };
+    match &event.destination {
+        Some(named) => registry.destination(named).filter(wants).cloned().into_iter().collect(),
+        None => {
+            // The index finds the destinations that the rule of scopes allows.
+            account.destinations_covering(event.client.as_ref(), &event.interface).filter(wants).cloned().collect()
         }
     }
 }

@@ -19,9 +19,17 @@ use tokio::{sync::watch, time::Instant};
 use uuid::Uuid;
 
 use crate::{
-    ANSWER_DEADLINE, Flush, JournalError, NatsOptions, connection::credentials::Credentials,
-    connection::health::Health, connection::options::DEFAULT_URL, connection::servers::Servers,
-    consume::restart_watermark::RestartWatermark, publish::batch::Batcher, streams,
+    clock::ANSWER_DEADLINE,
+    connection::{
+        credentials::Credentials,
+        health::Health,
+        options::{DEFAULT_URL, Flush, NatsOptions},
+        servers::Servers,
+        set_up,
+    },
+    consume::restart_watermark::RestartWatermark,
+    error::JournalError,
+    publish::batch::Batcher,
 };
 
 /// The oldest broker whose message schedules are reliable.
@@ -88,7 +96,7 @@ impl Journal {
         let batcher = || Batcher::start(&context);
         let batched = options.nats_flush == Flush::EveryWrite;
         let batchers = batched.then(|| Batchers { leads: batcher(), deliveries: batcher(), parked: batcher() });
-        let dedup_window = streams::dedup_window(&context).await?;
+        let dedup_window = set_up::dedup_window(&context).await?;
         let (restart_watermark, drain) = (RestartWatermark::start(&context, &connections), platform.drain.clone());
         Ok(Self {
             inner: Arc::new(Inner {
@@ -154,7 +162,7 @@ impl Journal {
             .max_ack_inflight(MAX_IN_FLIGHT)
             .backpressure_on_inflight(true)
             .build(client);
-        streams::set_up(&context, options).await?;
+        set_up::set_up(&context, options).await?;
         is_used.store(true, Ordering::Relaxed);
         Ok(context)
     }

@@ -30,7 +30,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::{JournalError, StreamName, connection::storage_fault::StorageFault, measured};
+use crate::{connection::storage_fault::StorageFault, error::JournalError, measured, streams::StreamName};
 
 /// The services that need the broker. The others answer from the read model.
 #[rustfmt::skip]

@@ -6,7 +6,7 @@ use async_nats::{ConnectOptions, ServerAddr};
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use crate::JournalError;
+use crate::error::JournalError;
 
 /// The servers of a broker. Their addresses hold no login, because the client library logs them.
 #[derive(Debug)]

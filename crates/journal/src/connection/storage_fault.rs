@@ -1,6 +1,6 @@
 //! Why the broker stores nothing, in a form for anonymous callers and with details for the operator.
 
-use crate::StreamName;
+use crate::streams::StreamName;
 
 /// The texts of Go for errors of the operating system when a disk is full.
 const NO_ROOM: [&str; 3] = ["no space left on device", "disk quota exceeded", "not enough space"];

@@ -18,24 +18,28 @@ use async_nats::{
 use bytes::Bytes;
 use events::Record;
 use futures::FutureExt as _;
-use jiff::Timestamp;
 use runtime::{ErrorChain as _, trace::Traced as _};
 use tokio::time::Instant;
 use tracing::Span;
 
 use crate::{
-    Journal, JournalError, Message, StreamName,
-    consume::ack_handle::{AckHandle, STALE_AFTER, acknowledge},
-    consume::resilient_consumer::ResilientConsumer,
+    clock::timestamp,
+    connection::connect::Journal,
+    consume::{
+        ack_handle::{AckHandle, Message, STALE_AFTER, acknowledge},
+        resilient_consumer::ResilientConsumer,
+        spec::{Lifetime, WorkQueueSpec},
+    },
+    error::JournalError,
     handles::Quarantine,
-    headers, measured, subjects,
+    headers, measured,
+    streams::StreamName,
+    subjects,
     work::timers,
 };
 
 /// How long the broker waits for an acknowledgement or a heartbeat ([`Message::with_heartbeat`]) before it redelivers.
 pub const ACK_WAIT: Duration = Duration::from_secs(4);
-/// How many messages one pull requests.
-pub(crate) const MAX_FETCH: usize = 200;
 /// How many messages of a work queue may wait in a process, given the size of a pull: the client pulls again when half
 /// of a pull is left.
 const fn max_buffered(fetch: usize) -> usize {
@@ -46,27 +50,6 @@ const fn max_buffered(fetch: usize) -> usize {
 const STALE_GROUP_INTERVAL: Duration = Duration::from_millis(250);
 
 const OPERATION: &str = "deliver messages";
-
-/// How long a consumer exists.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Lifetime {
-    /// Until an operator removes it.
-    Durable,
-    /// Until no process has read from it for this time. Its unacknowledged messages stay in the stream.
-    UnusedFor(Duration),
-}
-
-/// The settings of a work queue.
-#[derive(Debug, Clone)]
-pub(crate) struct WorkQueueSpec {
-    pub(crate) stream: StreamName,
-    pub(crate) name: String,
-    pub(crate) filter: String,
-    pub(crate) max_ack_pending: i64,
-    /// How many messages one pull requests.
-    pub(crate) fetch: usize,
-    pub(crate) lifetime: Lifetime,
-}
 
 /// A work queue: messages that processes share.
 pub struct WorkQueue<T> {
@@ -290,9 +273,4 @@ async fn consumer(journal: &Journal, spec: &WorkQueueSpec) -> Result<PullConsume
         .create_consumer_on_stream(config, spec.stream.as_str())
         .await
         .map_err(|e| JournalError::unavailable(OPERATION, e))
-}
-
-/// A time of the broker. A time out of range becomes the latest time.
-pub(crate) fn timestamp(nanos: i128) -> Timestamp {
-    Timestamp::from_nanosecond(nanos).unwrap_or(Timestamp::MAX)
 }

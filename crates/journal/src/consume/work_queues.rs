@@ -4,10 +4,14 @@ use domain::{AnonymisationFact, DeliveryFact, JobFact, LeadEvent, NoticeFact, Re
 use events::Record;
 
 use crate::{
-    Journal, Traffic, WorkQueue,
-    consume::work_queue::{Lifetime, WorkQueueSpec},
+    connection::connect::Journal,
+    consume::{
+        spec::{Lifetime, WorkQueueSpec},
+        work_queue::WorkQueue,
+    },
     consumers::{self, Consumer},
     handles::{Anonymised, Deliveries, Jobs, Leads, Notices, RegistryLog, Timers},
+    subjects::Traffic,
 };
 
 impl Leads<'_> {

@@ -13,11 +13,12 @@ use events::Record as _;
 use runtime::trace::TraceContext;
 
 use crate::{
-    Appended, Journal, JournalError, StreamFact, StreamName,
-    connection::broker_info,
+    connection::{broker_info, connect::Journal},
+    error::JournalError,
     handles::{Anonymised, Facts},
     headers,
-    publish::message::Outgoing,
+    publish::message::{Appended, Outgoing},
+    streams::{StreamFact, StreamName},
     subjects,
 };
 

@@ -5,7 +5,10 @@ use std::collections::VecDeque;
 use domain::{Registry, RegistryFact};
 use jiff::Timestamp;
 
-use crate::{Entry, Journal, StreamReader};
+use crate::{
+    connection::connect::Journal,
+    consume::reader::{Entry, StreamReader},
+};
 
 /// The number of registry facts that are read at once.
 const CHANGES: usize = 500;

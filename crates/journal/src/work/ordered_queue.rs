@@ -16,7 +16,7 @@ use runtime::trace::TraceContext;
 use serde::{Serialize, de::IgnoredAny};
 
 use crate::{
-    JournalError, StreamName, connection::broker_info, consume::work_queue::timestamp, handles::Ordered, headers,
+    clock::timestamp, connection::broker_info, error::JournalError, handles::Ordered, headers, streams::StreamName,
     subjects,
 };
 

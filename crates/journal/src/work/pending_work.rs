@@ -5,11 +5,12 @@ use futures::TryStreamExt as _;
 use jiff::Timestamp;
 
 use crate::{
-    JournalError, StreamName,
+    clock::timestamp,
     connection::broker_info,
-    consume::work_queue::timestamp,
     consumers,
+    error::JournalError,
     handles::{Parking, PendingWork, Timers},
+    streams::StreamName,
     subjects,
 };
 

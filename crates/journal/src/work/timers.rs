@@ -6,7 +6,7 @@ use events::Record as _;
 use jiff::Timestamp;
 use runtime::trace::TraceContext;
 
-use crate::{JournalError, StreamName, connection::broker_info, handles::Timers, headers, subjects};
+use crate::{connection::broker_info, error::JournalError, handles::Timers, headers, streams::StreamName, subjects};
 
 /// Marks the message that replaces a cancelled timer. Dispatchers skip it.
 pub(crate) const CANCELLED: &str = "Leadline-Cancelled";

@@ -4,8 +4,9 @@ use journal::StreamName;
 use sqlx::{Any, Transaction};
 
 use crate::{
-    Store, StoreError,
+    error::StoreError,
     sql::{self, Statement},
+    store::Store,
 };
 
 /// Every table whose rows follow from facts.

@@ -12,12 +12,13 @@ use journal::StreamName;
 use sqlx::{Any, Transaction, any::AnyRow};
 
 use crate::{
-    Store, StoreError,
+    error::StoreError,
     page::{Page, Place},
     sql::{
         self, Statement, Value,
         bulk::{self, Insert},
     },
+    store::Store,
     tables::{
         anonymised::{self, Copy},
         deliveries::{attempt, micros},

@@ -14,11 +14,12 @@ use domain::{
 use sqlx::{Any, Transaction, any::AnyRow};
 
 use crate::{
-    Store, StoreError,
+    error::StoreError,
     sql::{
         self, Statement, Value,
         bulk::{self, Insert},
     },
+    store::Store,
 };
 
 #[rustfmt::skip]

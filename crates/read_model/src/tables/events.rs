@@ -5,8 +5,9 @@ use jiff::Timestamp;
 use sqlx::any::AnyRow;
 
 use crate::{
-    Store, StoreError,
+    error::StoreError,
     sql::{self, Statement},
+    store::Store,
 };
 
 const SELECT: &str = "SELECT account, event_id, lead, interface, client, event_type, received_at, sequence, anonymised FROM lead_events \

@@ -7,11 +7,12 @@ use jiff::Timestamp;
 use sqlx::{Any, Transaction, any::AnyRow};
 
 use crate::{
-    Store, StoreError,
+    error::StoreError,
     sql::{
         self, Statement, Value,
         bulk::{self, Insert},
     },
+    store::Store,
 };
 
 #[rustfmt::skip]

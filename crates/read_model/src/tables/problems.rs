@@ -14,12 +14,13 @@ use jiff::Timestamp;
 use sqlx::{Any, Transaction, any::AnyRow};
 
 use crate::{
-    Store, StoreError,
+    error::StoreError,
     page::Page,
     sql::{
         self, Statement, Value,
         bulk::{self, Insert},
     },
+    store::Store,
 };
 
 #[rustfmt::skip]

@@ -30,7 +30,7 @@ use tonic::transport::{Certificate, ClientTlsConfig, Identity};
 use uuid::Uuid;
 
 use super::{exceptions, sampler::KeepFailures};
-use crate::ErrorChain as _;
+use crate::chain::ErrorChain as _;
 
 const NAMESPACE: &str = "leadline";
 

@@ -10,7 +10,7 @@ use opentelemetry::{
 };
 use tracing::{Instrument as _, Span, instrument::Instrumented};
 
-use super::TraceContext;
+use super::{context::TraceContext, exporting::exporting};
 
 /// A future in a span, or in the context of a caller or message.
 pub type InTrace<F> = Instrumented<Either<F, WithContext<F>>>;
@@ -19,7 +19,7 @@ pub type InTrace<F> = Instrumented<Either<F, WithContext<F>>>;
 pub trait Traced: Future + Sized {
     /// Runs in this span. If nothing is exported, or if there is no span, lines of the log have the ids of `trace`.
     fn traced(self, span: Span, trace: &TraceContext) -> InTrace<Self> {
-        let is_span_exported = super::exporting() && !span.is_none();
+        let is_span_exported = exporting() && !span.is_none();
         let inner = match trace.of_lines().filter(|_| !is_span_exported) {
             Some(context) => Either::Right(self.with_context(context)),
             None => Either::Left(self),

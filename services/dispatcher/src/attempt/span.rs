@@ -13,7 +13,7 @@ use runtime::trace::{self, Attribute, TraceContext};
 use tracing::{Span, info_span};
 use url::Url;
 
-use crate::{Shared, payloads::Content, work_item::WorkItem};
+use crate::{payloads::Content, shared::Shared, work_item::WorkItem};
 
 /// Replaces secrets and values of leads.
 const REDACTED: &str = "REDACTED";

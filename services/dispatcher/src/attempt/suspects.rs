@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use runtime::trace::TraceContext;
 use tokio::sync::SemaphorePermit;
 
-use crate::{Shared, work_item::WorkItem};
+use crate::{shared::Shared, work_item::WorkItem};
 
 /// Work is suspected when it was delivered more often than this. One redelivery may have any cause.
 const MAX_UNSUSPECTED: u64 = 2;

@@ -31,9 +31,8 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use crate::{
-    Shared,
-    lanes::directory::Lanes,
-    lanes::lane_queue,
+    lanes::{directory::Lanes, lane_queue},
+    shared::Shared,
     work_item::{WorkItem, WorkSource},
 };
 

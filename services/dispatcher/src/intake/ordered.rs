@@ -32,7 +32,7 @@ use runtime::{
 };
 use tokio::time::{Instant, timeout_at};
 
-use crate::Shared;
+use crate::shared::Shared;
 
 /// The maximum number of events between two writes of the lease.
 const MAX_BATCH: usize = 500;

@@ -7,8 +7,8 @@ use futures::future::BoxFuture;
 use tokio::sync::{Mutex, mpsc};
 
 use crate::{
-    Shared,
     lanes::{driver, order::Order},
+    shared::Shared,
     work_item::WorkItem,
 };
 

@@ -7,8 +7,11 @@ use http::{StatusCode, header::AUTHORIZATION};
 use tokio::time::Instant;
 
 use crate::{
-    Shared, transport::client::Seen, transport::exchange::Sent, transport::grant::Grant, transport::oauth::AccessToken,
-    transport::outcome::NotSent, transport::redaction::Redaction, transport::request::Request,
+    shared::Shared,
+    transport::{
+        client::wire::Seen, exchange::Sent, grant::Grant, oauth::AccessToken, outcome::NotSent, redaction::Redaction,
+        request::Request,
+    },
 };
 
 /// Sends a request. If a receiver refuses a token from memory (401), the request is sent once more with a new token,

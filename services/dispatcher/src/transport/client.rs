@@ -11,11 +11,11 @@ mod http1;
 mod http2;
 mod origin;
 mod pool;
-mod proxy;
+pub(crate) mod proxy;
 mod socket;
 mod stream;
-mod tls;
-mod wire;
+pub(crate) mod tls;
+pub(crate) mod wire;
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
@@ -25,18 +25,14 @@ use runtime::Latch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
+pub(crate) use self::egress::EgressSettings;
 use self::{
     connect::{Call, Dialer},
     egress::Egress,
     origin::Origin,
     pool::{Http1Lease, Http2Lease, Lease, Limits, Pool},
     tls::Tls,
-};
-pub(crate) use self::{
-    egress::EgressSettings,
-    proxy::{Proxy, ProxyFailure},
-    tls::TlsError,
-    wire::{Seen, Wire},
+    wire::Wire,
 };
 use crate::transport::{
     answer::Answer,

@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue};
 
 use crate::transport::{
     answer::Answer,
-    client::Seen,
+    client::wire::Seen,
     outcome::{excerpt, text_of},
     redaction::{REDACTED, Redaction},
     request::Request,

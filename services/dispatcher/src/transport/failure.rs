@@ -5,7 +5,7 @@ use std::{error::Error, io};
 use nix::errno::Errno;
 
 use crate::transport::{
-    client::{ProxyFailure, TlsError},
+    client::{proxy::ProxyFailure, tls::TlsError},
     resolver::LookupError,
 };
 

@@ -6,7 +6,7 @@ use crypto::{MasterKey, OpenError};
 use domain::registry::{ClientCertificate, Destination, DestinationProxy, ProxyAddress, Transport};
 use url::Url;
 
-use crate::transport::client::Proxy;
+use crate::transport::client::proxy::Proxy;
 
 /// The settings of a destination's connections. Connections are shared by requests whose settings are equal.
 #[derive(Clone)]

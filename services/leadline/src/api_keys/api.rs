@@ -5,10 +5,12 @@ use clap::Args;
 use tonic::Code;
 
 use crate::{
-    output::{note, print},
-    session::{ForAccount, Paging, Remote, within},
-    table::{Cell, Column, Tone, fixed, flexible},
-    time_args::{future, shown},
+    remote::session::{ForAccount, Paging, Remote, within},
+    terminal::{
+        output::{note, print},
+        table::{Cell, Column, Tone, fixed, flexible},
+        time_args::{future, shown},
+    },
 };
 
 #[derive(Debug, Args)]

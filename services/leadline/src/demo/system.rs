@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 use tonic::transport::Channel;
 
-use crate::{data_dir::ADMIN_KEY, up::ADDRESSES};
+use crate::processes::{data_dir::ADMIN_KEY, up::ADDRESSES};
 
 /// How long the system may take to start or to stop.
 const START_DEADLINE: Duration = Duration::from_secs(60);

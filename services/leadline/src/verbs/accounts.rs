@@ -11,10 +11,12 @@ use clap::{Args, Subcommand};
 use prost_types::FieldMask;
 
 use crate::{
-    errors::usage,
-    session::{Paging, Remote, within},
-    table::{Cell, Column, fixed, flexible},
-    time_args::{days, span},
+    remote::session::{Paging, Remote, within},
+    terminal::{
+        errors::usage,
+        table::{Cell, Column, fixed, flexible},
+        time_args::{days, span},
+    },
 };
 
 /// Configure accounts.

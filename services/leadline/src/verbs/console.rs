@@ -3,9 +3,11 @@
 use clap::Args;
 
 use crate::{
-    output::{note, print},
-    session::{Remote, within},
-    time_args::shown,
+    remote::session::{Remote, within},
+    terminal::{
+        output::{note, print},
+        time_args::shown,
+    },
 };
 
 /// Print a link that logs its reader in to the console, once

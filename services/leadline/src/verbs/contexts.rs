@@ -4,11 +4,12 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use crate::{
-    client::ClientOptions,
-    contexts::Contexts,
-    errors::usage,
-    output::{Out, print},
-    table::{Cell, Table, fixed, flexible},
+    remote::{client::ClientOptions, contexts::Contexts},
+    terminal::{
+        errors::usage,
+        output::{Out, print},
+        table::{Cell, Table, fixed, flexible},
+    },
 };
 
 /// Name connections, and choose the one that commands use.

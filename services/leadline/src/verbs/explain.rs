@@ -5,11 +5,13 @@ use clap::Args;
 
 use super::deliveries::{destination_id, status_cell};
 use crate::{
-    errors::usage,
-    output::{note, print},
-    session::{ForAccount, Remote, within},
-    table::{Cell, Table, Tone, fixed, print_facts, wrapped},
-    time_args::shown,
+    remote::session::{ForAccount, Remote, within},
+    terminal::{
+        errors::usage,
+        output::{note, print},
+        table::{Cell, Table, Tone, fixed, print_facts, wrapped},
+        time_args::shown,
+    },
 };
 
 /// Explain why a destination got the events of a lead, or did not.

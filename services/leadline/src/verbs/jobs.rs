@@ -11,11 +11,13 @@ use tokio::time::{Instant, sleep};
 use tonic::Status;
 
 use crate::{
-    errors::{AlreadyReported, is_away, usage},
-    output::{note, print},
-    session::{ForAccount, Paging, Remote, Session, within},
-    table::{Cell, Column, Table, Tone, fixed, flexible, print_facts, wrapped},
-    time_args::shown,
+    remote::session::{ForAccount, Paging, Remote, Session, within},
+    terminal::{
+        errors::{AlreadyReported, is_away, usage},
+        output::{note, print},
+        table::{Cell, Column, Table, Tone, fixed, flexible, print_facts, wrapped},
+        time_args::shown,
+    },
 };
 
 /// How often a followed job is read.

@@ -5,10 +5,12 @@ use clap::{Args, Subcommand};
 
 use super::deliveries::destination_id;
 use crate::{
-    output::{note, print},
-    session::{ForAccount, Paging, Remote, Session, within},
-    table::{Cell, Tone, fixed, flexible, print_facts},
-    time_args::shown,
+    remote::session::{ForAccount, Paging, Remote, Session, within},
+    terminal::{
+        output::{note, print},
+        table::{Cell, Tone, fixed, flexible, print_facts},
+        time_args::shown,
+    },
 };
 
 /// List failures by destination and cause, or acknowledge them.

@@ -19,11 +19,13 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Request;
 
 use crate::{
-    errors::{AlreadyReported, code_name, usage},
-    output::{note, print},
-    session::{ForAccount, Remote},
-    table::one_line,
-    time_args::past,
+    remote::session::{ForAccount, Remote},
+    terminal::{
+        errors::{AlreadyReported, code_name, usage},
+        output::{note, print},
+        table::one_line,
+        time_args::past,
+    },
 };
 
 /// The maximum number of events that are read ahead.

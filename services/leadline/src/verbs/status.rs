@@ -3,10 +3,12 @@
 use clap::Args;
 
 use crate::{
-    output::{Out, note, print},
-    session::{Remote, within},
-    table::{Cell, Table, Tone, fixed, flexible, print_facts, wrapped},
-    time_args::{ago, days, shown},
+    remote::session::{Remote, within},
+    terminal::{
+        output::{Out, note, print},
+        table::{Cell, Table, Tone, fixed, flexible, print_facts, wrapped},
+        time_args::{ago, days, shown},
+    },
 };
 
 /// Show how much waits, where it waits, and what is stored.

@@ -13,12 +13,16 @@ use super::deliveries::{
     destination, destination_id, status, status_cell,
 };
 use crate::{
-    errors::is_away,
-    names::Names,
-    output::note,
-    session::{ForAccount, Remote, Session},
-    table::{Cell, Table, fixed, flexible},
-    time_args::clock,
+    remote::{
+        names::Names,
+        session::{ForAccount, Remote, Session},
+    },
+    terminal::{
+        errors::is_away,
+        output::note,
+        table::{Cell, Table, fixed, flexible},
+        time_args::clock,
+    },
 };
 
 /// The pause before an interrupted watch continues.

@@ -24,8 +24,13 @@ use runtime::ErrorChain as _;
 use tonic::{Code, Status};
 use uuid::Uuid;
 
-use super::{DeliveryService, destination};
-use crate::{caller::Caller, errors::unknown_configuration, failed, listing, payload_views::Viewed};
+use super::state::{DeliveryService, destination};
+use crate::call::{
+    caller::Caller,
+    errors::{failed, unknown_configuration},
+    listing,
+    payload_views::Viewed,
+};
 
 /// Replaces signatures.
 const MADE_LATER: &str = "[made when the request is sent]";

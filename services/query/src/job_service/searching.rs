@@ -10,8 +10,8 @@ use tonic::Status;
 
 use super::JobService;
 use crate::{
+    call::{errors::failed, listing},
     delivery_service::{chosen, place},
-    failed, listing,
 };
 
 const PAGE: u32 = 500;

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use tonic::Status;
 
 use super::counts::shown_answers;
-use crate::{failed, lanes::Lanes};
+use crate::{call::errors::failed, lanes::Lanes};
 
 /// The period that rates cover.
 const RECENT: SignedDuration = SignedDuration::from_hours(1);

@@ -15,7 +15,7 @@ use super::{
     lookup::{account_of, api_user_id, api_user_of, listed},
     mask::Mask,
 };
-use crate::caller::Caller;
+use crate::call::caller::Caller;
 
 pub(super) const FIELDS: [&str; 3] = ["name", "email", "role"];
 

@@ -15,7 +15,7 @@ use super::{
     Answer, RegistryService,
     lookup::{account_of, destination_of},
 };
-use crate::caller::Caller;
+use crate::call::caller::Caller;
 
 /// The largest payload, in bytes: no event is larger.
 const MAX_PAYLOAD: usize = 1024 * 1024;

@@ -20,7 +20,7 @@ use super::{
     transport::{Kept, Sealing},
     warnings,
 };
-use crate::caller::Caller;
+use crate::call::caller::Caller;
 
 #[rustfmt::skip]
 pub(super) const FIELDS: [&str; 26] = [

@@ -6,11 +6,11 @@ use api::{RoutingAnswer, RoutingExplanation, RoutingOutcome, RoutingRule, timest
 use bytes::Bytes;
 use domain::{
     AccountId, Delivery, DeliveryStatus, DestinationId, LeadEvent, Registry,
-    routing::{Answer, Outcome, Reason, Rule, explain},
+    routing::{Answer, Outcome, Reason, Rule, destinations_for, explain},
 };
 
-use super::{Became, is_routed};
-use crate::{caller::Caller, delivery_service};
+use super::became::Became;
+use crate::{call::caller::Caller, delivery_service};
 
 /// The reason of a rule that needs an erased payload.
 const PAYLOAD_GONE: &str = "not evaluated, because the payload is erased";
@@ -151,4 +151,9 @@ fn summary(why_not: Option<String>, delivery: Option<&api::Delivery>, of: &Becam
              configuration changed at the same time. The delivery is {status}."
         ),
     }
+}
+
+/// Whether the router would give the destination the event with this configuration.
+fn is_routed(registry: &Registry, event: &LeadEvent, id: &DestinationId) -> bool {
+    destinations_for(registry, event).iter().any(|destination| destination.id == *id)
 }

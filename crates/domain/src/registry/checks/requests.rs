@@ -131,7 +131,14 @@ impl CompatibilitySignature {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry::{ContentType, CredentialKind, Credentials, Encoding, Hash, Method, SealedSecret};
+    use crate::registry::{
+        entities::secret::SealedSecret,
+        request::{
+            compatibility::{Encoding, Hash},
+            content::ContentType,
+            shape::{CredentialKind, Credentials, Method},
+        },
+    };
 
     fn refused(body: Body, content_type: &str) -> Option<&'static str> {
         let content_type = Some(content_type).filter(|text| !text.is_empty()).map(|t| ContentType::parse(t).unwrap());

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     condition::Condition,
-    delivery::Switch,
+    delivery::state::Switch,
     ids::{AccountId, ClientId, DestinationId, EventType, IdError, InterfaceId, TokenId},
     policy::RetryPolicy,
     registry::{

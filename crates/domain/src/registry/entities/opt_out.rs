@@ -2,7 +2,7 @@
 
 use crate::{
     ids::{AccountId, OptOutId},
-    notice::NoticeKind,
+    notice::kind::NoticeKind,
 };
 
 /// The opt-out of one address from mails of one kind about one account.

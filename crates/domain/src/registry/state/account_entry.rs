@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     ids::{ApiUserId, ClientId, DestinationId, InterfaceId, OptOutId, TokenId},
-    notice::NoticeKind,
+    notice::kind::NoticeKind,
     registry::{
         entities::{
             account::{Account, ApiUser, Client, Interface, Role},

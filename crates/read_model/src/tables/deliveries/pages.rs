@@ -12,9 +12,10 @@ use domain::{
 pub use domain::delivery::DeliveryFilter;
 
 use crate::{
-    Store, StoreError,
+    error::StoreError,
     page::Page,
     sql::{self, Condition, Statement, Value},
+    store::Store,
     tables::{
         deliveries::{COLUMNS, from_row},
         values::Chosen,

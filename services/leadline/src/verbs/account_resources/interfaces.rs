@@ -5,12 +5,14 @@ use std::time::Duration;
 use api::duration_to_api;
 use clap::{Args, Subcommand};
 
-use super::{List, Named};
+use super::args::{List, Named};
 use crate::{
-    output::note,
-    session::{ForAccount, Paging, Remote, within},
-    table::{Cell, Column, fixed, flexible},
-    time_args::{days, span},
+    remote::session::{ForAccount, Paging, Remote, within},
+    terminal::{
+        output::note,
+        table::{Cell, Column, fixed, flexible},
+        time_args::{days, span},
+    },
     verbs::{
         accounts::{marked_addresses, mask, names, some},
         searching,

@@ -3,9 +3,11 @@
 use clap::Args;
 
 use crate::{
-    output::{harmless, note, print},
-    session::{Remote, Session, within},
-    time_args::shown,
+    remote::session::{Remote, Session, within},
+    terminal::{
+        output::{harmless, note, print},
+        time_args::shown,
+    },
 };
 
 #[derive(Debug, Args)]

@@ -6,9 +6,11 @@ use anyhow::Context as _;
 use clap::{ArgGroup, Args};
 
 use crate::{
-    errors::{AlreadyReported, usage},
-    output::print,
-    session::{ForAccount, Remote, within},
+    remote::session::{ForAccount, Remote, within},
+    terminal::{
+        errors::{AlreadyReported, usage},
+        output::print,
+    },
 };
 
 #[derive(Debug, Args)]

@@ -11,9 +11,11 @@ use super::{
     view::{scope, state},
 };
 use crate::{
-    session::{ForAccount, Paging, Remote, Session, within},
-    table::{Cell, Tone, fixed, flexible, print_facts},
-    time_args::{lasted, shown},
+    remote::session::{ForAccount, Paging, Remote, Session, within},
+    terminal::{
+        table::{Cell, Tone, fixed, flexible, print_facts},
+        time_args::{lasted, shown},
+    },
 };
 
 const PAGE: u32 = 200;

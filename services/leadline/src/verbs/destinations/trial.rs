@@ -10,9 +10,8 @@ use tonic::Code;
 
 use super::named::Named;
 use crate::{
-    errors::AlreadyReported,
-    output::note,
-    session::within,
+    remote::session::within,
+    terminal::{errors::AlreadyReported, output::note},
     verbs::deliveries::{print_detail, request::print_request},
 };
 

@@ -4,10 +4,12 @@ use api::retry_policy::Policy;
 
 use super::{super::deliveries::answer, connection, content};
 use crate::{
-    output::{in_json, note},
-    session::Session,
-    table::{Cell, Column, Tone, fixed, flexible, print_facts},
-    time_args::{lasted, shown},
+    remote::session::Session,
+    terminal::{
+        output::{in_json, note},
+        table::{Cell, Column, Tone, fixed, flexible, print_facts},
+        time_args::{lasted, shown},
+    },
 };
 
 pub(super) const COLUMNS: [Column; 6] =
