@@ -3,7 +3,10 @@
 
 use tracing::Span;
 
-use super::{attribute, exporting, fails};
+use super::{
+    exporting::exporting,
+    span::{attribute, fails},
+};
 
 /// The name of the spans of [`publishing`] before they are named after their stream.
 const PUBLISH: &str = "publish";

@@ -9,11 +9,15 @@ use serde_json::{Value, json};
 use tonic::Request;
 
 use crate::{
-    names::Names,
-    output::{harmless, in_json, note, print, write},
-    session::{ForAccount, Paging, Remote, Session, within},
-    table::{Cell, Table, Tone, fixed, flexible, print_facts, wrapped},
-    time_args::{past, shown},
+    remote::{
+        names::Names,
+        session::{ForAccount, Paging, Remote, Session, within},
+    },
+    terminal::{
+        output::{harmless, in_json, note, print, write},
+        table::{Cell, Table, Tone, fixed, flexible, print_facts, wrapped},
+        time_args::{past, shown},
+    },
     verbs::searching,
 };
 

@@ -19,11 +19,13 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Request;
 
 use crate::{
-    errors::{AlreadyReported, code_name, usage},
-    output::{note, print},
-    session::{ForAccount, Remote},
-    table::one_line,
-    time_args::past,
+    remote::session::{ForAccount, Remote},
+    terminal::{
+        errors::{AlreadyReported, code_name, usage},
+        output::{note, print},
+        table::one_line,
+        time_args::past,
+    },
 };
 
 /// The maximum number of events that are read ahead.
@@ -57,7 +59,7 @@ pub(crate) struct Publish {
     /// The client: a customer of the account
     #[arg(long, value_name = "ID")]
     client: Option<String>,
-    /// Id of a destination: the events go to it alone, whatever event types and conditions destinations have
+    /// Id of the only destination of the events; event types and conditions are ignored
     #[arg(long, value_name = "ID")]
     destination: Option<String>,
     /// Id of the lead [default: computed from the event id]
@@ -167,7 +169,7 @@ impl Publish {
             std::io::stdin().read_to_string(&mut text).context("standard input cannot be read")?;
         }
         let payload =
-            RawValue::from_string(text.trim().to_owned()).map_err(|e| usage(format!("--payload: is not JSON: {e}")))?;
+            RawValue::from_string(text.trim().to_owned()).map_err(|e| usage(format!("--payload is not JSON: {e}")))?;
         Ok(Event {
             account: None,
             interface: None,
@@ -183,7 +185,7 @@ impl Publish {
 }
 
 impl Event {
-    /// Fills fields that the event does not have from `rest`.
+    /// Fills the missing fields of the event from `rest`.
     fn completed(self, rest: &api::PublishLeadRequest) -> api::PublishLeadRequest {
         let or = |own: Option<String>, other: &String| own.unwrap_or_else(|| other.clone());
         api::PublishLeadRequest {
