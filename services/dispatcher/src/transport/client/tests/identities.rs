@@ -9,7 +9,7 @@ use testkit::{
 };
 
 use super::*;
-use crate::transport::route::Route;
+use crate::transport::{client::proxy::Proxy, route::Route};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
@@ -33,7 +33,7 @@ fn by_proxy(url: &str, login: Option<(&str, &str)>) -> Route {
     let setting = DestinationProxy { url: url.into(), username: String::new(), password };
     let address = ProxyAddress::of(&url.parse().unwrap()).unwrap();
     let transport = Transport { proxy: Some(setting), ..Transport::default() };
-    let proxy = Some(super::super::proxy::Proxy::of_destination(address, login.map(own)));
+    let proxy = Some(Proxy::of_destination(address, login.map(own)));
     Route { transport: Arc::new(transport), key: String::new(), proxy }
 }
 
