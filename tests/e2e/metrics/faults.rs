@@ -171,23 +171,6 @@ pub(crate) async fn fill(broker: &NatsServer) -> jetstream::Context {
 }
 
 #[tokio::test]
-async fn reached_limit_fires_and_clears_its_alert() {
-    let broker = small_broker().await;
-    let world = World::start_with(&["--nats-url", &broker.url()], &[]).await;
-    let drill = Drill::start(&world).await;
-    let context = fill(&broker).await;
-    let mut number = 0;
-    wait::until("an event that is refused", FIRED, async || {
-        number += 1;
-        (world.post(event_json(&format!("e{number}")).to_string(), &[]).await.0 == 503).then_some(())
-    })
-    .await;
-    drill.fires(&world, "LeadlineCannotStore", "a storage limit of the broker is reached").await;
-    context.delete_stream(FILLER).await.unwrap();
-    drill.clears("LeadlineCannotStore").await;
-}
-
-#[tokio::test]
 async fn nearly_full_stream_fires_and_clears_its_alert() {
     let world = World::start_with(&["--stream-max-bytes", "1000000"], &[]).await;
     let drill = Drill::start(&world).await;

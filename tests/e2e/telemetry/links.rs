@@ -139,6 +139,6 @@ async fn a_message_that_is_not_stored_is_an_error_of_its_span() {
         named("publish LEADS").zip(named("POST /v1/leads")).ok_or(failed)
     })
     .await;
-    assert_eq!(failed.0.attributes["error.type"], "cannot_store");
+    assert_eq!(failed.0.attributes["error.type"], "refused");
     assert_eq!(failed.1.attributes["error.type"], "503");
 }
