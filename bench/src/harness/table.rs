@@ -24,7 +24,7 @@ pub(crate) fn head(title: &str) {
 pub(crate) fn row(name: &str, figures: &str) {
     let stolen = stolen_since_before();
     let doubt = if stolen < STOLEN { String::new() } else { format!("; STOLEN by the host: {:.0} %", stolen * 100.0) };
-    println!("  {name:<NAMES$}{figures}{doubt}");
+    println!("  {name:<NAMES$} {figures}{doubt}");
 }
 
 fn stolen_since_before() -> f64 {

@@ -61,7 +61,7 @@ impl Reader {
     /// The entries of an object, which must all hold.
     fn all(&mut self, fields: &[(String, Json)], within: &str, depth: usize) -> Read<Node> {
         if depth > MAX_DEPTH {
-            return wrong(within, format!("is nested more than {} levels deep", MAX_DEPTH));
+            return wrong(within, format!("is nested more than {MAX_DEPTH} levels deep"));
         }
         if fields.is_empty() {
             return wrong(within, "has no term; leave the condition empty to want every event");
@@ -114,7 +114,7 @@ impl Reader {
             return self.term(path, Operator::Eq(value.clone()), place);
         };
         if depth > MAX_DEPTH {
-            return wrong(place, format!("is nested more than {} levels deep", MAX_DEPTH));
+            return wrong(place, format!("is nested more than {MAX_DEPTH} levels deep"));
         }
         if operators.is_empty() {
             return wrong(place, format!("names no operator; the operators are {OPERATORS}"));
@@ -137,7 +137,7 @@ impl Reader {
             _ => 1,
         };
         if self.terms > MAX_TERMS {
-            let problem = format!("is one term too many: {} is the limit, and each value of a list counts", MAX_TERMS);
+            let problem = format!("is one term too many: {MAX_TERMS} is the limit, and each value of a list counts");
             return wrong(place, problem);
         }
         Ok(Node::Term(Term { place: place.to_owned(), path: path.to_vec(), operator }))
