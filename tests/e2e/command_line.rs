@@ -94,6 +94,7 @@ async fn errors_are_plain_and_have_exit_codes() {
         (&["retry", "one", "--destination", "CRM"], "not both"),
         (&["accounts", "update", "acme"], "nothing to change"),
         (&["publish", "--payload", "{"], "is not JSON"),
+        (&["leads", "show", "ada@example.com", "--account", "acme"], "leads --where email=ada@example.com"),
         (&["destinations", "create", "--name", "nowhere"], "--url is missing"),
         (&["leadership"], "unrecognized subcommand"),
     ] {

@@ -145,7 +145,10 @@ impl Choice {
             None => String::new(),
         };
         // A search by values is within an account.
-        let account_id = if self.values.is_empty() { account.given() } else { session.account(account).await? };
+        let account_id = match self.values.is_empty() {
+            true => session.account_of_filter(account),
+            false => session.account(account).await?,
+        };
         let text = |given: &Option<String>| given.clone().unwrap_or_default();
         let Answered { status, class } = self.answer.unwrap_or_default();
         Ok(api::DeliveryFilter {
