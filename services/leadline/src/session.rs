@@ -191,10 +191,10 @@ impl Session {
 
     /// The names of these destinations, by their ids. Without a name is what was deleted, what has none, and what the
     /// key may not see.
-    pub(crate) async fn names_of(
+    pub(crate) async fn names_of<'a>(
         &self,
         account: &str,
-        ids: impl Iterator<Item = &str>,
+        ids: impl Iterator<Item = &'a str>,
     ) -> anyhow::Result<BTreeMap<String, String>> {
         let ids: BTreeSet<_> = ids.filter(|id| !id.is_empty()).map(str::to_owned).collect();
         let mut names = BTreeMap::new();
