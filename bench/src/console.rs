@@ -13,14 +13,14 @@ use anyhow::{Context as _, ensure};
 use futures::future::try_join_all;
 use reqwest::Client;
 use serde_json::{Value, json};
-use testkit::postgres;
 use tokio::time::Instant;
 
-use crate::{
+use crate::harness::{
     api::ACCOUNT,
+    databases::on_both,
     derived,
     filled::{Rows, STEP, now_micros},
-    latency::percentiles,
+    statistics::percentiles,
     system::System,
     table::{head, row},
 };
@@ -63,17 +63,11 @@ pub(crate) async fn measure(program: &Path, rows: u32) -> anyhow::Result<Value> 
     head(&format!("Console: lists of {rows} deliveries"));
     // The client wants to know how TLS would be done, and calls over plain HTTP.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut results = serde_json::Map::new();
-    for database in ["sqlite", "postgres"] {
-        let url = if database == "postgres" { Some(postgres::database().await) } else { None };
-        results.insert(database.into(), run(program, database, url, rows).await?);
-    }
-    Ok(results.into())
+    on_both(async |database, args| run(program, database, args, rows).await).await
 }
 
-async fn run(program: &Path, database: &str, url: Option<String>, rows: u32) -> anyhow::Result<Value> {
-    let args = url.iter().flat_map(|url| ["--database-url", url.as_str()]).collect::<Vec<_>>();
-    let system = System::start(program, &args).await?;
+async fn run(program: &Path, database: &str, args: &[&str], rows: u32) -> anyhow::Result<Value> {
+    let system = System::start(program, args).await?;
     system.api.interfaces("form", 1, "http://127.0.0.1:9/").await?;
     let destination = system.api.destination().await?;
     system.api.searchable("form0", &derived::FIELDS).await?;
@@ -85,7 +79,7 @@ async fn run(program: &Path, database: &str, url: Option<String>, rows: u32) -> 
     let mut home = system.stop().await;
     for (name, methods) in SCREENS {
         // Each screen is the first thing that a new process is asked for.
-        let system = System::start_in(home, program, &args).await?;
+        let system = System::start_in(home, program, args).await?;
         let client = Client::builder().no_proxy().build()?;
         let first = opened(&client, &system, methods).await?;
         let mut times = vec![];
@@ -98,7 +92,7 @@ async fn run(program: &Path, database: &str, url: Option<String>, rows: u32) -> 
         results.insert(name.into(), json!({"first_ms": first, "p50_ms": ms[0], "p99_ms": ms[2]}));
         home = system.stop().await;
     }
-    let system = System::start_in(home, program, &args).await?;
+    let system = System::start_in(home, program, args).await?;
     for (name, times) in browse(&system).await? {
         let (first, max) = (times[0], times.iter().copied().fold(0.0, f64::max));
         let mut sorted = times.clone();

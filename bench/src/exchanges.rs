@@ -6,11 +6,10 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::{
+use crate::harness::{
     dataset::bytes_on_disk,
-    flood::{Flood, Flooded, Over},
-    publishing::median,
-    receiver::{Answers, Receiver},
+    flood::{Flooded, Over, flood},
+    statistics::median,
     system::System,
     table::{head, row},
     usage::rounded,
@@ -26,7 +25,7 @@ pub(crate) async fn measure(program: &Path, leads: usize) -> anyhow::Result<Valu
     for n in 0..PAIRS {
         let mut pair = [(0.0, 0.0); 2];
         for kind in if n % 2 == 0 { [0, 1] } else { [1, 0] } {
-            let (flooded, on_disk) = flood(program, leads, kind == 1).await?;
+            let (flooded, on_disk) = one(program, leads, kind == 1).await?;
             pair[kind] = (flooded.delivered_per_second, flooded.used.cpu());
             bytes[kind] = on_disk;
             row(["without exchanges", "with exchanges"][kind], &flooded.text());
@@ -51,18 +50,9 @@ pub(crate) async fn measure(program: &Path, leads: usize) -> anyhow::Result<Valu
 }
 
 /// A flood in a new system. Also returns the bytes of a delivery on disk: in the broker, and in the read model.
-async fn flood(program: &Path, leads: usize, keeps: bool) -> anyhow::Result<(Flooded, (f64, f64))> {
+async fn one(program: &Path, leads: usize, keeps: bool) -> anyhow::Result<(Flooded, (f64, f64))> {
     let system = System::start(program, &["--keep-exchanges", if keeps { "true" } else { "false" }]).await?;
-    let receiver = Receiver::start(Answers::Well).await?;
-    let interfaces = system.api.interfaces("x", DESTINATIONS, &receiver.url()).await?;
-    let flood = Flood {
-        api: &system.api,
-        processes: system.processes(),
-        interfaces: &interfaces,
-        receiver: &receiver,
-        over: Over::Http,
-    };
-    let flooded = flood.run(leads).await?;
+    let flooded = flood(&system.api, system.processes(), DESTINATIONS, Over::Http, leads).await?;
     let (streams, model) = bytes_on_disk(&system);
     let each = |bytes: u64| bytes as f64 / flooded.published as f64;
     let on_disk = (each(streams.iter().map(|(_, bytes)| bytes).sum()), each(model));

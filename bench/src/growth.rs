@@ -7,7 +7,7 @@ use api::duration_to_api;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::{
+use crate::harness::{
     flood::{Flood, Over},
     load::{self, Target},
     receiver::{Answers, Receiver},

@@ -4,10 +4,10 @@ use std::{path::Path, time::Duration};
 
 use serde_json::{Value, json};
 
-use crate::{
-    latency::percentiles,
+use crate::harness::{
     load::{self, Target},
     receiver::{Answers, Receiver},
+    statistics::percentiles,
     system::System,
     table::{head, row},
 };

@@ -4,13 +4,14 @@
 use std::path::Path;
 
 use crate::{
-    dataset::Stored,
-    rebuild,
-    receiver::{Answers, Receiver},
-    report::Parts,
-    startup,
-    system::System,
-    table::head,
+    harness::{
+        dataset::Stored,
+        receiver::{Answers, Receiver},
+        report::Parts,
+        system::System,
+        table::head,
+    },
+    rebuild, startup,
 };
 
 /// The number of destinations.

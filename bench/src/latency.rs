@@ -5,9 +5,10 @@ use std::{path::Path, time::Duration};
 use anyhow::ensure;
 use serde_json::{Value, json};
 
-use crate::{
+use crate::harness::{
     load::{self, Target},
     receiver::{Answers, Receiver},
+    statistics::percentiles,
     system::System,
     table::{head, row},
     usage::{Watch, rounded},
@@ -59,26 +60,4 @@ fn text(ms: [f64; 3]) -> String {
 
 fn shown(ms: [f64; 3]) -> Value {
     json!({"p50_ms": ms[0], "p95_ms": ms[1], "p99_ms": ms[2]})
-}
-
-/// p50, p95 and p99 in milliseconds.
-pub(crate) fn percentiles(latencies: &mut [u64]) -> [f64; 3] {
-    latencies.sort_unstable();
-    let at = |share: f64| {
-        let index = (latencies.len() as f64 * share) as usize;
-        latencies.get(index.min(latencies.len().saturating_sub(1))).map_or(0.0, |us| *us as f64 / 1_000.0)
-    };
-    [at(0.5), at(0.95), at(0.99)]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn percentiles_are_taken_from_sorted_latencies() {
-        let mut latencies: Vec<u64> = (1..=1_000).rev().map(|n| n * 1_000).collect();
-        assert_eq!(percentiles(&mut latencies), [501.0, 951.0, 991.0]);
-        assert_eq!(percentiles(&mut []), [0.0, 0.0, 0.0]);
-    }
 }

@@ -6,10 +6,10 @@ use api::{CountBucket, DeliveryFilter};
 use futures::future::BoxFuture;
 use tonic::Status;
 
-use crate::{
+use crate::harness::{
     api::ACCOUNT,
+    ask::{Ask, Measured},
     derived::{CITY, email},
-    pages::{Ask, Measured},
     system::System,
 };
 

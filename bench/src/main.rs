@@ -1,39 +1,27 @@
 //! `make bench`: Leadline's throughput, latency and cost, how they grow, and the ceiling of the machine.
 //!
 //! Everything runs on one machine in one run: the system under test (a release build), and this process, which is the
-//! load generator and the receivers. Throughput and latency stand beside a ceiling measured in the same run: a bare
-//! client that posts the same bodies to the same receiver. Figures of different machines, or of one machine at
+//! load generator and the receivers. Throughput and latency are compared with a ceiling measured in the same run: a
+//! bare client that posts the same bodies to the same receiver. Figures of different machines, or of one machine at
 //! different times, do not compare. `docs/benchmarks.md` explains each figure.
 
-mod api;
-mod cluster;
 mod console;
-mod dataset;
-mod derived;
 mod exchanges;
-mod filled;
-mod flood;
 mod growth;
+mod harness;
 mod isolation;
 mod large;
 mod latency;
-mod load;
 mod looking;
-mod machine;
 mod pages;
 mod parked;
 mod pruning;
 mod publishing;
 mod rebuild;
-mod receiver;
 mod recovery;
-mod report;
 mod scale;
 mod startup;
-mod system;
-mod table;
 mod throughput;
-mod usage;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -41,7 +29,7 @@ use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
 use serde_json::json;
 
-use crate::report::Parts;
+use crate::harness::report::Parts;
 
 /// Measures Leadline
 #[derive(Debug, Parser)]
@@ -125,7 +113,7 @@ async fn main() -> anyhow::Result<()> {
         "stored": bench.stored, "destinations": bench.destinations, "timers": bench.timers,
     });
     let all = json!({
-        "machine": machine::describe(), "sizes": sizes, "results": parts.results, "stolen_share": parts.stolen,
+        "machine": harness::machine::describe(), "sizes": sizes, "results": parts.results, "stolen_share": parts.stolen,
     });
     println!("\n{all:#}");
     if let Some(file) = &bench.json {

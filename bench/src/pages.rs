@@ -9,19 +9,22 @@ use anyhow::ensure;
 use api::{DeliveryFilter, DeliveryStatus};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
-use testkit::postgres;
 use tokio::time::Instant;
 use tonic::Status;
 
 use crate::{
-    api::ACCOUNT,
-    derived,
-    filled::{Rows, STEP, now_micros},
-    latency::percentiles,
+    harness::{
+        api::ACCOUNT,
+        ask::Measured,
+        databases::on_both,
+        derived,
+        filled::{Rows, STEP, now_micros},
+        statistics::percentiles,
+        system::System,
+        table::{head, row},
+        usage::Watch,
+    },
     looking,
-    system::System,
-    table::{head, row},
-    usage::Watch,
 };
 
 /// How often each request is repeated.
@@ -32,17 +35,11 @@ const MAX_P99_MS: f64 = 50.0;
 /// Fills both databases and measures the requests.
 pub(crate) async fn measure(program: &Path, rows: u32) -> anyhow::Result<Value> {
     head(&format!("Pages: lists of {rows} deliveries"));
-    let mut results = serde_json::Map::new();
-    for database in ["sqlite", "postgres"] {
-        let url = if database == "postgres" { Some(postgres::database().await) } else { None };
-        results.insert(database.into(), run(program, database, url, rows).await?);
-    }
-    Ok(results.into())
+    on_both(async |database, args| run(program, database, args, rows).await).await
 }
 
-async fn run(program: &Path, database: &str, url: Option<String>, rows: u32) -> anyhow::Result<Value> {
-    let args = url.iter().flat_map(|url| ["--database-url", url.as_str()]).collect::<Vec<_>>();
-    let system = System::start(program, &args).await?;
+async fn run(program: &Path, database: &str, args: &[&str], rows: u32) -> anyhow::Result<Value> {
+    let system = System::start(program, args).await?;
     system.api.interfaces("form", 1, "http://127.0.0.1:9/").await?;
     let destination = system.api.destination().await?;
     let began = Instant::now();
@@ -99,12 +96,6 @@ async fn export(system: &System, database: &str, rows: u32) -> anyhow::Result<Va
     row(&format!("{database}, export of all leads"), &format!("{took:.1} s, memory {more:+.0} MiB"));
     Ok(json!({"seconds": took, "memory_mib": more}))
 }
-
-/// Sends a request for the nth time. Returns the number of entries.
-pub(crate) type Ask<'a> = Box<dyn Fn(u32) -> BoxFuture<'a, Result<usize, Status>> + 'a>;
-
-/// A request: its name, the maximum number of entries, and a function that sends it for the nth time.
-pub(crate) type Measured<'a> = (&'static str, usize, Ask<'a>);
 
 fn requests<'a>(system: &'a System, destination: &'a str, filled: Rows) -> Vec<Measured<'a>> {
     let Rows { count: rows, begin, .. } = filled;

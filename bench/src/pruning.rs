@@ -13,13 +13,13 @@ use anyhow::ensure;
 use api::publish_leads_result::Result as Outcome;
 use futures::{TryStreamExt as _, stream};
 use serde_json::{Value, json};
-use testkit::postgres;
 use tokio::time::{Instant, sleep};
 
-use crate::{
+use crate::harness::{
     api::{ACCOUNT, Api},
+    databases::on_both,
     filled::{self, Rows, STEP, now_micros},
-    latency::percentiles,
+    statistics::percentiles,
     system::System,
     table::{head, row},
     usage::{Watch, rounded},
@@ -43,19 +43,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Prunes both databases, each with `rows` deliveries.
 pub(crate) async fn measure(program: &Path, rows: u32, idle: Duration) -> anyhow::Result<Value> {
     head(&format!("Pruning: {rows} deliveries in {} rows, half of them older than the history", rows * 5));
-    let mut results = serde_json::Map::new();
-    for database in ["sqlite", "postgres"] {
-        let url = if database == "postgres" { Some(postgres::database().await) } else { None };
-        results.insert(database.into(), run(program, database, url, rows, idle).await?);
-    }
-    Ok(results.into())
+    on_both(async |database, args| run(program, database, args, rows, idle).await).await
 }
 
-async fn run(program: &Path, database: &str, url: Option<String>, rows: u32, idle: Duration) -> anyhow::Result<Value> {
-    let args = |keep: &'static str| {
-        let database = url.iter().flat_map(|url| ["--database-url", url.as_str()]);
-        database.chain(["--keep-history", keep]).collect::<Vec<_>>()
-    };
+async fn run(program: &Path, database: &str, args: &[&str], rows: u32, idle: Duration) -> anyhow::Result<Value> {
+    let args = |keep: &'static str| [args, &["--keep-history", keep]].concat();
     let system = System::start(program, &args(KEEP_ALL)).await?;
     system.api.interfaces("form", 1, "http://127.0.0.1:9/").await?;
     let written = system.api.unwanted("written", 1).await?.remove(0);

@@ -8,8 +8,9 @@ use std::{path::Path, time::Duration};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::{
+use crate::harness::{
     load::{self, Target},
+    statistics::median,
     system::System,
     table::{head, row},
     usage::{Watch, rounded},
@@ -85,20 +86,4 @@ async fn turn(
     // The read model lags, and its remaining work belongs to the turn.
     system.api.settled(PATIENCE).await?;
     Ok(Turn { per_second, cpu_ms: watch.end().cpu() / count as f64 })
-}
-
-pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    let half = figures.len() / 2;
-    if figures.len().is_multiple_of(2) { f64::midpoint(figures[half - 1], figures[half]) } else { figures[half] }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn median_is_the_middle_figure() {
-        assert_eq!([median(vec![3.0, 1.0, 9.0]), median(vec![1.0, 9.0, 3.0, 2.0])], [3.0, 2.5]);
-    }
 }

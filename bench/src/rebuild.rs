@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use testkit::{Process, postgres};
 use tokio::time::Instant;
 
-use crate::{
+use crate::harness::{
     dataset::Stored,
     table::{head, row},
     usage::{Watch, rounded},

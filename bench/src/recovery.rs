@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
+use crate::harness::{
     cluster::{Apart, BROKER},
     load::{self, Target},
     receiver::{Answers, Receiver},

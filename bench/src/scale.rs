@@ -7,10 +7,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::{
+use crate::harness::{
     cluster::Apart,
-    flood::{Flood, Over},
-    receiver::{Answers, Receiver},
+    flood::{Over, flood},
     table::{head, row},
 };
 
@@ -25,16 +24,7 @@ pub(crate) async fn measure(program: &Path, leads: usize) -> anyhow::Result<Valu
     let mut results = vec![];
     for dispatchers in DISPATCHERS {
         let system = Apart::start(program, dispatchers).await?;
-        let receiver = Receiver::start(Answers::Well).await?;
-        let interfaces = system.api.interfaces("i", DESTINATIONS, &receiver.url()).await?;
-        let flood = Flood {
-            api: &system.api,
-            processes: system.processes(),
-            interfaces: &interfaces,
-            receiver: &receiver,
-            over: Over::Http,
-        };
-        let flooded = flood.run(leads).await?;
+        let flooded = flood(&system.api, system.processes(), DESTINATIONS, Over::Http, leads).await?;
         row(&format!("{dispatchers} dispatcher(s)"), &flooded.text());
         let mut json = flooded.json();
         json["dispatchers"] = dispatchers.into();

@@ -6,7 +6,7 @@ use std::{path::Path, time::Duration};
 use anyhow::ensure;
 use serde_json::{Value, json};
 
-use crate::{
+use crate::harness::{
     dataset::Stored,
     load::{self, Target},
     receiver::{Answers, Receiver},

@@ -5,8 +5,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::{
-    flood::{CONNECTIONS, Flood, Over},
+use crate::harness::{
+    flood::{CONNECTIONS, Over, flood},
     load::{self, Target},
     receiver::{Answers, Receiver},
     system::System,
@@ -33,16 +33,7 @@ pub(crate) async fn measure(program: &Path, leads: usize) -> anyhow::Result<Valu
     let mut results = vec![];
     for (over, flush, destinations) in RUNS {
         let system = System::start(program, &["--nats-flush", flush]).await?;
-        let receiver = Receiver::start(Answers::Well).await?;
-        let interfaces = system.api.interfaces("i", destinations, &receiver.url()).await?;
-        let flood = Flood {
-            api: &system.api,
-            processes: system.processes(),
-            interfaces: &interfaces,
-            receiver: &receiver,
-            over,
-        };
-        let flooded = flood.run(leads).await?;
+        let flooded = flood(&system.api, system.processes(), destinations, over, leads).await?;
         row(&format!("{}, {destinations} destinations, {flush}", over.name()), &flooded.text());
         let mut json = flooded.json();
         json["over"] = over.name().into();

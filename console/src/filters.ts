@@ -91,7 +91,7 @@ const ANSWER = /^(?:([1-9][0-9][0-9])|([1-5])xx|none)$/;
 /** Whether the text is a status, a class of statuses such as "5xx", or "none". */
 export const isAnswer = (text: string): boolean => ANSWER.test(text);
 
-/** "none" stands for no HTTP answer. A text that is no answer does not restrict the list. */
+/** "none" means no HTTP answer. A text that is not an answer does not restrict the list. */
 function answered(text = ""): Answered {
   const [found, code = 0, digit = 0] = ANSWER.exec(text) ?? [];
   return { httpStatusCode: found === "none" ? NO_ANSWER : Number(code), httpStatusClass: Number(digit) };

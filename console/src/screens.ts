@@ -49,7 +49,7 @@ export const offered = (): ScreenEntry[] => SCREENS.filter(({ needs }) => may(ne
 /** The screens of the account. */
 export const inAccount = (): ScreenEntry[] => offered().filter((screen) => screen.inAccount);
 
-/** The entries of the navigation: the first screen of the account stands for all of these. */
+/** The entries of the navigation: the first screen of the account represents all of these. */
 export function navigation(): ScreenEntry[] {
   const [first] = inAccount();
   return offered().filter((screen) => !screen.inAccount || screen === first);

@@ -1,4 +1,4 @@
-// Lists that follow from deliveries: what comes later moves no row.
+// Lists that follow from deliveries: later changes move no row.
 import type { Page } from "@playwright/test";
 import { expect, test } from "./support/test";
 

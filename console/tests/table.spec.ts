@@ -90,7 +90,7 @@ test("rows older than the last listed row come with their page", () => {
   expect(show(last, failed).shown).toEqual(["e", "d", "c", "b", "a"]);
 });
 
-test("a list begins anew if more rows came than a page has", () => {
+test("a list begins again if more rows came than a page has", () => {
   const row = (id: string, requested: number): TestRow => ({ id, requested, version: [0], rank: 0, status: "failed" });
   const table = append(empty<TestRow>(), [row("b", 2), row("a", 1)], true);
   expect(hasHole(table, [row("c", 3), row("b", 2)], true)).toBe(false);

@@ -8,8 +8,9 @@ use testkit::{postgres, wait};
 use crate::{
     expectations::{Ending, ORDERED, PLAIN},
     ledger::{Duplicate, Ledger},
+    program::SOON,
     read_back::{self, owner},
-    stage::{SOON, Stage},
+    stage::Stage,
 };
 
 /// The number of examples for each kind of fault.

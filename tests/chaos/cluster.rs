@@ -6,8 +6,9 @@ use testkit::{NatsCluster, wait};
 
 use crate::{
     plan::Seeded,
+    program::SOON,
     scenario::{EVENTS, Fire, Settings},
-    stage::{Brokers, SOON, Shape, Victim},
+    stage::{Brokers, Shape, Victim},
 };
 
 const REPLICAS: &str = "3";

@@ -13,8 +13,9 @@ use testkit::{NatsServer, SmallDisk, wait};
 
 use crate::{
     ledger::Outage,
+    program::SOON,
     scenario::{EVENTS, Fire, Settings},
-    stage::{Brokers, SOON, Shape, Victim},
+    stage::{Brokers, Shape, Victim},
 };
 
 /// The size of the disk, in bytes.

@@ -14,6 +14,7 @@ mod disk;
 mod expectations;
 mod ledger;
 mod plan;
+mod program;
 mod publishers;
 mod read_back;
 mod receivers;

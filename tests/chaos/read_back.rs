@@ -11,7 +11,8 @@ use testkit::wait;
 
 use crate::{
     expectations::{INTERFACE, ORDERED, PLAIN},
-    stage::{SOON, Stage},
+    program::SOON,
+    stage::Stage,
 };
 
 /// The maximum page size.

@@ -13,7 +13,7 @@ use crate::{
     expectations::{Manner, Want},
     ledger::{Ledger, Receipt},
     plan::Seeded,
-    stage::{SOON, program},
+    program::{SOON, program},
 };
 
 /// The time that a slow receiver takes to answer.

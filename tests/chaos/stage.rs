@@ -2,20 +2,22 @@
 //! receivers. Each restarts on its old port.
 
 use std::{
-    path::PathBuf,
     process::{Command, Stdio},
     sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use access::{AuthChannel, AuthInterceptor};
 use testkit::{NatsCluster, NatsServer, Process, SmtpSink, free_port, postgres::Postgres, smtp::Mail, wait};
 use tonic::transport::Channel;
 
-use crate::{expectations::WANTS, ledger::Ledger, receivers::Desk};
+use crate::{
+    expectations::WANTS,
+    ledger::Ledger,
+    program::{SOON, program},
+    receivers::Desk,
+};
 
-/// How long a process may take to start: generous, because all share a few cores and some are down on purpose.
-pub(crate) const SOON: Duration = Duration::from_secs(60);
 /// How often a service may exit at its start because a dependency is away. A supervisor would restart it.
 const MAX_STARTS: usize = 20;
 /// No log may have these: a panic, and the repairs of the reconciler.
@@ -82,10 +84,6 @@ struct MailServer {
     port: u16,
     sink: Mutex<Option<SmtpSink>>,
     taken: Mutex<Vec<Mail>>,
-}
-
-pub(crate) fn program() -> PathBuf {
-    env!("CARGO_BIN_EXE_leadline").into()
 }
 
 impl Stage {

@@ -195,7 +195,7 @@ async fn body_settings_change_separately_but_must_be_consistent() {
         (&["body"][..], api::Destination { body: template("<lead>"), ..default() }, "is not XML"),
         (&["body"], api::Destination { body: preset("payload"), ..default() }, "content_type: text/xml is XML"),
         (&["content_type"], default(), "is not JSON"),
-        (&["content_type"], api::Destination { content_type: "xml".into(), ..default() }, "is no media type"),
+        (&["content_type"], api::Destination { content_type: "xml".into(), ..default() }, "is not a media type"),
         (&["method"], api::Destination { method: "GET".into(), ..default() }, "body: cannot be sent with GET"),
         (&["method"], api::Destination { method: "HEAD".into(), ..default() }, "method: \"HEAD\" is not one of POST"),
         (

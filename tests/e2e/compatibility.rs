@@ -141,7 +141,7 @@ async fn invalid_compatibility_signatures_are_refused() {
     let named = |header: &str| CompatibilitySignature { header: header.into(), ..Default::default() };
     let both = ["compatibility_signature", "headers"];
     for (signature, says) in [
-        (named(""), "is no name of a header"),
+        (named(""), "is not the name of a header"),
         (named("Webhook-Signature"), "is set by Leadline itself"),
         (named("leadline-signature"), "is set by Leadline itself"),
         (named("Content-Type"), "is set by content_type"),
@@ -169,7 +169,7 @@ async fn invalid_compatibility_signatures_are_refused() {
     let assign =
         api::AssignTokenRequest { account_id: ACCOUNT.into(), destination_id: destination_id.clone(), token_id };
     let refused = world.registry().assign_token(assign).await.unwrap_err();
-    assert!(refused.message().contains("names a token of ed25519"), "{refused}");
+    assert!(refused.message().contains("names an ed25519 token"), "{refused}");
     // Without a token there is no signature at all.
     world.publish("unsigned").await;
     world.delivery_is("unsigned", DeliveryStatus::Succeeded).await;

@@ -94,8 +94,8 @@ async fn conditions_apply_to_order_recoveries_and_updates() {
 async fn condition_errors_name_their_position_and_can_be_tested() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     for (wrong, says) in [
-        (r#"{"payload.budget": {"atleast": 5000}}"#, "condition: payload.budget.atleast: is no operator"),
-        (r#"{"or": [{"payload.a": 1}, {"country": "DE"}]}"#, "condition: or[1].country: is no path"),
+        (r#"{"payload.budget": {"atleast": 5000}}"#, "condition: payload.budget.atleast: is not an operator"),
+        (r#"{"or": [{"payload.a": 1}, {"country": "DE"}]}"#, "condition: or[1].country: is not a path"),
         ("{", "condition: is not JSON"),
     ] {
         let destination = api::Destination { url: receiver.url(), condition: wrong.into(), ..some_destination() };

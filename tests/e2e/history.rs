@@ -145,7 +145,7 @@ async fn status_shows_sizes_and_growth_of_streams_and_tables() {
         assert_eq!(status.keep_history.unwrap().seconds, 400 * 24 * 60 * 60);
 
         let output = world.run(&["status"]).await.well().out;
-        for word in ["A DAY ADDS", "LEADS", "400 days", "KiB"] {
+        for word in ["ADDED PER DAY", "LEADS", "400 days", "KiB"] {
             assert!(output.contains(word), "{word}: {output}");
         }
     }

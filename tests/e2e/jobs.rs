@@ -285,7 +285,7 @@ async fn invalid_job_requests_are_refused_with_the_field() {
             api::RetryDeliveriesRequest { filter: Some(any()), ..listed(vec![an_id(1)]) },
             "filter: cannot be given together",
         ),
-        (filtered(api::DeliveryFilter { account_id: "other".into(), ..any() }), "filter.account_id: is not acme"),
+        (filtered(api::DeliveryFilter { account_id: "other".into(), ..any() }), "filter.account_id: has to be acme"),
         (
             filtered(api::DeliveryFilter { statuses: vec![DeliveryStatus::Pending.into()], ..any() }),
             "filter.statuses: has a status other than failed",

@@ -158,7 +158,7 @@ async fn token_url_has_the_same_checks_as_a_destination_url() {
         ("https://[::1]/token", "is not a public address"),
         ("https://user:password@auth.example/", "must not contain credentials"),
         ("ftp://auth.example/", "is not allowed"),
-        ("nonsense", "is no URL"),
+        ("nonsense", "is not a URL"),
     ] {
         let refused = create(&world, with(receiver.url(), client(token_url))).await.unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument);

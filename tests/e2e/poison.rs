@@ -106,7 +106,7 @@ async fn unreadable_messages_are_quarantined_without_blocking() {
         let Ok(message) = poison.get_raw_message(sequence).await else { continue };
         let header = |name: &str| message.headers.get(name).map(ToString::to_string).unwrap_or_default();
         let reason = header("Leadline-Reason");
-        assert!(reason.contains(": failed to decode Protobuf message: "), "{reason} is no cause");
+        assert!(reason.contains(": failed to decode Protobuf message: "), "{reason} is not a cause");
         assert!(RUBBISH.contains(&&message.payload[..]) && !header("Leadline-Sequence").is_empty());
         assert!(message.subject.starts_with("poison."));
     }

@@ -118,7 +118,7 @@ async fn undeliverable_templates_are_refused_when_set() {
         ("{{ payload.name|upcase }}", "the filter upcase is unknown"),
         ("{{ nosuch }}", "nosuch is unknown"),
         (r#"{"a": {{ payload.a|indent(1000000000000000) }} }"#, "the filter indent is unknown"),
-        (&chain, "an expression has more than 1000 words and signs, the limit"),
+        (&chain, "an expression has more than 1000 words and signs, which is the limit"),
         ("not json", "not JSON"),
     ] {
         let destination = Some(destination(&receiver.url(), template));

@@ -74,7 +74,7 @@ async fn preview_shows_the_request_without_sending_it() {
     assert_eq!(viewed(&world, 1).await, ["e1"]);
 }
 
-/// The events whose payloads were viewed, once there are so many.
+/// The events whose payloads were viewed, once their number is reached.
 async fn viewed(world: &World, count: usize) -> Vec<String> {
     wait::until("the views in the audit log", SOON, async || {
         let views = world.views().await;
@@ -99,7 +99,7 @@ async fn impossible_and_forbidden_previews_are_refused() {
     assert!(refused.message().contains("template, line 1"), "{refused}");
     for (wrong, field) in [
         (of(&id), "payload: is missing"),
-        (api::PreviewRequestRequest { event_id: "e1".into(), ..lacks.clone() }, "payload: is given beside"),
+        (api::PreviewRequestRequest { event_id: "e1".into(), ..lacks.clone() }, "payload: is given together with"),
         (api::PreviewRequestRequest { payload: b"{".to_vec(), ..of(&id) }, "payload: is not JSON"),
         (api::PreviewRequestRequest { event_type: "No Type".into(), ..lacks.clone() }, "event_type: "),
     ] {

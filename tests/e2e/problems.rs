@@ -199,7 +199,7 @@ async fn health_shows_failures_waiting_work_and_who_disabled() {
         let number = text.strip_suffix(" s ago").and_then(|number| number.parse::<u32>().ok());
         number.is_some_and(|seconds| seconds <= 60)
     };
-    assert!(is_age(status.fact("oldest waits")), "{}", status.out);
+    assert!(is_age(status.fact("oldest waiting")), "{}", status.out);
     let failing = status.out.lines().skip_while(|line| !line.starts_with("FAILING")).nth(1).unwrap();
     assert!(failing.starts_with(&id), "{failing}");
     let columns: Vec<_> = failing.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
@@ -299,5 +299,5 @@ async fn health_shows_the_state_of_the_lane() {
     let rest = lane.summary.strip_prefix("probing in ").unwrap();
     let (seconds, rest) = rest.split_once(' ').unwrap();
     assert!((0..=60).contains(&seconds.parse::<u32>().unwrap()), "{lane:?}");
-    assert_eq!(rest, format!("s after {} refusals", lane.failures_in_a_row));
+    assert_eq!(rest, format!("s after {} failures", lane.failures_in_a_row));
 }

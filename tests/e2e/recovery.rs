@@ -79,7 +79,7 @@ async fn recovery_can_bring_events_from_before_the_destination() {
         world.destination(&early.url()).await;
         world.publish_many(250).await;
         // All events are routed by now.
-        wait::until_eq("all at the other", SOON, 250, async || early.count()).await;
+        wait::until_eq("all events at the earlier destination", SOON, 250, async || early.count()).await;
         let types = vec!["page.*".into()];
         let other = api::Destination { url: receiver.url(), event_types: types, ..some_destination() };
         let (id, other) = (world.destination(&receiver.url()).await, world.destination_with(other).await);
@@ -147,7 +147,7 @@ async fn recovery_ends_when_its_destination_is_deleted() {
     world.destination(&early.url()).await;
     world.publish_many(100).await;
     // All events are routed by now.
-    wait::until_eq("all at the other", SOON, 100, async || early.count()).await;
+    wait::until_eq("all events at the earlier destination", SOON, 100, async || early.count()).await;
     let id = world.destination(&receiver.url()).await;
     let slow = api::RecoverDestinationRequest { include_before_created: true, pace: 5, ..recovery(&id) };
     let job = world.jobs().recover_destination(slow).await.unwrap().into_inner().job.unwrap();
@@ -164,7 +164,7 @@ async fn recovery_can_be_cancelled() {
     let (world, early, receiver) = (World::start().await, Receiver::start().await, Receiver::start().await);
     world.destination(&early.url()).await;
     world.publish_many(100).await;
-    wait::until_eq("all at the other", SOON, 100, async || early.count()).await;
+    wait::until_eq("all events at the earlier destination", SOON, 100, async || early.count()).await;
     let id = world.destination(&receiver.url()).await;
     let slow = api::RecoverDestinationRequest { include_before_created: true, pace: 5, ..recovery(&id) };
     let job = world.jobs().recover_destination(slow).await.unwrap().into_inner().job.unwrap();

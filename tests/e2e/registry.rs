@@ -194,7 +194,7 @@ async fn validated_destination_is_checked_and_not_stored() {
     let [warning] = would.warnings.as_slice() else { panic!("{:?}", would.warnings) };
     assert!(warning.starts_with(&format!("This destination overrides Form ({form}) of interface")), "{warning}");
 
-    // Every wrong field is named at once, and whatever else would be refused.
+    // Every wrong field is named at once, also those of later checks.
     let wrong = api::Destination { url: "https://10.1.2.3/".into(), content_type: "nonsense".into(), ..good() };
     let refused = validate(wrong).await.unwrap_err();
     let mut fields = refused.get_details_bad_request().unwrap().field_violations;

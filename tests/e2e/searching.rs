@@ -1,4 +1,4 @@
-//! Leads and deliveries are found by values inside payloads, of which the read model holds keyed hashes.
+//! Leads and deliveries are found by values inside payloads. The read model holds keyed hashes of these values.
 
 use std::{collections::HashMap, fs, process::Stdio};
 
@@ -122,7 +122,7 @@ async fn leads_and_deliveries_are_found_by_values_inside_payloads() {
         ] {
             assert_eq!(world.found(given).await, leads, "{given:?}");
         }
-        // All deliveries of the lead, also of events that do not say the value.
+        // All deliveries of the lead, also those of events without the value.
         wait::until_eq("the deliveries", SOON, vec!["e1".to_owned(), "e2".to_owned()], async || {
             deliveries_by(world.channel(), filter(&[ADA])).await.unwrap()
         })
@@ -194,7 +194,7 @@ async fn read_model_holds_no_value_and_strangers_find_nothing() {
         let key = world.access().create_key(request).await.unwrap().into_inner().secret;
         let channel = world.called_with(&key).await;
         assert_eq!(leads_by(channel.clone(), ACCOUNT, &[ADA]).await.unwrap().is_empty(), !finds, "{client}");
-        // What another client said of its lead is not for north, and the lead is not for south.
+        // North cannot search the event of south, and south cannot search the lead of north.
         let said_by_south = leads_by(channel, ACCOUNT, &[("email", "x@example.com")]).await.unwrap();
         assert!(said_by_south.is_empty(), "{client}: {said_by_south:?}");
     }
@@ -227,7 +227,7 @@ async fn an_anonymised_lead_is_not_found_and_a_rebuild_finds_the_same() {
         }
         assert!(world.found(&[ADA]).await.is_empty());
         assert!(world.found(&[("phone", "0170 1")]).await.is_empty());
-        // What is published later is new.
+        // An event that is published after the anonymisation is found.
         world.publish_about("e5", "bob", json!({"email": "bob@example.com"})).await;
         world.finds(&[("email", "bob@example.com")], &["bob"]).await;
 
@@ -257,13 +257,16 @@ async fn fields_hold_for_later_events_and_after_a_rebuild_for_all() {
     world.finds(&[ADA], &["bob"]).await;
     let city = field("city", "payload.city", SearchableKind::Text);
     world.set_searchable(vec![fields().swap_remove(0), city]).await.unwrap();
-    // What is no longer a field is not searched by, and what is one now is not known of earlier leads.
+    // A removed field cannot be searched by, and a new one does not find earlier leads.
     let unknown = leads_by(world.channel(), ACCOUNT, &[("phone", "112"), ("city", "")]).await.unwrap_err();
     assert_eq!(unknown.code(), Code::InvalidArgument);
     let said: Vec<_> = unknown.get_details_bad_request().unwrap().field_violations;
     let said: Vec<_> = said.into_iter().map(|it| (it.field, it.description)).collect();
     assert_eq!(said[0].0, "where");
-    assert!(said[1].1.contains("\"phone\" is no searchable field of account acme; there are city, email"), "{said:?}");
+    assert!(
+        said[1].1.contains("\"phone\" is not a searchable field of account acme; there are city, email"),
+        "{said:?}"
+    );
     assert!(said[0].1.contains("the value of city is not a text"), "{said:?}");
     assert!(world.found(&[("city", "zürich")]).await.is_empty());
     let key = fs::read_to_string(world.home.data().join("master.key")).unwrap();
@@ -328,7 +331,7 @@ async fn a_job_retries_what_is_found_and_stores_no_value() {
     assert_eq!((plan.delivery_ids.len(), plan.filter), (1, None), "the job has the ids, and no value");
     world.delivery_is("e1", DeliveryStatus::Succeeded).await;
     world.delivery_is("e2", DeliveryStatus::Failed).await;
-    // Repeated, it is the same job, although nothing matches any more.
+    // A repeated request returns the same job, although no delivery matches any more.
     assert_eq!(world.retry_many(request.clone()).await.unwrap().job_id, job.job_id);
     let again = api::RetryDeliveriesRequest { request_id: "again".into(), ..request };
     assert!(world.retry_many(again).await.unwrap_err().message().contains("matches no delivery"));
@@ -353,7 +356,7 @@ async fn the_command_line_sets_fields_and_finds_by_them() {
     assert!(found.out.contains("ada") && !found.out.contains("bob"), "{found:?}");
     let refused = world.run(&["leads", "--where", "emial=ada@example.com"]).await;
     assert_eq!(refused.code, 1);
-    assert!(refused.err.contains("there are email, tel"), "{refused:?}");
+    assert!(refused.err.contains("its searchable fields are email, tel"), "{refused:?}");
     let refused = world.run(&["leads", "--where", "email=a@example.com", "--where", "email=b@example.com"]).await;
     assert_eq!(refused.code, 2, "{refused:?}");
     let none = world.run(&["interfaces", "update", INTERFACE, "--searchable", ""]).await.well();

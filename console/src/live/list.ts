@@ -1,4 +1,4 @@
-// A live list: read page by page, and kept up to date by a watch. What comes later moves no row: new rows wait until they
+// A live list: read page by page, and kept up to date by a watch. Later changes move no row: new rows wait until they
 // are requested, and a row that no longer belongs to the list keeps its place.
 import { useCallback, useEffect, useState } from "preact/hooks";
 import { type Loaded, useLoad } from "../api/load";

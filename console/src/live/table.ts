@@ -68,7 +68,7 @@ export function hasHole<R extends Row>(table: Table<R>, firstPage: readonly R[],
   return hasMore && !firstPage.some(({ id }) => shown.has(id));
 }
 
-/** Begins the list anew with its first page. */
+/** Begins the list again with its first page. */
 export function restart<R extends Row>(table: Table<R>, page: readonly R[], hasMore: boolean): Table<R> {
   return append({ ...table, shown: [] }, page, hasMore);
 }

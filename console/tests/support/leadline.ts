@@ -182,7 +182,7 @@ export class Broker {
   }
 }
 
-/** Holds the lock of an SQLite file, so that nobody else writes, until the function that it returns is called. */
+/** Holds the lock of an SQLite file, so that no other process writes, until the function that it returns is called. */
 export async function lock(file: string): Promise<() => Promise<void>> {
   const program = [
     "import sqlite3, sys",

@@ -15,7 +15,10 @@ use journal::{FreshnessError, RegistryView};
 use runtime::ErrorChain as _;
 use tonic::Code;
 
-use crate::{Grant, NoSession, Rules, RulesError, Sessions, rules::MethodRule};
+use crate::{
+    rules::{MethodRule, Rules, RulesError},
+    session::{Grant, NoSession, Sessions},
+};
 
 /// The scheme of the header (RFC 6750), in lower case; its case does not matter (RFC 9110).
 const SCHEME: &str = "bearer ";
@@ -171,7 +174,7 @@ impl Authenticator {
         self.registry.snapshot().account(id).cloned()
     }
 
-    /// A registry that knows this key, if there is one.
+    /// The registry, which has this key if it exists.
     async fn registry_with(&self, key: &KeyId) -> Result<Arc<Registry>, FreshnessError> {
         let registry = self.registry.snapshot();
         // Another process may have created the key a moment ago.

@@ -10,7 +10,7 @@ use http::{Request, Response};
 use tonic::{Status, body::Body, server::NamedService};
 use tower::Service;
 
-use crate::Authenticator;
+use crate::authenticator::Authenticator;
 
 /// A service that only permitted callers reach.
 #[derive(Debug, Clone)]

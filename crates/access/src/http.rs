@@ -17,7 +17,7 @@ use runtime::RequestId;
 use serde_json::json;
 use tonic::Status;
 
-use crate::{Authenticator, Refused};
+use crate::authenticator::{Authenticator, Refused};
 
 /// How many bytes of a refused request are read. If a client is still sending when reading ends, it may see a broken
 /// connection instead of the answer.

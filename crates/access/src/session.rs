@@ -182,9 +182,11 @@ impl Grant {
 pub enum NoSession {
     #[error("the session has ended; log in to the console again")]
     Ended,
-    #[error("the call has a session cookie but not its header x-leadline-csrf; send the one of GET /console/session")]
+    #[error(
+        "the call has a session cookie, but no header x-leadline-csrf of that session; GET /console/session returns it"
+    )]
     Csrf,
-    #[error("a page of another site causes this call; only the console can call in its session")]
+    #[error("this call comes from a page of another site; only the console can call in its session")]
     CrossSite,
 }
 
@@ -287,7 +289,7 @@ fn cookie_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     named.find(|(cookie, _)| *cookie == name).map(|(_, value)| value)
 }
 
-/// Checks that no page of another site causes a request. Clients other than browsers do not send the header.
+/// Checks that no page of another site causes a request. Clients other than browsers do not send `sec-fetch-site`.
 ///
 /// # Errors
 /// If such a page causes it.

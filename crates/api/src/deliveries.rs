@@ -11,12 +11,11 @@ use domain::{
 };
 
 use crate::{
-    duration_to_api,
+    primitives::{duration_to_api, timestamp_to_api},
     request::{Violations, WrongField, line, optional, time},
-    timestamp_to_api,
 };
 
-/// The largest length of the reason of a retry, in characters: it stands in one line of a log.
+/// The maximum length of the reason of a retry, in characters, because it is a part of one line of a log.
 const MAX_REASON: usize = 200;
 
 /// Reads a filter, and notes what is wrong with it.

@@ -1,4 +1,4 @@
-//! The set fields of an API message, for the difference that a change made.
+//! The fields that are set in an API message, to show what a change of the configuration changed.
 //!
 //! The fields are read by descriptor, so a new field is never forgotten. Secrets cannot appear: messages have none.
 

@@ -13,15 +13,15 @@ use jiff::Timestamp;
 use crate::{
     deliveries::{filter, filter_to_api, retry_reason, statuses},
     job::Plan as ShownPlan,
+    primitives::timestamp_to_api,
     request::{Violations, WrongField, given, request_id, required, time},
     status::job_refusal,
-    timestamp_to_api,
 };
 
-/// At most this many types of events are named in a request for a recovery.
+/// The maximum number of event types in a request for a recovery.
 const MAX_TYPES: usize = 32;
 
-/// What every request for a job has beside its plan.
+/// What every request for a job has besides its plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Start {
     pub pace: Pace,
@@ -71,7 +71,7 @@ pub fn retry_plan(
     }
 }
 
-/// The plan of a recovery. It ends with the first event until the caller sets `end`.
+/// The plan of a recovery. It covers no event until the caller sets `end`.
 pub fn recovery(fields: &mut Violations, request: &crate::RecoverDestinationRequest) -> Option<Recovery> {
     let destination = fields.note(required("destination_id", &request.destination_id, DestinationId::parse));
     let since = time("since", request.since.as_ref()).and_then(|since| given("since", since));
@@ -100,7 +100,7 @@ fn ended_ones(
     let filter = filter(fields, given);
     let is_other = |account: &AccountId| AccountId::parse(&given.account_id).is_ok_and(|other| other != *account);
     if let Some(account) = account.filter(|account| is_other(account)) {
-        fields.wrong("filter.account_id", format!("is not {account}, whose deliveries are to be retried"));
+        fields.wrong("filter.account_id", format!("has to be {account}, like the account_id of the request"));
     }
     let refused = |status: &DeliveryStatus| match status {
         DeliveryStatus::Failed => false,
@@ -118,7 +118,7 @@ fn ended_ones(
     Some(DeliveryFilter { account: Some(account?.clone()), requested_before, ..filter })
 }
 
-/// The deliveries of a list; reads no more of them than a job may have.
+/// The deliveries of a list. No id is read if there are more than a job may have.
 fn listed(ids: &[String]) -> Result<Arc<[DeliveryId]>, WrongField> {
     if ids.len() > MAX_LISTED {
         let problem = format!("has {} entries, and {MAX_LISTED} is the limit; use a filter", ids.len());
@@ -129,7 +129,10 @@ fn listed(ids: &[String]) -> Result<Arc<[DeliveryId]>, WrongField> {
 
 fn event_types(given: &[String]) -> Result<Vec<EventTypePattern>, WrongField> {
     if given.len() > MAX_TYPES {
-        return Err(WrongField::new("event_types", format!("are {}, and {MAX_TYPES} is the limit", given.len())));
+        return Err(WrongField::new(
+            "event_types",
+            format!("has {} entries, and {MAX_TYPES} is the limit", given.len()),
+        ));
     }
     given.iter().map(|text| required("event_types", text, EventTypePattern::parse)).collect()
 }

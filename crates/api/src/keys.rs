@@ -6,7 +6,7 @@ use domain::{
     registry::{ApiKey, Refusal},
 };
 
-use crate::{primitives::or_empty, timestamp_to_api};
+use crate::primitives::{or_empty, timestamp_to_api};
 
 /// An API key without its hash.
 pub fn key_to_api(key: &ApiKey) -> crate::Key {

@@ -1,13 +1,13 @@
-//! Conversion of what keeps a lane from being open.
+//! Conversion of the condition of a lane.
 
 use std::time::Duration;
 
 use domain::{health::LaneCondition, registry::Destination};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::timestamp_to_api;
+use crate::primitives::timestamp_to_api;
 
-/// The lane of a destination; `condition` is what keeps it from being open.
+/// The lane of a destination; `condition` is `None` if the lane is open.
 pub fn lane_to_api(destination: &Destination, condition: Option<LaneCondition>, now: Timestamp) -> crate::Lane {
     let until = |after: Duration| {
         let at = SignedDuration::try_from(after).ok().and_then(|after| now.checked_add(after).ok());
@@ -30,7 +30,7 @@ pub fn lane_to_api(destination: &Destination, condition: Option<LaneCondition>, 
             until: until(after),
             failures_in_a_row: failures,
             allowed: 0,
-            summary: format!("probing in {} s after {failures} refusals", secs(after)),
+            summary: format!("probing in {} s after {failures} failures", secs(after)),
         },
         Some(LaneCondition::Paused { left }) => crate::Lane {
             state: crate::LaneState::Paused.into(),

@@ -9,6 +9,8 @@ pub mod fields;
 pub mod jobs;
 pub mod keys;
 pub mod lanes;
+#[cfg(test)]
+mod lint;
 mod primitives;
 pub mod publish;
 pub mod registry;

@@ -16,6 +16,7 @@ use domain::{
 
 mod accounts;
 mod content;
+mod fields;
 mod transport;
 
 pub use self::accounts::{
@@ -23,17 +24,14 @@ pub use self::accounts::{
     opt_out_to_api,
 };
 pub use self::transport::GivenCredentials;
-use self::transport::{auth_to_api, oauth2, transport_to_api};
-use crate::{
-    duration, duration_to_api,
-    primitives::{non_empty, or_empty},
-    request::{optional, required},
-    timestamp_to_api,
+use self::{
+    fields::{invalid, span},
+    transport::{auth_to_api, oauth2, transport_to_api},
 };
-
-fn invalid(field: &'static str, problem: impl ToString) -> Refusal {
-    Refusal::Invalid { field, problem: problem.to_string() }
-}
+use crate::{
+    primitives::{duration_to_api, non_empty, or_empty, timestamp_to_api},
+    request::{optional, required},
+};
 
 /// A destination from the API; missing fields get their defaults. The server makes ids, so `destination_id` is ignored.
 /// So are `auth` ([`credentials`]), `client_certificate`, `ca_certificates` and `proxy`: secrets must be sealed first,
@@ -159,7 +157,7 @@ pub fn credentials(given: crate::Auth) -> Result<Option<GivenCredentials>, Refus
         Some(Kind::BearerToken(token)) => in_header(CredentialKind::Bearer, authorization(), format!("Bearer {token}")),
         Some(Kind::Basic(basic)) => {
             if basic.username.contains(':') {
-                return Err(invalid("auth.basic.username", "contains ':', which ends it (RFC 7617)"));
+                return Err(invalid("auth.basic.username", "must not contain ':' (RFC 7617)"));
             }
             let pair = STANDARD.encode(format!("{}:{}", basic.username, basic.password));
             in_header(CredentialKind::Basic, authorization(), format!("Basic {pair}"))
@@ -253,10 +251,6 @@ fn span_or(
     otherwise: Duration,
 ) -> Result<Duration, Refusal> {
     given.map_or(Ok(otherwise), |given| span(field, &given))
-}
-
-fn span(field: &'static str, given: &prost_types::Duration) -> Result<Duration, Refusal> {
-    duration(given).ok_or_else(|| invalid(field, "is negative or out of range"))
 }
 
 fn policy(given: crate::RetryPolicy) -> Result<RetryPolicy, Refusal> {

@@ -9,10 +9,9 @@ use tonic_types::{FieldViolation, StatusExt as _};
 use uuid::Uuid;
 
 use crate::{
-    primitives::non_empty,
-    publish::PublishError,
+    primitives::{non_empty, timestamp},
+    publish::error::PublishError,
     status::{internal, invalid, wrong_fields},
-    timestamp,
 };
 
 /// A field of a request that cannot be read or is invalid.
@@ -101,7 +100,7 @@ pub fn time(field: &'static str, given: Option<&prost_types::Timestamp>) -> Resu
     given.map(|time| timestamp(time).ok_or_else(|| WrongField::new(field, "is out of range"))).transpose()
 }
 
-/// Checks a text that stands in one line of a log.
+/// Checks a text that is a part of one line of a log.
 ///
 /// # Errors
 /// If the text has more than `max` characters or a line end.
@@ -142,7 +141,7 @@ impl Violations {
         }
         match self.0.as_slice() {
             [] => read().ok_or_else(|| internal("a field of the request was not read")),
-            // Its message may be longer than what a list has of each field.
+            // The message about a single field may be longer than a problem in a list.
             [only] => Err(only.clone()),
             several => {
                 let mut fields: Vec<(String, String)> = vec![];

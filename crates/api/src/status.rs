@@ -1,5 +1,5 @@
-//! Refusals become gRPC statuses here; no service makes a status by itself. Their messages are short, whatever they
-//! quote.
+//! Refusals become gRPC statuses here; no service makes a status by itself. Their messages are short, even if they
+//! quote long texts.
 //!
 //! Each has details, which every protocol carries: `ErrorInfo` with a reason for programs, `BadRequest` with every
 //! invalid field, and `RetryInfo` where the same call may succeed later.
@@ -16,7 +16,7 @@ use domain::{
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use crate::publish::PublishError;
+use crate::publish::error::PublishError;
 
 /// The domain of every reason (`google.rpc.ErrorInfo`).
 pub const DOMAIN: &str = "leadline";
@@ -68,7 +68,7 @@ pub fn aborted(message: impl Into<String>) -> Status {
     with(Code::Aborted, message.into(), details)
 }
 
-/// The status `INTERNAL`: the same call fails again, and its caller cannot help it.
+/// The status `INTERNAL`: the same call fails again, and its caller can do nothing about it.
 pub fn internal(message: impl Into<String>) -> Status {
     because(Code::Internal, "INTERNAL", message)
 }
@@ -209,73 +209,7 @@ fn with(code: Code, message: String, details: ErrorDetails) -> Status {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        fs,
-        path::{Path, PathBuf},
-    };
-
     use super::*;
-
-    /// The constructors of a status.
-    const CONSTRUCTORS: [&str; 20] = [
-        "new",
-        "with_details",
-        "with_error_details",
-        "with_metadata",
-        "from_error",
-        "cancelled",
-        "unknown",
-        "invalid_argument",
-        "deadline_exceeded",
-        "not_found",
-        "already_exists",
-        "permission_denied",
-        "resource_exhausted",
-        "failed_precondition",
-        "aborted",
-        "out_of_range",
-        "unimplemented",
-        "internal",
-        "unavailable",
-        "unauthenticated",
-    ];
-
-    fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                sources(&path, found);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                found.push(path);
-            }
-        }
-    }
-
-    /// Whether a line makes a status by itself, which then has no reason.
-    fn makes_status(line: &str) -> bool {
-        line.match_indices("Status::").any(|(at, found)| {
-            let is_other = line[..at].ends_with(|c: char| c.is_alphanumeric());
-            let name = line[at + found.len()..].split(|c: char| !c.is_alphanumeric() && c != '_').next();
-            !is_other && name.is_some_and(|name| CONSTRUCTORS.contains(&name))
-        })
-    }
-
-    #[test]
-    fn no_service_makes_a_status_by_itself() {
-        assert!(makes_status("Err(Status::internal(text))") && makes_status("map_err(tonic::Status::not_found)"));
-        assert!(!makes_status("DeliveryStatus::new(1)") && !makes_status("Result<T, Status>"));
-        let mut files = vec![];
-        sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../services"), &mut files);
-        assert!(files.len() > 100, "cannot find the sources of the services");
-        let mut wrong = vec![];
-        for file in files {
-            let text = fs::read_to_string(&file).unwrap();
-            let code = text.split("#[cfg(test)]").next().unwrap();
-            let lines = code.lines().enumerate().filter(|(_, line)| makes_status(line));
-            wrong.extend(lines.map(|(number, line)| format!("{}:{}: {}", file.display(), number + 1, line.trim())));
-        }
-        assert!(wrong.is_empty(), "make statuses with api::status:\n{}", wrong.join("\n"));
-    }
 
     #[test]
     fn every_wrong_field_is_listed_and_the_whole_stays_small() {

@@ -1,4 +1,4 @@
-//! Enums that the API has beside words, for clients whose compiler checks them.
+//! Enums that the API has besides words, for clients whose compiler checks them.
 
 use domain::{delivery::RetryRefusal, registry};
 

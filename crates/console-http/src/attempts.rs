@@ -1,5 +1,4 @@
-//! How often an address may fail to log in. Secrets cannot be guessed; the limit keeps logs readable and the server
-//! idle.
+//! How often an address may fail to log in. Secrets cannot be guessed; the limit keeps logs readable and the load low.
 
 use std::{
     collections::HashMap,

@@ -11,6 +11,7 @@
 
 mod assets;
 mod attempts;
+mod console;
 pub mod links;
 pub mod oidc;
 mod session;
@@ -31,6 +32,7 @@ use journal::Journal;
 use runtime::cors::Origin;
 
 use attempts::Attempts;
+use console::Console;
 use trace_url::TraceUrl;
 
 /// Options of the console.
@@ -47,17 +49,6 @@ pub struct Options {
     pub trace_url: Option<TraceUrl>,
     #[command(flatten)]
     pub oidc: oidc::Options,
-}
-
-struct Console {
-    authenticator: Authenticator,
-    sessions: Sessions,
-    journal: Journal,
-    attempts: Attempts,
-    is_framed: bool,
-    trace_url: Option<TraceUrl>,
-    /// `None` if people log in with API keys and links only.
-    oidc: Option<oidc::Oidc>,
 }
 
 /// The routes of the console. `authenticator` has to accept these sessions.
@@ -88,7 +79,7 @@ pub fn routes(
     Ok(routes)
 }
 
-/// The headers of every answer, which tell the browser what the pages may do.
+/// The headers of every answer. They limit what the pages may do in a browser.
 fn headers(options: &Options) -> Arc<[(HeaderName, HeaderValue)]> {
     let ancestors: Vec<_> = options.console_frame_ancestors.iter().map(ToString::to_string).collect();
     let ancestors = if ancestors.is_empty() { "'none'".to_owned() } else { ancestors.join(" ") };

@@ -23,7 +23,7 @@ pub struct Link {
 pub fn link(sessions: &Sessions, of: Holder, bounds: Bounds) -> Link {
     let expires_at = after(LINK_LIFETIME).min(bounds.until);
     let token = sessions.token(&Grant { id: new_id(), of, bounds, good_until: expires_at });
-    // Browsers send what is behind the "#" to no server, so it is in no log.
+    // Browsers never send the part after the "#" to a server, so it is in no log.
     Link { url: sessions.site.at(&format!("console/login#token={token}")), expires_at }
 }
 

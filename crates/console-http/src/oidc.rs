@@ -15,60 +15,9 @@
 
 mod id_token;
 mod log_in;
-mod options;
+mod no_entry;
+pub(crate) mod options;
 mod provider;
 
-use std::time::Duration;
-
-use domain::access::GroupRule;
 pub(crate) use log_in::{begin, finish, offered};
 pub use options::{NoOidc, Options};
-
-use provider::Provider;
-
-/// The identity provider, and the rights of the groups of its people.
-pub(crate) struct Oidc {
-    provider: Provider,
-    /// The name on the button of the log-in.
-    name: String,
-    rules: Vec<GroupRule>,
-    groups_claim: String,
-    session_lifetime: Duration,
-}
-
-/// Why a log-in is refused. Each reason has a word, by which the console finds the text for the person; the log has the
-/// cause.
-#[derive(Debug, thiserror::Error)]
-enum NoEntry {
-    #[error("the identity provider does not answer as it should: {0}")]
-    Provider(String),
-    #[error("the identity provider refused the log-in: {0}")]
-    Denied(String),
-    #[error("the browser has not begun this log-in, or began it more than ten minutes ago")]
-    State,
-    #[error("this log-in was finished before, or its code is no longer valid")]
-    Used,
-    #[error("the ID token is not valid: {0}")]
-    Token(String),
-    #[error("no rule of --oidc-groups names one of the person's groups")]
-    Group,
-    #[error("too many log-ins from this address failed")]
-    TooMany,
-    #[error("cannot check now whether the log-in was finished before")]
-    Journal(#[source] journal::JournalError),
-}
-
-impl NoEntry {
-    const fn word(&self) -> &'static str {
-        match self {
-            Self::Provider(_) => "provider",
-            Self::Denied(_) => "denied",
-            Self::State => "state",
-            Self::Used => "used",
-            Self::Token(_) => "token",
-            Self::Group => "group",
-            Self::TooMany => "often",
-            Self::Journal(_) => "later",
-        }
-    }
-}

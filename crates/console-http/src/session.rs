@@ -26,7 +26,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    Console,
+    console::Console,
     links::{LINK_LIFETIME, SESSION_LIFETIME, after, new_id},
 };
 
@@ -116,7 +116,7 @@ pub(crate) async fn log_out(State(console): State<Arc<Console>>, headers: Header
 impl Console {
     async fn log_in(&self, address: Origin, headers: &HeaderMap, body: Body) -> Result<(Grant, Principal), NoLogIn> {
         from_here(headers).map_err(Refused::Session)?;
-        // Pages of other sites can send a form, and no JSON unless the server allows it.
+        // Pages of other sites can send a form, but JSON only if the server allows it.
         if !is_json(headers) {
             return Err(NoLogIn::MediaType);
         }

@@ -16,7 +16,7 @@ pub struct TraceUrl(String);
 /// A template cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "it is not an http or https URL with {PLACEHOLDER} behind its host, such as https://traces.example/trace/{PLACEHOLDER}"
+    "it is not an http or https URL with {PLACEHOLDER} after its host, such as https://traces.example/trace/{PLACEHOLDER}"
 )]
 pub struct NoTraceUrl;
 

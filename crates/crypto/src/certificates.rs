@@ -42,8 +42,8 @@ pub enum CertificateError {
     /// There is no certificate, or one is damaged.
     #[error("holds no certificate in PEM (-----BEGIN CERTIFICATE-----), or a damaged one")]
     NoCertificate,
-    /// A certificate cannot be used as that of an authority.
-    #[error("certificate {0} cannot be used as that of an authority: {1}")]
+    /// A certificate cannot be used as an authority.
+    #[error("certificate {0} cannot be used as an authority: {1}")]
     NoAuthority(usize, String),
     /// There is no private key.
     #[error("holds no private key in PEM (-----BEGIN PRIVATE KEY-----), or a damaged one")]
@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn an_identity_is_a_certificate_with_its_own_key() {
         let (certificate, key) = made("leadline at acme", false);
-        let (_, other) = made("somebody else", false);
+        let (_, other) = made("another client", false);
         let identity = ClientIdentity::read(&certificate, &key.serialize_pem()).unwrap();
         assert!(identity.subject.contains("CN=leadline at acme"), "{}", identity.subject);
         assert_eq!(identity.not_after, 1_927_843_200);

@@ -2,7 +2,7 @@
 
 use hmac::Mac as _;
 
-use crate::{MasterKey, link::keyed};
+use crate::{link::keyed, sealing::MasterKey};
 
 /// Long enough that no two keys of an installation share a fingerprint.
 const FINGERPRINT_BYTES: usize = 8;

@@ -5,7 +5,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-use crate::MasterKey;
+use crate::sealing::MasterKey;
 
 /// The length of the code. Half of the MAC cannot be guessed, and keeps links short (RFC 2104 section 5).
 const CODE_BYTES: usize = 16;

@@ -1,7 +1,7 @@
 //! Encryption of secrets at rest: AES-256-GCM with the installation's master key (NIST SP 800-38D).
 //!
-//! A sealed secret is one byte of format, a random nonce of 12 bytes, and the ciphertext with its tag. The id of its
-//! owner (a token) is authenticated with it, so a sealed secret cannot be moved to another token.
+//! A sealed secret is one byte of format, a random nonce of 12 bytes, and the ciphertext with its tag. The name of its
+//! owner, a token or a destination, is authenticated with it, so a sealed secret cannot be moved to another owner.
 
 use std::{fmt, str::FromStr};
 
@@ -93,7 +93,7 @@ impl MasterKey {
     /// Opens bytes that [`MasterKey::seal_bytes`] sealed for the same owner.
     ///
     /// # Errors
-    /// When it was sealed with another key, for another owner, or was changed.
+    /// When they were sealed with another key, for another owner, or were changed.
     pub fn open_bytes(&self, sealed: &[u8], belongs_to: &str) -> Result<Vec<u8>, OpenError> {
         let rest = sealed.strip_prefix(&[FORMAT]).ok_or(OpenError::Format)?;
         let (nonce, sealed) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(OpenError::Format)?;

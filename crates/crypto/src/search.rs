@@ -5,7 +5,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
-use crate::{MasterKey, link::keyed};
+use crate::{link::keyed, sealing::MasterKey};
 
 /// The length of a hash. Half of the MAC keeps tables small, and no two of 2^60 values share it by chance (RFC 2104
 /// section 5).

@@ -12,7 +12,7 @@ pub const fn suggested_action(status: u16, kind: Option<ErrorKind>) -> &'static 
             "Nothing accepted the connection. Check that the receiver runs, and its port and firewall."
         }
         Some(ErrorKind::Tls) => {
-            "The TLS handshake failed. Check that the certificate is valid, not expired, issued for this host name and sent with its whole chain. If the receiver asks for a client certificate, check the destination's (client_certificate), and when it expires."
+            "The TLS handshake failed. Check that the certificate is valid, not expired, issued for this host name and sent with its whole chain. If the receiver asks for a client certificate, check that the destination has the right one (client_certificate), and that it has not expired."
         }
         Some(ErrorKind::Timeout) => {
             "The receiver did not answer in time. Answer first and process later, or raise the destination's timeout."

@@ -90,7 +90,7 @@ pub fn blank_attempt(attempted: DeliveryAttempted) -> DeliveryFact {
 pub fn end_of(delivery: &Delivery, at: Timestamp) -> Option<DeliveryFact> {
     let ended = matches!(delivery.status, DeliveryStatus::Succeeded | DeliveryStatus::Failed);
     (!ended).then(|| {
-        // An attempt in flight may still fail; it does not reopen the delivery.
+        // Counted here, so that the failure of the attempt in flight does not outrank this fact.
         let in_flight = u32::from(delivery.status == DeliveryStatus::Processing);
         DeliveryFact::Abandoned(DeliveryAbandoned {
             reference: delivery.reference.clone(),
@@ -116,7 +116,7 @@ pub fn brought_forward(delivery: &Delivery) -> Option<Work> {
         redelivered: false,
         requested_at: delivery.requested_at.unwrap_or(delivery.updated_at),
         first_failed_at: None,
-        // This function does not know whether another delivery waits. If not, this costs one look-up.
+        // Another delivery may wait in the ordered queue. If none waits, this costs one look-up.
         in_turn: true,
         trace: WorkTrace::default(),
     })

@@ -1,6 +1,6 @@
 //! The breaker of a lane. Too many transport failures in a row stop all requests except probes; after a probe succeeds,
-//! the number of requests grows slowly. Before the breaker opens, each failure narrows the lane, so that timeouts are
-//! followed by fewer requests that may time out.
+//! the number of requests grows slowly. Before the breaker opens, each failure narrows the lane, so that fewer further
+//! requests time out.
 //!
 //! The breaker limits the requests in flight. Each call passes the time, counted from any fixed start.
 

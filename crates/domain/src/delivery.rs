@@ -7,19 +7,21 @@
 mod deactivation;
 mod decide;
 mod exchange;
+mod execution;
 mod facts;
 mod filter;
 mod lost_work;
-mod state;
+pub(crate) mod state;
 mod tracing;
 mod work;
 
 pub use deactivation::spared_by_success_since;
 pub use decide::{
-    Effect, Execution, RetryContext, RetryRefusal, RetryRequest, abandon, after_attempt, hold, release, release_next,
-    request, request_in_turn, request_parked, request_retry,
+    Effect, RetryContext, RetryRefusal, RetryRequest, abandon, after_attempt, hold, release, release_next, request,
+    request_in_turn, request_parked, request_retry,
 };
 pub use exchange::{EncodedExchange, Exchange, HeaderLine, HttpVersion, Times};
+pub use execution::Execution;
 pub use facts::{
     AttemptStarted, DeliveryAbandoned, DeliveryAttempted, DeliveryFact, DeliveryHeld, DeliveryRef, DeliveryReleased,
     DeliveryRequested, FailureReason, HoldReason, NextStep, RequestLine, RequestedWork, RetryRequested,

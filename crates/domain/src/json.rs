@@ -33,7 +33,7 @@ pub struct JsonError {
 /// # Errors
 /// If the text is not JSON, not UTF-8, or nested deeper than [`MAX_DEPTH`].
 pub fn parse(bytes: &[u8]) -> Result<Json, JsonError> {
-    let text = std::str::from_utf8(bytes).map_err(|e| JsonError { problem: "is no UTF-8", at: e.valid_up_to() })?;
+    let text = std::str::from_utf8(bytes).map_err(|e| JsonError { problem: "not UTF-8", at: e.valid_up_to() })?;
     let mut reader = Reader { text, at: 0 };
     let value = reader.value(0)?;
     reader.space();

@@ -31,7 +31,7 @@ impl fmt::Display for PathError {
     }
 }
 
-/// The parts of a path behind its root.
+/// The parts of a path after its root.
 pub(crate) fn parts(text: &str) -> Result<Vec<String>, PathError> {
     let wrong = |problem: String| Err(PathError { problem, elsewhere: false });
     let mut parts = vec![String::new()];
@@ -56,7 +56,7 @@ pub(crate) fn parts(text: &str) -> Result<Vec<String>, PathError> {
         return wrong(format!("has {} parts, and {MAX_PARTS} is the limit", parts.len()));
     }
     if parts[0] != ROOT {
-        let problem = format!("is no path; paths begin with {ROOT}, such as payload.country");
+        let problem = format!("is not a path; paths begin with {ROOT}, such as payload.country");
         return Err(PathError { problem, elsewhere: true });
     }
     if parts.iter().any(String::is_empty) {

@@ -23,16 +23,16 @@ mod entities {
 }
 
 /// The shape of a destination's requests, and the settings of its connections.
-mod request {
+pub(crate) mod request {
     pub(super) mod compatibility;
     pub(super) mod content;
     pub(super) mod form;
     pub(super) mod oauth2;
-    pub(super) mod shape;
+    pub(crate) mod shape;
     pub(super) mod transport;
 }
 
-/// The checks of fields, of each one by itself and of a request's fields together.
+/// The checks of each field alone, and of a request's fields together.
 mod checks {
     pub(super) mod fields;
     pub(super) mod requests;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 pub use explanation::{Answer, Outcome, explain};
 pub use overlap::{Overlap, Overlaps, overlaps};
 pub use rules::{Reason, Rule};
-use rules::{RuleInput, overriding};
+use rules::{RuleInput, overriding, wanting};
 
 use crate::{
     ids::DestinationId,
@@ -24,9 +24,9 @@ use crate::{
 ///
 /// A destination wants an event if its scope covers the event's origin, one of its patterns matches the type, and its
 /// condition holds for the payload. Among the destinations that want the event, the highest level wins: a destination
-/// of the account overrides those of its clients, and these override those of its interfaces, until it is removed. A
-/// destination whose condition does not hold does not want the event, so it overrides nothing. With the routing `all`,
-/// every destination that wants the event gets it. A disabled destination still wants its events; they are held for it.
+/// of the account overrides those of its clients, and these override those of its interfaces. A destination whose
+/// condition does not hold does not want the event, so it overrides nothing. With the routing `all`, every destination
+/// that wants the event gets it. A disabled destination still wants its events; they are held for it.
 ///
 /// An event that names its destination goes only there, and patterns and condition are ignored.
 ///
@@ -49,22 +49,6 @@ fn routed(registry: &Registry, input: &RuleInput<'_>) -> Vec<Arc<Destination>> {
     let mut routed: Vec<_> = wanting.iter().filter(gets).cloned().collect();
     routed.sort_unstable_by(|a, b| a.id.cmp(&b.id));
     routed
-}
-
-/// The destinations whose own rules all allow the event.
-fn wanting(registry: &Registry, input: &RuleInput<'_>) -> Vec<Arc<Destination>> {
-    let event = input.event;
-    let Some(account) = registry.account(&event.account) else { return vec![] };
-    let wants = |destination: &&Arc<Destination>| {
-        Rule::of_destinations(event).iter().all(|rule| rule.ask(input, destination).is_ok())
-    };
-    match &event.destination {
-        Some(named) => registry.destination(named).filter(wants).cloned().into_iter().collect(),
-        None => {
-            // The index finds the destinations that the rule of scopes allows.
-            account.destinations_covering(event.client.as_ref(), &event.interface).filter(wants).cloned().collect()
-        }
-    }
 }
 
 /// The destinations that must have a delivery of an event: those that wanted it when it was published and still want

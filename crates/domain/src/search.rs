@@ -42,8 +42,8 @@ impl FieldName {
         if plain && text.len() <= MAX_NAME && text.starts_with(|first: char| first.is_ascii_lowercase()) {
             return Ok(Self(text.to_owned()));
         }
-        let problem = "is no name: lower-case letters, digits and '_', beginning with a letter";
-        Err(format!("{} {problem}, at most {MAX_NAME}", quoted(text)))
+        let problem = "is not a name of lower-case letters, digits and '_' that begins with a letter";
+        Err(format!("{} {problem}, with at most {MAX_NAME} bytes", quoted(text)))
     }
 
     pub fn as_str(&self) -> &str {

@@ -57,8 +57,8 @@ mod tests {
     fn a_long_message_keeps_its_beginning_and_its_end() {
         let fits = "x".repeat(MAX_MESSAGE);
         assert_eq!(bounded(fits.clone()), fits);
-        let long = bounded(format!("url: {} is no URL", "€".repeat(20_000)));
+        let long = bounded(format!("url: {} is not a URL", "€".repeat(20_000)));
         assert!(long.len() <= MAX_MESSAGE, "{}", long.len());
-        assert!(long.starts_with("url: €€€") && long.contains("€ … €") && long.ends_with("€ is no URL"), "{long}");
+        assert!(long.starts_with("url: €€€") && long.contains("€ … €") && long.ends_with("€ is not a URL"), "{long}");
     }
 }

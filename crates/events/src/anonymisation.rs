@@ -9,9 +9,9 @@ use prost::Message as _;
 use stored::anonymisation_fact::Fact;
 
 use crate::{
-    Record, RecordError,
     lead::{lead_from_stored, lead_to_stored},
     primitives::{message, parsed, time, wrong},
+    record::{Record, RecordError},
     stored,
 };
 

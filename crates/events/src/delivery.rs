@@ -18,8 +18,8 @@ use prost::Message as _;
 use stored::{delivery_attempted as attempted, delivery_fact::Fact};
 
 use crate::{
-    Record, RecordError,
     primitives::{message, micros, non_empty, or_empty, parsed, span, time, uuid, wrong},
+    record::{Record, RecordError},
     stored,
 };
 

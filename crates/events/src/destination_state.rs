@@ -8,9 +8,9 @@ use domain::{
 use prost::Message as _;
 
 use crate::{
-    Record, RecordError,
     notice::{called_from_stored, called_to_stored},
     primitives::{message, parsed, time},
+    record::{Record, RecordError},
     stored,
     window::{window, window_to_stored},
 };

@@ -10,8 +10,8 @@ use domain::{
 use prost::Message as _;
 
 use crate::{
-    RecordError,
     primitives::{message, micros, span, wrong},
+    record::RecordError,
     stored,
 };
 
@@ -57,7 +57,7 @@ const NAMES: [&str; 34] = [
 ];
 
 /// Encodes the exchange of an attempt at this delivery.
-pub fn encode_exchange(exchange: &Exchange, reference: &DeliveryRef) -> EncodedExchange {
+pub fn encode_exchange(exchange: Exchange, reference: &DeliveryRef) -> EncodedExchange {
     EncodedExchange(to_stored(exchange, reference).encode_to_vec().into())
 }
 
@@ -69,16 +69,17 @@ pub fn decode_exchange(encoded: EncodedExchange, reference: &DeliveryRef) -> Res
     from_stored(message(FACT, encoded.0)?, reference)
 }
 
-fn to_stored(exchange: &Exchange, reference: &DeliveryRef) -> stored::Exchange {
+fn to_stored(exchange: Exchange, reference: &DeliveryRef) -> stored::Exchange {
     let delivery = reference.delivery.to_string();
-    let lines = |lines: &[HeaderLine]| lines.iter().map(|line| line_to_stored(line, reference, &delivery)).collect();
+    let lines =
+        |lines: Vec<HeaderLine>| lines.into_iter().map(|line| line_to_stored(line, reference, &delivery)).collect();
     let Times { dns, connect, tls, first_byte } = exchange.times;
     stored::Exchange {
-        request_headers: lines(&exchange.request_headers),
+        request_headers: lines(exchange.request_headers),
         request_size: exchange.request_size,
         request_sha256: exchange.request_hash.to_vec(),
-        response_headers: lines(&exchange.response_headers),
-        response_body: exchange.response_body.clone(),
+        response_headers: lines(exchange.response_headers),
+        response_body: exchange.response_body,
         peer: exchange.peer.map(peer_to_stored).unwrap_or_default(),
         http_version: exchange.version.map_or(0, HttpVersion::number),
         dns: dns.map(micros),
@@ -112,7 +113,7 @@ fn from_stored(stored: stored::Exchange, reference: &DeliveryRef) -> Result<Exch
     })
 }
 
-fn line_to_stored(line: &HeaderLine, reference: &DeliveryRef, delivery: &str) -> stored::HeaderLine {
+fn line_to_stored(line: HeaderLine, reference: &DeliveryRef, delivery: &str) -> stored::HeaderLine {
     let known = NAMES.iter().position(|name| *name == line.name).and_then(|index| u32::try_from(index + 1).ok());
     let is = match line.value.as_str() {
         value if value == reference.event_id.as_str() => stored::ValueIs::EventId,
@@ -122,8 +123,8 @@ fn line_to_stored(line: &HeaderLine, reference: &DeliveryRef, delivery: &str) ->
     };
     stored::HeaderLine {
         known: known.unwrap_or_default(),
-        name: if known.is_some() { String::new() } else { line.name.clone() },
-        value: if is == stored::ValueIs::Value { line.value.clone() } else { String::new() },
+        name: if known.is_some() { String::new() } else { line.name },
+        value: if is == stored::ValueIs::Value { line.value } else { String::new() },
         is: is.into(),
     }
 }

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use prost::Message as _;
 
 use crate::{
-    Record, RecordError,
     primitives::{message, wrong},
+    record::{Record, RecordError},
     stored,
 };
 

@@ -8,8 +8,8 @@ use domain::{
 use prost::Message as _;
 
 use crate::{
-    Record, RecordError,
     primitives::{message, parsed, time},
+    record::{Record, RecordError},
     stored,
 };
 

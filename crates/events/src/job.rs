@@ -17,8 +17,8 @@ use stored::{job_fact::Fact, job_progressed::Cursor as StoredCursor, job_started
 use uuid::Uuid;
 
 use crate::{
-    Record, RecordError,
     primitives::{message, non_empty, or_empty, parsed, time, uuid, wrong},
+    record::{Record, RecordError},
     stored,
 };
 

@@ -7,8 +7,8 @@ use domain::{
 };
 
 use crate::{
-    RecordError,
     primitives::{non_empty, or_empty, parsed, time, wrong},
+    record::RecordError,
     stored,
 };
 

@@ -5,8 +5,8 @@ use domain::{AccountId, EventId, LeadId, LeadSequence, lead::KnownEvent};
 use prost::Message as _;
 
 use crate::{
-    Record, RecordError,
     primitives::{message, non_empty, or_empty, parsed},
+    record::{Record, RecordError},
     stored,
 };
 

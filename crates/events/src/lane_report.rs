@@ -9,8 +9,8 @@ use stored::reported_lane::{Condition, Narrowed, Paused, Probing};
 use uuid::Uuid;
 
 use crate::{
-    Record, RecordError,
     primitives::{message, parsed, uuid},
+    record::{Record, RecordError},
     stored,
 };
 

@@ -5,8 +5,8 @@ use domain::{AccountId, ClientId, DestinationId, EventId, EventType, InterfaceId
 use prost::Message as _;
 
 use crate::{
-    Record, RecordError,
     primitives::{message, non_empty, or_empty, parsed, time},
+    record::{Record, RecordError},
     stored,
 };
 

@@ -13,9 +13,9 @@ use prost::Message as _;
 use stored::{notice_called_for as called_for, notice_fact::Fact};
 
 use crate::{
-    Record, RecordError,
     interface_state::{lead_window, lead_window_to_stored},
     primitives::{message, non_empty, or_empty, parsed, time, uuid, wrong},
+    record::{Record, RecordError},
     stored,
     window::{window, window_to_stored},
 };

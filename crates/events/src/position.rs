@@ -5,8 +5,8 @@ use prost::Message as _;
 use uuid::Uuid;
 
 use crate::{
-    Record, RecordError,
     primitives::{message, uuid},
+    record::{Record, RecordError},
     stored,
 };
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::RecordError;
+use crate::record::RecordError;
 
 /// An invalid field: record, field, problem.
 pub(crate) fn wrong(record: &'static str, field: &'static str, problem: impl Display) -> RecordError {

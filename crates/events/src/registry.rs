@@ -2,8 +2,7 @@
 
 use bytes::Bytes;
 use domain::{
-    AccountId, ApiUserId, ClientId, Condition, DestinationId, ErrorKind, EventId, InterfaceId, LeadId, OptOutId,
-    RegistryFact, RetryPolicy, TokenId,
+    AccountId, Condition, ErrorKind, EventId, LeadId, RegistryFact, RetryPolicy, TokenId,
     policy::{Deactivate, QuickRetries},
     registry::{
         Algorithm, Change, CredentialKind, Credentials, Destination, EventTypePattern, Method, RequestShape, Scope,
@@ -16,6 +15,7 @@ use stored::registry_fact::Change as Stored;
 mod accounts;
 mod content;
 mod deactivation;
+mod fields;
 mod transport;
 
 use self::accounts::{
@@ -28,15 +28,14 @@ use self::content::{
     content_type_to_stored, form_from_stored, form_to_stored,
 };
 use self::deactivation::{deactivated_to_stored, deactivation};
+use self::fields::{FACT, account, api_user, client, destination, header_to_stored, interface, opt_out, token};
 use self::transport::{oauth2_from_stored, oauth2_to_stored, transport_from_stored, transport_to_stored};
 use crate::{
-    Record, RecordError,
     keys::{key_from_stored, key_to_stored, revoked_from_stored},
     primitives::{message, micros, non_empty, or_empty, parsed, span, time, wrong},
+    record::{Record, RecordError},
     stored,
 };
-
-const FACT: &str = "registry fact";
 
 impl Record for RegistryFact {
     const NAME: &'static str = FACT;
@@ -137,34 +136,6 @@ impl Record for RegistryFact {
     }
 }
 
-fn account(text: &str) -> Result<AccountId, RecordError> {
-    parsed(FACT, "account", text, AccountId::parse)
-}
-
-fn client(text: &str) -> Result<ClientId, RecordError> {
-    parsed(FACT, "client", text, ClientId::parse)
-}
-
-fn api_user(text: &str) -> Result<ApiUserId, RecordError> {
-    parsed(FACT, "api_user", text, ApiUserId::parse)
-}
-
-fn interface(text: &str) -> Result<InterfaceId, RecordError> {
-    parsed(FACT, "interface", text, InterfaceId::parse)
-}
-
-fn destination(text: &str) -> Result<DestinationId, RecordError> {
-    parsed(FACT, "destination", text, DestinationId::parse)
-}
-
-fn token(text: &str) -> Result<TokenId, RecordError> {
-    parsed(FACT, "token", text, TokenId::parse)
-}
-
-fn opt_out(text: &str) -> Result<OptOutId, RecordError> {
-    parsed(FACT, "opt_out", text, OptOutId::parse)
-}
-
 fn key(account: &AccountId, id: &str) -> stored::Key {
     stored::Key { account: account.to_string(), id: id.to_owned(), skip_held_before: None }
 }
@@ -259,10 +230,6 @@ fn destination_from_stored(mut stored: stored::Destination) -> Result<Destinatio
     })
 }
 
-fn header_to_stored((name, value): &(String, String)) -> stored::Header {
-    stored::Header { name: name.clone(), value: value.clone() }
-}
-
 fn credentials_to_stored(credentials: &Credentials) -> stored::Credentials {
     stored::Credentials {
         kind: credentials.kind.as_str().to_owned(),
@@ -292,7 +259,7 @@ fn policy_to_stored(policy: &RetryPolicy) -> stored::RetryPolicy {
         schedule: policy.schedule.iter().copied().map(micros).collect(),
         jitter_percent: u32::from(policy.jitter_percent),
         max_age: policy.max_age.map(micros),
-        // Earlier versions, which do not know the word, read this flag.
+        // Earlier versions do not know the field `deactivate`, and read this flag instead.
         deactivate_on_exhaustion: policy.deactivate != Deactivate::Never,
         deactivate: policy.deactivate.as_str().to_owned(),
     }

@@ -6,8 +6,8 @@ use domain::{
 };
 
 use crate::{
-    RecordError,
     primitives::{non_empty, time, wrong},
+    record::RecordError,
     stored,
 };
 

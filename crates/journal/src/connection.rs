@@ -9,5 +9,7 @@ pub(crate) mod health;
 pub(crate) mod installation_key;
 pub(crate) mod options;
 pub(crate) mod servers;
+pub(crate) mod set_up;
 pub(crate) mod storage_fault;
+pub(crate) mod stream_state;
 pub(crate) mod used_links;

@@ -6,5 +6,6 @@ pub(crate) mod range;
 pub(crate) mod reader;
 pub(crate) mod resilient_consumer;
 pub(crate) mod restart_watermark;
+pub(crate) mod spec;
 pub(crate) mod work_queue;
 pub(crate) mod work_queues;

@@ -2,11 +2,14 @@
 //! status, metrics and the list of streams with work are derived from it.
 
 use crate::{
-    LEAD_NOTIFIER_LEASE, NOTIFIER_LEASE, SEQUENCER_LEASE, StreamName, Traffic, consume::work_queue::MAX_FETCH, subjects,
+    streams::StreamName,
+    subjects::{self, Traffic},
 };
 
 /// How many messages of a work queue may be unacknowledged, over all processes.
 const MAX_ACK_PENDING: i64 = 20_000;
+/// How many messages one pull requests.
+pub(crate) const MAX_FETCH: usize = 200;
 /// How many notices one pull requests. A mail server may be slow, and a notice that waits in the process for longer
 /// than [`ACK_WAIT`](crate::ACK_WAIT) is redelivered.
 const MAX_NOTICE_FETCH: usize = 4;
@@ -48,9 +51,9 @@ consumers! {
     ROUTER: work("router", StreamName::Leads, "router", subjects::leads(Traffic::Steady));
     /// Lead events of bursts, for the router.
     BURST_ROUTER: work("router of bursts", StreamName::Leads, "router-bursts", subjects::leads(Traffic::Burst));
-    /// Facts that request an attempt, for the sender.
+    /// Facts that request an attempt, for the dispatchers.
     SENDER: work("sender", StreamName::Deliveries, "sender", subjects::TODO);
-    /// Timers that are due, for the sender.
+    /// Timers that are due, for the dispatchers.
     TIMERS: work("timers", StreamName::Timers, "due", subjects::DUE);
     /// Notices that are called for.
     MAILER: work("mailer", StreamName::Notices, "mailer", subjects::CALLED_FOR).of_notices();
@@ -68,6 +71,13 @@ consumers! {
     /// Facts about jobs. The fact that starts a job stays unacknowledged while the job runs.
     JOB_RUNNER: work("job runner", StreamName::Jobs, "worker", subjects::JOBS).at_most(MAX_JOBS_ACK_PENDING);
 }
+
+/// The lease of the sequencer, which reads LEADS in order for ordered destinations.
+pub const SEQUENCER_LEASE: &str = "sequencer";
+/// The lease of the notifier, which reads DELIVERIES in order.
+pub const NOTIFIER_LEASE: &str = "notifier";
+/// The lease of the notifier for new leads, which reads LEADS in order.
+pub const LEAD_NOTIFIER_LEASE: &str = "lead-notifier";
 
 /// The leases whose readers have no durable consumer: the lease, the stream, and the subjects that its leader reads.
 pub(crate) const READERS: [(&str, StreamName, &str); 3] = [

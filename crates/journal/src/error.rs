@@ -1,6 +1,6 @@
 //! Errors of the journal.
 
-use crate::StorageFault;
+use crate::connection::storage_fault::StorageFault;
 
 /// An error of the client library.
 type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -16,7 +16,7 @@ pub enum JournalError {
         #[source]
         source: Cause,
     },
-    /// The broker refused the operation. A retry does not help.
+    /// The broker refused the operation. A retry may help, because the reason is unknown.
     #[error("the broker refused to {operation}")]
     Refused {
         /// What failed, as an infinitive.

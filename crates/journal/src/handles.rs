@@ -1,9 +1,20 @@
 //! Handles, each with the operations on one stream. A handle borrows the journal and costs nothing; the modules of this
 //! crate implement its methods.
 
+pub(crate) mod anonymise;
+pub(crate) mod history;
+pub(crate) mod jobs;
+pub(crate) mod known_events;
+pub(crate) mod lane_reports;
+pub(crate) mod notifier_state;
+pub(crate) mod quarantine;
+
 use std::marker::PhantomData;
 
-use crate::{Journal, StreamFact, StreamName};
+use crate::{
+    connection::connect::Journal,
+    streams::{StreamFact, StreamName},
+};
 
 macro_rules! handles {
     ($($(#[$doc:meta])+ $accessor:ident: $Handle:ident;)+) => {

@@ -15,53 +15,48 @@
 //! message id) within the deduplication window is stored once. Work queues and readers survive an outage of the broker;
 //! during the outage appends fail with [`JournalError::Unavailable`] within [`ANSWER_DEADLINE`].
 
-mod anonymise;
+mod clock;
 mod connection;
 mod consume;
 mod consumers;
 mod error;
 pub mod handles;
 mod headers;
-mod history;
-mod jobs;
-mod known_events;
-mod lane_reports;
 pub mod leader;
 mod measured;
-mod notifier_state;
 mod publish;
-mod quarantine;
 mod registry;
 mod streams;
 mod subjects;
 mod work;
 
+pub use clock::ANSWER_DEADLINE;
 pub use connection::backlog::{Backlog, Lag};
 pub use connection::connect::Journal;
 pub use connection::figures::{AccountFigures, StreamFigures};
 pub use connection::installation_key::RecordedKey;
 pub use connection::options::{Flush, NatsOptions};
 pub use connection::storage_fault::StorageFault;
+pub use connection::stream_state::StreamSize;
 pub use consume::ack_handle::Message;
 pub use consume::event_ids::{LeadsBounds, RangeError};
 pub use consume::range::LeadsFrom;
 pub use consume::reader::{Entry, StreamReader};
 pub use consume::work_queue::{ACK_WAIT, WorkQueue};
+pub use consumers::{LEAD_NOTIFIER_LEASE, NOTIFIER_LEASE, SEQUENCER_LEASE};
 pub use error::JournalError;
 pub use events::lane_report::LaneReport;
-pub use history::{Attempted, Attempts, Found, Since};
-pub use jobs::RecordedJob;
-pub use known_events::{PendingRequest, Requests};
-pub use lane_reports::LaneReports;
-pub use leader::lease::{LEAD_NOTIFIER_LEASE, NOTIFIER_LEASE, ReaderLease, SEQUENCER_LEASE};
-pub use publish::append::{Submitted, Traffic};
+pub use handles::history::{Attempted, Attempts, Found, Since};
+pub use handles::jobs::RecordedJob;
+pub use handles::known_events::{PendingRequest, Requests};
+pub use handles::lane_reports::LaneReports;
+pub use leader::lease::ReaderLease;
+pub use publish::append::Submitted;
 pub use publish::message::Appended;
 pub use registry::freshness::{FreshnessError, wait_propagation};
 pub use registry::past::PastRegistry;
 pub use registry::view::RegistryView;
-pub use streams::{StreamFact, StreamName, StreamSize};
+pub use streams::{StreamFact, StreamName};
+pub use subjects::Traffic;
 pub use work::ordered_queue::QueuedDelivery;
 pub use work::parking::ParkedLane;
-
-/// How long the broker may take to answer before it counts as unavailable.
-pub const ANSWER_DEADLINE: std::time::Duration = std::time::Duration::from_secs(5);

@@ -13,7 +13,7 @@ use runtime::{
     trace::TraceContext,
 };
 
-use crate::{JournalError, StreamName, consume::work_queue::Lifetime};
+use crate::{consume::spec::Lifetime, error::JournalError, streams::StreamName};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Publish {

@@ -1,21 +1,13 @@
-//! The table of streams: what each holds, for how long, and how far it goes. (`subjects.rs` has the subjects in them,
+//! The table of streams: what each holds, and for how long. (`subjects.rs` has the subjects in them,
 //! and `consumers.rs` who reads them.)
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
-use async_nats::jetstream::{
-    Context, ErrorCode,
-    context::{CreateStreamErrorKind, GetStreamErrorKind},
-    stream::{Compression, Config, DiscardPolicy, RawMessageErrorKind, RetentionPolicy, StorageType},
-};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 use domain::{AnonymisationFact, DeliveryFact, JobFact, LeadEvent, NoticeFact, RegistryFact};
 use events::Record;
-use jiff::Timestamp;
 
-use crate::{
-    JournalError, connection::broker_info, connection::options::NatsOptions, consume::work_queue::timestamp,
-    handles::Stream, subjects,
-};
+use crate::connection::options::NatsOptions;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a new stream keeps leads, deliveries, notices and jobs unless the operator sets it.
@@ -26,9 +18,6 @@ const DEFAULT_DEDUP_WINDOW: Duration = Duration::from_secs(600);
 const MAX_PARKED_CONSUMERS: i32 = 100_000;
 /// How many unreadable messages are kept for the operator.
 const MAX_QUARANTINED: i64 = 100_000;
-
-/// The prefix of the broker's own metadata.
-const BROKER_METADATA: &str = "_nats.";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StreamName {
@@ -95,7 +84,7 @@ impl StreamName {
 
     /// A setting that is not given stays unchanged: a process that is started without it must not remove replicas. So
     /// do settings that Leadline does not need, such as compression and placement, which an operator may have changed.
-    fn config(self, options: &NatsOptions, existing: Option<&Config>) -> Config {
+    pub(crate) fn config(self, options: &NatsOptions, existing: Option<&Config>) -> Config {
         let max_age = self.max_age(options, existing);
         let base = existing.cloned().unwrap_or_default();
         let base = Config {
@@ -163,45 +152,6 @@ impl StreamName {
         let existing = existing.map(|e| e.max_age);
         options.keep_events.map(|kept| kept.saturating_mul(times)).or(existing).unwrap_or(DEFAULT_RETENTION * times)
     }
-
-    /// Logs the settings that differ from those that Leadline would choose.
-    fn log_differences(self, options: &NatsOptions, existing: &Config) {
-        let usual = self.config(options, None);
-        let is_kept = |(_, theirs, ours): &(&str, String, String)| theirs != ours;
-        let settings = |config: &Config| {
-            let metadata = config.metadata.iter().filter(|(name, _)| !name.starts_with(BROKER_METADATA));
-            let metadata = metadata.collect::<BTreeMap<_, _>>();
-            [
-                ("max_bytes", format!("{}", config.max_bytes.max(0))),
-                ("max_age", format!("{:?}", config.max_age)),
-                ("compression", format!("{:?}", config.compression.clone().unwrap_or(Compression::None))),
-                ("placement", format!("{:?}", config.placement)),
-                ("republish", format!("{:?}", config.republish)),
-                ("description", format!("{:?}", config.description.clone().unwrap_or_default())),
-                ("metadata", format!("{metadata:?}")),
-            ]
-        };
-        let pairs = settings(existing).into_iter().zip(settings(&usual));
-        let kept = pairs.map(|((name, theirs), (_, ours))| (name, theirs, ours)).filter(is_kept);
-        let kept: Vec<_> = kept.map(|(name, theirs, ours)| format!("{name}: {theirs} instead of {ours}")).collect();
-        if !kept.is_empty() {
-            tracing::info!(
-                stream = self.as_str(),
-                settings = kept.join("; "),
-                "kept settings that an operator changed"
-            );
-        }
-    }
-}
-
-/// The size of a stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StreamSize {
-    pub messages: u64,
-    /// Bytes on disk, of one replica.
-    pub bytes: u64,
-    /// When the oldest message was stored; `None` if the stream is empty.
-    pub oldest: Option<Timestamp>,
 }
 
 /// A fact with a stream of its own.
@@ -226,125 +176,4 @@ impl StreamFact for NoticeFact {
 }
 impl StreamFact for JobFact {
     const STREAM: StreamName = StreamName::Jobs;
-}
-
-/// Creates the missing streams and updates the others; several processes may do so at once.
-pub(crate) async fn set_up(context: &Context, options: &NatsOptions) -> Result<(), JournalError> {
-    for stream in StreamName::ALL {
-        let existing = match context.get_stream(stream.as_str()).await {
-            Ok(existing) => Some(existing.cached_info().config.clone()),
-            Err(error) if is_missing(&error.kind()) => None,
-            Err(error) => return Err(JournalError::unavailable("describe its streams", error)),
-        };
-        if let Some(existing) = &existing {
-            stream.log_differences(options, existing);
-        }
-        let config = stream.config(options, existing.as_ref());
-        context.create_or_update_stream(config).await.map_err(|error| match advice(&error.kind()) {
-            Some(advice) => JournalError::Stream { stream: stream.as_str(), advice, source: error.into() },
-            None => JournalError::refused("set up its streams", error),
-        })?;
-    }
-    Ok(())
-}
-
-fn is_missing(kind: &GetStreamErrorKind) -> bool {
-    matches!(kind, GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
-}
-
-/// What the operator should do about a refusal; `None` if a retry may help.
-fn advice(kind: &CreateStreamErrorKind) -> Option<&'static str> {
-    let CreateStreamErrorKind::JetStream(error) = kind else { return None };
-    match error.error_code() {
-        ErrorCode::STREAM_MAX_BYTES_REQUIRED => {
-            Some("the account of the broker requires a limit of each stream; set it with --stream-max-bytes")
-        }
-        ErrorCode::STREAM_MAX_STREAM_BYTES_EXCEEDED
-        | ErrorCode::ACCOUNT_RESOURCES_EXCEEDED
-        | ErrorCode::STORAGE_RESOURCES_EXCEEDED => Some(
-            "the account of the broker has no room for it; lower --stream-max-bytes, or raise the limits of the account",
-        ),
-        ErrorCode::MAXIMUM_STREAMS_LIMIT => Some("the account of the broker has to allow 11 streams"),
-        ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED => Some("--replicas of more than 1 needs a cluster"),
-        ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT => {
-            Some("JetStream has to be enabled for the account of the broker")
-        }
-        ErrorCode::STREAM_INVALID_CONFIG => Some("its settings contradict each other; the cause names them"),
-        _ => None,
-    }
-}
-
-/// How long the broker remembers the ids of facts about deliveries.
-pub(crate) async fn dedup_window(context: &Context) -> Result<Duration, JournalError> {
-    let stream = context.get_stream(StreamName::Deliveries.as_str()).await;
-    let stream = stream.map_err(|e| JournalError::unavailable("read the deduplication window", e))?;
-    Ok(stream.cached_info().config.duplicate_window)
-}
-
-impl Stream<'_> {
-    /// The sequence of the first message of a stream; if the stream is empty, that of the next message.
-    ///
-    /// # Errors
-    /// When the broker does not answer.
-    pub async fn first_sequence(self) -> Result<u64, JournalError> {
-        let state =
-            broker_info::state(self.journal.context(), self.name, "read the first sequence of a stream").await?;
-        Ok(if state.messages == 0 { state.last_sequence + 1 } else { state.first_sequence })
-    }
-
-    /// When the oldest message of a stream was stored; `None` if the stream is empty.
-    ///
-    /// # Errors
-    /// When the broker does not answer.
-    pub async fn first_time(self) -> Result<Option<Timestamp>, JournalError> {
-        Ok(self.size().await?.oldest)
-    }
-
-    /// The size of a stream.
-    ///
-    /// # Errors
-    /// When the broker does not answer.
-    pub async fn size(self) -> Result<StreamSize, JournalError> {
-        let state = broker_info::state(self.journal.context(), self.name, "read the size of a stream").await?;
-        let oldest = (state.messages > 0).then(|| timestamp(state.first_timestamp.unix_timestamp_nanos()));
-        Ok(StreamSize { messages: state.messages, bytes: state.bytes, oldest })
-    }
-
-    /// The sequence of the last message of a stream; 0 if the stream is empty.
-    ///
-    /// # Errors
-    /// When the broker does not answer.
-    pub async fn last_sequence(self) -> Result<u64, JournalError> {
-        let state = broker_info::state(self.journal.context(), self.name, "read how far a stream goes").await?;
-        // The broker reports a last sequence even if all messages have expired.
-        if state.messages == 0 {
-            return Ok(0);
-        }
-        if state.deleted_count.is_none_or(|deleted| deleted == 0) {
-            return Ok(state.last_sequence);
-        }
-        // The last message may have been erased, and then no reader would ever reach its sequence.
-        self.last_on(subjects::ANYTHING).await
-    }
-
-    /// When the first message after a sequence was stored; `None` if there is none.
-    ///
-    /// # Errors
-    /// When the broker does not answer.
-    pub async fn time_after(self, sequence: u64) -> Result<Option<Timestamp>, JournalError> {
-        const OPERATION: &str = "read when a message was stored";
-        let stream = broker_info::stream(self.journal.context(), self.name, OPERATION).await?;
-        match stream.get_first_raw_message_by_subject(subjects::ANYTHING, sequence + 1).await {
-            Ok(message) => Ok(Some(timestamp(message.time.unix_timestamp_nanos()))),
-            Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => Ok(None),
-            Err(error) => Err(JournalError::unavailable(OPERATION, error)),
-        }
-    }
-
-    /// The sequence of the last message of a stream on these subjects; 0 if there is none.
-    pub(crate) async fn last_on(self, subjects: &str) -> Result<u64, JournalError> {
-        let last =
-            broker_info::last_on(self.journal.context(), self.name, subjects, "read how far a stream goes").await?;
-        Ok(last.map_or(0, |last| last.sequence))
-    }
 }

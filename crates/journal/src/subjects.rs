@@ -5,8 +5,6 @@ use domain::{
     RegistryFact, delivery::RequestedWork, job::JobRef, notice::NoticeKind, registry::Change,
 };
 
-use crate::Traffic;
-
 /// Facts that request work of the dispatchers.
 pub(crate) const TODO: &str = "delivery.todo.>";
 /// Facts about the progress of deliveries.
@@ -35,6 +33,15 @@ const PLATFORM: &str = "~";
 pub(crate) const JOBS: &str = "job.>";
 /// Parked work.
 pub(crate) const PARKED: &str = "parked.>";
+
+/// Whether an event is part of a burst.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Traffic {
+    /// Not part of a burst: routed before the events of bursts.
+    Steady,
+    /// Part of a burst: routed when no steady event waits.
+    Burst,
+}
 
 /// The subject of a lead event. Events of bursts have their own subject, but the order of the stream includes both.
 pub(crate) fn lead(event: &LeadEvent, traffic: Traffic) -> String {

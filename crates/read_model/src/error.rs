@@ -20,7 +20,7 @@ pub enum StoreError {
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
     /// A row has a value that no version of Leadline writes.
-    #[error("the read model holds {value:?} as {column}; leadline rebuild makes it again from the events")]
+    #[error("the read model holds {value:?} as {column}; leadline rebuild creates the read model again")]
     Value { column: &'static str, value: String },
 }
 
@@ -39,7 +39,7 @@ impl StoreError {
     /// The failure in words for every caller: without paths and without the database's own text.
     pub fn public(&self) -> &'static str {
         match self {
-            Self::Database(error) if is_disk_full(error) => "disk full: the database of the read model cannot store",
+            Self::Database(error) if is_disk_full(error) => "disk full: the read model's database cannot store rows",
             Self::Value { .. } => "the read model holds a value that this version does not know; rebuild it",
             Self::Connect { .. } | Self::Database(_) => "the database of the read model does not work",
         }

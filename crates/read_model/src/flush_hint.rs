@@ -3,7 +3,7 @@
 use journal::StreamName;
 use tokio::sync::broadcast;
 
-/// One hint would be enough, if no caller waited for several streams at a time.
+/// The number of unread hints that are kept: more than one, because a caller may wait for several streams at a time.
 const CAPACITY: usize = 16;
 
 /// Passes flush hints to the projectors of this process. The projectors of other processes gather as long as usual.

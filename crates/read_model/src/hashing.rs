@@ -29,7 +29,7 @@ impl Hashing {
         self.registry.snapshot()
     }
 
-    /// The hashes of the values that an event says about its lead. `None` if this process does not know yet the
+    /// The hashes of the values that an event says about its lead. `None` if this process does not yet know the
     /// configuration under which the event was published.
     pub fn said(&self, event: &LeadEvent) -> Option<Vec<Said>> {
         let registry = self.registry.snapshot();

@@ -9,7 +9,7 @@ use runtime::metrics::{self, Histograms, KeyValue, OPERATION_SECONDS};
 use sqlx::AnyPool;
 use tokio::time::Instant;
 
-use crate::{StoreError, sql::Flavour};
+use crate::{error::StoreError, sql::Flavour};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Operation {

@@ -1,6 +1,6 @@
 //! The options of every process that uses the read model.
 
-use crate::{History, Store, StoreError, sql::connect::is_sqlite};
+use crate::{error::StoreError, history::History, sql::connect::is_sqlite, store::Store};
 
 /// Where the read model is, and how long it shows history.
 #[derive(Debug, Clone, clap::Args)]

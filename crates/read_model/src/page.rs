@@ -6,8 +6,8 @@ use std::hash::{DefaultHasher, Hash, Hasher as _};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 
-/// The largest page in bytes. gRPC clients accept messages of 4 MiB by default. A request without a size gets as many
-/// entries as fit, because answers were complete before there were pages.
+/// The largest page in bytes. gRPC clients accept messages of 4 MiB by default. If a request for a list of the
+/// configuration has no size, the page has as many entries as fit, because older callers expect all of them.
 pub const MAX_PAGE_BYTES: usize = 3 * 1024 * 1024;
 /// The page size if the caller gives none.
 const DEFAULT_SIZE: u32 = 50;
@@ -99,7 +99,7 @@ impl Page {
         self.cursor.after()
     }
 
-    /// How many rows to read: one more than requested, which tells whether there is a next page.
+    /// How many rows to read: one more than requested, which shows whether there is a next page.
     pub fn limit(&self) -> i64 {
         i64::from(self.size) + 1
     }

@@ -4,6 +4,7 @@
 pub mod audit;
 mod effects;
 mod lead_events;
+mod projected;
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,18 +14,18 @@ use domain::{
     anonymisation::LeadAnonymised,
     delivery::{FailureReason, HoldReason, RetryRequested},
 };
-use journal::{Entry, StreamFact};
+use journal::Entry;
 use runtime::ErrorChain as _;
 use sqlx::{Any, Transaction};
 
-pub use self::lead_events::Received;
 use self::{
     audit::Describe,
     effects::{Effects, Known, attempted, blanked},
+    projected::readable,
 };
+pub use self::{lead_events::Received, projected::Projected};
 use crate::{
-    StoreError,
-    hashing::Hashing,
+    error::StoreError,
     tables::{
         anonymised, attempts, audit as audit_log, deliveries, jobs,
         leads::{self, LastOfLead, LeadNews},
@@ -32,41 +33,6 @@ use crate::{
         outcomes, problems,
     },
 };
-
-/// A kind of fact that the projector writes into the read model.
-pub trait Projected: StreamFact {
-    /// What a batch needs to know of earlier facts.
-    type Memory: Send;
-    /// Whether [`Self::Memory`] is used. If so, the projector reads the stream from its beginning.
-    const REMEMBERS: bool = false;
-
-    /// The memory before the first fact.
-    fn memory(describe: Describe) -> Self::Memory;
-
-    /// Drops the parts that the read model does not need, so that a batch does not hold them. Searchable values are
-    /// hashed first, if there is a `Hashing`.
-    fn strip(&mut self, _: Option<&Hashing>) {}
-
-    /// Completes facts that could not be stripped yet; `false` if one of them has to wait longer.
-    fn complete(_: &mut [Entry<Self>], _: Option<&Hashing>) -> impl Future<Output = bool> + Send {
-        async { true }
-    }
-
-    /// Adds facts before the checkpoint to the memory.
-    fn remember(_: &mut Self::Memory, _: &[Entry<Self>]) {}
-
-    /// Writes a batch into the read model.
-    fn project(
-        transaction: &mut Transaction<'static, Any>,
-        batch: &[Entry<Self>],
-        memory: &mut Self::Memory,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
-}
-
-/// The readable facts of a batch with their sequences.
-fn readable<T>(batch: &[Entry<T>]) -> impl Iterator<Item = (u64, &T)> {
-    batch.iter().filter_map(|entry| Some((entry.sequence, entry.value.as_ref()?)))
-}
 
 /// The registry before a batch of its facts.
 #[derive(Debug)]
@@ -350,8 +316,8 @@ fn retry_detail(fact: &RetryRequested) -> String {
 
 const fn held(reason: HoldReason) -> &'static str {
     match reason {
-        HoldReason::Disabled => "waits until the destination is enabled again",
-        HoldReason::Deactivated => "waits until the destination is reactivated",
+        HoldReason::Disabled => "waits until a person enables the destination again",
+        HoldReason::Deactivated => "waits until a person enables the destination",
     }
 }
 
@@ -363,7 +329,7 @@ const fn abandoned(reason: FailureReason) -> &'static str {
         FailureReason::PayloadGone => "the payload is no longer stored",
         FailureReason::Anonymised => "the lead was anonymised",
         FailureReason::Skipped => "an operator skipped the delivery",
-        FailureReason::Loop => "the delivery went in a loop",
+        FailureReason::Loop => "the delivery was part of a loop",
         FailureReason::Render => "the destination's settings produce no request for this lead",
         FailureReason::Crashed => "Leadline crashed repeatedly while it worked on this delivery",
     }

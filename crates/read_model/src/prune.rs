@@ -16,8 +16,9 @@ use journal::StreamName;
 use sqlx::{Any, Transaction, any::AnyRow};
 
 use crate::{
-    Store, StoreError,
+    error::StoreError,
     sql::{self, Statement, Value},
+    store::Store,
     tables::{
         counts::Width,
         deliveries,
@@ -168,7 +169,7 @@ impl Store {
         Ok(pruned)
     }
 
-    /// Deletes those of these leads that have no events and deliveries left, with their other rows.
+    /// Deletes the leads among these that have no events and no deliveries left, with their other rows.
     pub async fn prune_leads(&self, old: &TooOld, of: &[LeadPlace]) -> Result<Pruned, StoreError> {
         const NOTHING_LEFT: &str = "events <= 0 AND deliveries <= 0 AND updated_at < ? AND anonymised_at < ?";
         let chosen = |before: &str, leads: Vec<Value>| {

@@ -5,11 +5,11 @@ use std::time::Duration;
 use journal::{Journal, JournalError, StreamName};
 use tokio::time::Instant;
 
-use crate::{Store, StoreError};
+use crate::{error::StoreError, store::Store};
 
 /// The interval at which the read barrier reads the checkpoint.
 pub const SHOWN_POLL: Duration = Duration::from_millis(10);
-/// How long an answer waits until the read model shows its subject: under load, several transactions.
+/// How long an answer waits until the read model shows its subject. Under load that takes several transactions.
 pub const SHOWN_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Compares the read model with the streams.

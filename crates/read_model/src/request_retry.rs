@@ -7,7 +7,7 @@ use domain::{
 use journal::{Journal, JournalError};
 use runtime::trace::TraceContext;
 
-use crate::{Store, StoreError};
+use crate::{error::StoreError, store::Store};
 
 /// The conditions of a retry besides the delivery itself.
 ///
@@ -50,8 +50,8 @@ pub fn configured(
     }
 }
 
-/// Appends the request of a retry; returns its sequence. `Ok(Err)` if another request came first that the read model
-/// did not show yet.
+/// Appends the request of a retry; returns its sequence. `Ok(Err)` if another request came first, which the read
+/// model did not show yet.
 pub async fn append(
     journal: &Journal,
     fact: &DeliveryFact,

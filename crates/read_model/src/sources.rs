@@ -3,7 +3,7 @@
 use journal::{Journal, RegistryView};
 use runtime::Platform;
 
-use crate::{Options, Repairs, Store};
+use crate::{options::Options, repairs::Repairs, store::Store};
 
 /// The facts, the read model, and the configuration. Services of one process share them, so a flush hint of one service
 /// reaches the projector of another.

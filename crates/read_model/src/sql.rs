@@ -1,12 +1,14 @@
 //! Helpers for statements that both databases understand.
 
+#[cfg(test)]
+pub(crate) mod both;
 pub(crate) mod bulk;
 mod checkpoint;
 pub(crate) mod connect;
 mod indexes;
 mod migrations;
 #[cfg(test)]
-pub(crate) mod plans;
+mod plans;
 pub mod sizes;
 #[cfg(test)]
 mod upgrades;
@@ -20,7 +22,7 @@ use sqlx::{
     query::Query,
 };
 
-use crate::StoreError;
+use crate::error::StoreError;
 
 /// The kind of database, where the two differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +105,7 @@ impl Statement {
         Self { text: text.into(), values: vec![] }
     }
 
-    /// Adds text in which each `?` stands for one of the values.
+    /// Adds text; each `?` in it is the place of one of the values.
     pub(crate) fn push(&mut self, text: &str, values: impl IntoIterator<Item = Value>) -> &mut Self {
         let mut values = values.into_iter();
         for part in text.split_inclusive('?') {
@@ -179,7 +181,7 @@ pub(crate) fn time(row: &AnyRow, column: &'static str) -> Result<Timestamp, Stor
     Timestamp::from_nanosecond(i128::from(micros) * 1_000).map_err(|_| wrong(column, micros))
 }
 
-/// A time of a row; `None` if it is 0, which stands for a missing time.
+/// A time of a row; `None` if it is 0, which means a missing time.
 pub(crate) fn time_or_none(row: &AnyRow, column: &'static str) -> Result<Option<Timestamp>, StoreError> {
     Ok(Some(time(row, column)?).filter(|time| *time != Timestamp::UNIX_EPOCH))
 }

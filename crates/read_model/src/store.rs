@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use sqlx::{AnyPool, any::AnyRow};
 
 use crate::{
-    StoreError,
+    error::StoreError,
     flush_hint::FlushHints,
     measured,
     sql::{Flavour, Statement},
@@ -49,7 +49,7 @@ impl Store {
 
     /// The rows of a statement.
     pub(crate) async fn fetch_all(&self, statement: Statement) -> Result<Vec<AnyRow>, StoreError> {
-        let span = traced::reading(self, &statement);
+        let span = traced::reading(&self.pool, self.flavour, &statement);
         measured::read(self.flavour, traced::run(span, self.rows(statement))).await
     }
 
@@ -67,7 +67,7 @@ impl Store {
     /// The first row of a statement; `None` if it has none.
     pub(crate) async fn fetch_optional(&self, statement: Statement) -> Result<Option<AnyRow>, StoreError> {
         if self.flavour != Flavour::PooledPostgres {
-            let span = traced::reading(self, &statement);
+            let span = traced::reading(&self.pool, self.flavour, &statement);
             let reading = async { Ok(statement.query().fetch_optional(&self.pool).await?) };
             return measured::read(self.flavour, traced::run(span, reading)).await;
         }
@@ -95,10 +95,10 @@ impl Store {
 impl Store {
     /// Runs a transaction that writes facts into the read model, as one operation of the trace that this runs in.
     pub async fn projecting<T>(&self, writing: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-        traced::run(traced::transaction(self, PROJECT), writing).await
+        traced::run(traced::transaction(&self.pool, self.flavour, PROJECT), writing).await
     }
 
-    /// A transaction wrote facts into the read model.
+    /// Measures a transaction that wrote facts into the read model.
     pub fn projected_in(&self, took: Duration) {
         measured::record(self.flavour, PROJECT, took, false);
     }
@@ -137,7 +137,7 @@ mod tests {
                 Err(error) => break error,
             }
         };
-        assert_eq!(failed.public(), "disk full: the database of the read model cannot store");
+        assert_eq!(failed.public(), "disk full: the read model's database cannot store rows");
         // The checkpoint is elsewhere, so the transaction is rolled back.
         assert!(store.advance(StreamName::Leads, at + 9, at + 10).await.unwrap().is_none());
         File::create(&filler).unwrap();

@@ -5,6 +5,7 @@ pub mod attempts;
 pub mod audit;
 pub mod counts;
 pub mod deliveries;
+pub mod erasures;
 pub mod events;
 pub mod figures;
 pub mod health;

@@ -3,9 +3,14 @@
 //! A span is made only below a span that is sampled. Everything else costs a comparison.
 
 use runtime::trace::{self, TraceContext, attribute};
+use sqlx::AnyPool;
 use tracing::{Instrument as _, Span, info_span};
 
-use crate::{Store, StoreError, measured, sql::Statement};
+use crate::{
+    error::StoreError,
+    measured,
+    sql::{Flavour, Statement},
+};
 
 /// The longest text of a statement that a span has, in bytes. A filter may name thousands of values.
 const MAX_TEXT: usize = 2_000;
@@ -15,14 +20,14 @@ const MAX_TABLES: usize = 4;
 const UNNAMED_ERROR: &str = "database";
 
 /// The span of a statement that reads; none unless the span that this runs in is sampled.
-pub(crate) fn reading(store: &Store, statement: &Statement) -> Span {
+pub(crate) fn reading(pool: &AnyPool, flavour: Flavour, statement: &Statement) -> Span {
     if !TraceContext::is_sampled_here() {
         return Span::none();
     }
     let (text, tables) = (statement.text(), tables(statement.text()));
     let summary = [&["SELECT"], &tables[..tables.len().min(MAX_TABLES)]].concat().join(" ");
     let span = info_span!("read", otel.kind = "client", otel.name = summary);
-    describe(&span, store, "SELECT");
+    describe(&span, pool, flavour, "SELECT");
     if let [table] = tables[..] {
         attribute(&span, "db.collection.name", table.to_owned());
     }
@@ -33,12 +38,12 @@ pub(crate) fn reading(store: &Store, statement: &Statement) -> Span {
 }
 
 /// The span of a transaction; none unless the span that this runs in is sampled.
-pub(crate) fn transaction(store: &Store, name: &'static str) -> Span {
+pub(crate) fn transaction(pool: &AnyPool, flavour: Flavour, name: &'static str) -> Span {
     if !TraceContext::is_sampled_here() {
         return Span::none();
     }
     let span = info_span!("transaction", otel.kind = "client", otel.name = name);
-    describe(&span, store, name);
+    describe(&span, pool, flavour, name);
     span
 }
 
@@ -59,13 +64,13 @@ pub(crate) async fn run<T>(
     done
 }
 
-fn describe(span: &Span, store: &Store, operation: &'static str) {
-    attribute(span, "db.system.name", measured::system(store.flavour));
+fn describe(span: &Span, pool: &AnyPool, flavour: Flavour, operation: &'static str) {
+    attribute(span, "db.system.name", measured::system(flavour));
     attribute(span, "db.operation.name", operation);
-    if store.is_sqlite() {
+    if flavour == Flavour::Sqlite {
         return;
     }
-    let url = &store.pool.connect_options().database_url;
+    let url = &pool.connect_options().database_url;
     attribute(span, "db.namespace", url.path().trim_start_matches('/').to_owned());
     trace::attributes(span, url.host_str().map(|host| ("server.address", host.to_owned().into())));
     trace::attributes(span, url.port().map(|port| ("server.port", i64::from(port).into())));

@@ -23,8 +23,8 @@ pub enum RenderError {
         line: usize,
         problem: String,
     },
-    /// The result is no URL.
-    #[error("URL template: the result for this lead is no URL")]
+    /// The result is not a URL.
+    #[error("URL template: the result for this lead is not a URL")]
     Url(#[from] ::url::ParseError),
     /// The receiver would refuse it, and it is too large to be recorded.
     #[error("URL template: the URL for this lead has {size} bytes, and {MAX_URL} is the limit")]
@@ -51,7 +51,7 @@ pub enum RenderError {
     )]
     NoJson(#[source] serde_json::Error),
     /// The body of the form is larger than [`LARGEST`].
-    #[error("the form for this lead has more than {LARGEST} bytes, the limit")]
+    #[error("the form for this lead has more than {LARGEST} bytes, which is the limit")]
     LargeForm,
     /// The template's result is not a form.
     #[error(
@@ -59,7 +59,7 @@ pub enum RenderError {
          encoded by Leadline"
     )]
     NoForm(char),
-    /// The template's result is no well-formed XML.
+    /// The template's result is not well-formed XML.
     #[error("body template: the result is not XML: {0}")]
     NoXml(NoXml),
     /// A form can only be made of an object.

@@ -9,10 +9,11 @@ use bytes::Bytes;
 use domain::registry::{Form, Lists, Nesting};
 
 use crate::{
-    Input, LARGEST, RenderError,
-    json::{Json, parse},
+    error::{LARGEST, RenderError},
+    values::Input,
     write::percent_encoded,
 };
+use domain::json::{Json, parse};
 
 pub(crate) fn urlencoded(form: &Form, input: &Input<'_>) -> Result<Bytes, RenderError> {
     let mut body = String::new();
@@ -64,7 +65,7 @@ fn fields(form: &Form, input: &Input<'_>) -> Result<Vec<(String, String)>, Rende
 }
 
 /// A walk through a payload. Path and name are buffers that grow and shrink, and only the names of sent fields are
-/// copied. So the time of the walk is proportional to the size of the payload, whatever its depth and the length of its
+/// copied. So the time of the walk depends only on the size of the payload, not on its depth and the length of its
 /// names.
 struct Fields<'a> {
     form: &'a Form,

@@ -1,5 +1,5 @@
 //! The headers of a request that follow from settings and delivery. This module knows no secrets: the caller passes the
-//! values that it made with secrets, or texts that stand for them.
+//! values that it made with secrets, or texts in their place.
 
 use std::borrow::Cow;
 
@@ -70,7 +70,7 @@ impl Head<'_> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeaderText<'a> {
     Plain(Cow<'a, str>),
-    /// Stands for the credentials of the destination. The caller sets them, or shows a note.
+    /// The place of the credentials of the destination. The caller sets them, or shows a note.
     Credentials,
 }
 

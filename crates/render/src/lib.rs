@@ -3,24 +3,18 @@
 //!
 //! Rendering is pure, and bounded for every template and every event: a template takes at most [`FUEL`] steps, reads
 //! and writes at most [`MAX_WORK`] bytes, and needs at most [`STACK`] bytes of stack. It may use the functions that
-//! [`functions`] lists. Strangers write leads, so no value can change the shape of the request: in a body `{{ value }}`
-//! is written as the content type demands ([`part`]), in a URL it is percent-encoded, and a template cannot compute the
-//! scheme, the host or the number of path segments. Numbers keep their digits, and objects their order.
+//! [`template::functions`] lists. Strangers write leads, so no value can change the shape of the request: in a body
+//! `{{ value }}` is written as the content type demands ([`template::part`]), in a URL it is percent-encoded, and a
+//! template cannot compute the scheme, the host or the number of path segments. Numbers keep their digits, and objects
+//! their order.
 //!
 //! Errors are stored and shown to people who may not see the lead, so none of them quotes a value of it.
 
-mod engine;
 mod error;
 mod form;
-mod functions;
-mod guard;
 mod headers;
-mod meter;
-mod operators;
-mod part;
 mod slack;
-mod stack;
-mod trial;
+mod template;
 mod url;
 mod values;
 mod write;
@@ -34,13 +28,20 @@ use domain::registry::{Body, Destination};
 use minijinja::Value;
 use serde_json::value::RawValue;
 
-use crate::{engine::Compiled, part::Part, values::Root};
+use crate::{
+    template::{
+        engine::{Compiled, is_template},
+        part::Part,
+        stack::on_large_stack,
+        trial,
+    },
+    values::Root,
+};
 
 pub use crate::{
     error::{FUEL, LARGEST, MAX_URL, RenderError},
     headers::{ACCEPT, AGENT, Head, HeaderText, authority, webhook_id},
-    meter::MAX_WORK,
-    stack::STACK,
+    template::{meter::MAX_WORK, stack::STACK},
     url::without_values,
     values::Input,
     xml::NoXml,
@@ -84,7 +85,7 @@ pub fn check(destination: &Destination) -> Result<(), RenderError> {
     if !has_template(destination) {
         return Ok(());
     }
-    stack::on_large_stack(|| trial::attempt(destination)).map_err(RenderError::NoThread)?
+    on_large_stack(|| trial::attempt(destination)).map_err(RenderError::NoThread)?
 }
 
 /// Renders URL and body of a request. Needs [`STACK`] bytes of stack if the destination [`has_template`].
@@ -106,12 +107,12 @@ pub fn render(destination: &Destination, input: &Input<'_>) -> Result<Rendered, 
 /// which the calling thread waits.
 ///
 /// # Errors
-/// As of [`render`], or if the operating system has no thread for it.
+/// As [`render`], or if the operating system has no thread for it.
 pub fn render_apart(destination: &Destination, input: &Input<'_>) -> Result<Rendered, RenderError> {
     if !has_template(destination) {
         return render(destination, input);
     }
-    stack::on_large_stack(|| render(destination, input)).map_err(RenderError::NoThread)?
+    on_large_stack(|| render(destination, input)).map_err(RenderError::NoThread)?
 }
 
 fn body(
@@ -144,10 +145,6 @@ fn body(
         }
     };
     Ok((body, Some(content_type)))
-}
-
-fn is_template(text: &str) -> bool {
-    text.contains("{{") || text.contains("{%")
 }
 
 /// Type, time and the unchanged payload (Standard Webhooks, payload structure).

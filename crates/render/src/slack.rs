@@ -2,10 +2,8 @@
 
 use bytes::Bytes;
 
-use crate::{
-    Input, RenderError,
-    json::{Json, parse, quote},
-};
+use crate::{error::RenderError, values::Input};
+use domain::json::{Json, parse, quote};
 
 /// Maximum number of fields that a message shows.
 const MAX_FIELDS: usize = 20;

@@ -3,7 +3,7 @@
 
 use url::Url;
 
-use crate::{MAX_URL, RenderError};
+use crate::error::{MAX_URL, RenderError};
 
 /// Parses a rendered URL.
 ///

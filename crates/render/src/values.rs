@@ -51,7 +51,7 @@ impl Root {
         Self::with(Payload::Text(input.payload.clone()), input)
     }
 
-    /// Stands for any payload. With `quoted` its fields are texts, otherwise numbers.
+    /// A placeholder for any payload. With `quoted` its fields are texts, otherwise numbers.
     pub(crate) fn placeholder(input: &Input<'_>, quoted: bool) -> Value {
         Self::with(Payload::Placeholder { quoted }, input)
     }

@@ -7,11 +7,11 @@ use minijinja::{
 };
 
 use crate::{
-    json::quote,
-    meter::{Meter, invalid, too_deep},
+    template::meter::{Meter, invalid, too_deep},
     values::{PLACEHOLDER, Raw, decimal, is_placeholder, placeholder_json},
     xml,
 };
+use domain::json::quote;
 
 /// How many times longer a text can become as JSON or percent-encoded.
 const MAX_ESCAPE_GROWTH: usize = 6;

@@ -89,7 +89,7 @@ pub(crate) fn check(text: &str) -> Result<(), NoXml> {
                 Ok(Some(_)) => None,
                 Ok(None) if has_doctype || resolve_predefined_entity(reference).is_some() => None,
                 Ok(None) => {
-                    Some(NoXml::quoting(format!("&{}; is none of the references that XML knows", &**reference)))
+                    Some(NoXml::quoting(format!("&{}; is not one of the references that XML defines", &**reference)))
                 }
                 Err(error) => Some(NoXml::quoting(error)),
             },

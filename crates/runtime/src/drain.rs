@@ -15,7 +15,7 @@ use tokio_util::{
     task::TaskTracker,
 };
 
-use crate::ErrorChain as _;
+use crate::chain::ErrorChain as _;
 
 /// Signals tasks to stop, and waits for them. Clones share it.
 #[derive(Debug, Clone, Default)]

@@ -8,7 +8,7 @@ use nix::{
     unistd::close,
 };
 
-use crate::ErrorChain as _;
+use crate::chain::ErrorChain as _;
 
 /// For how many files the kernel's table is sized in advance.
 const RESERVED_FILES: i32 = 16 * 1024;

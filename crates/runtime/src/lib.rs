@@ -6,43 +6,26 @@
 
 mod chain;
 pub mod coalesced_timer;
-mod connections;
-pub mod cors;
 pub mod crash;
 mod drain;
 pub mod duration;
-mod exposition;
 pub mod files;
-mod in_flight;
-mod incoming;
-mod listen;
+mod platform;
 pub mod private;
-mod probes;
 mod readiness;
-mod request_id;
-mod shares;
+mod serving;
 pub mod telemetry;
-mod tls;
 pub mod trace;
 
-use std::sync::{Arc, OnceLock};
-
 pub use chain::{ErrorChain, causes, chain_in_words, chain_of};
-pub use connections::{ConnectionLimits, Origin, calls::Late};
 pub use drain::{Drain, shutdown_on_signal};
-pub use in_flight::{Begun, KeysInFlight};
-pub use listen::{Addresses, Api, ListenError, Listeners, OverHttp, Service, serve};
+pub use platform::{Addresses, Platform};
 pub use readiness::{Changes, Latch, NeededBy, Part, Readiness};
-pub use request_id::{REQUEST_ID, RequestId};
-pub use shares::{Exceeded, Share, Shares};
+pub use serving::connections::{ConnectionLimits, Origin, calls::Late};
+pub use serving::cors;
+pub use serving::in_flight::{Begun, KeysInFlight};
+pub use serving::listen::{Api, ListenError, Listeners, OverHttp, Service, serve};
+pub use serving::request_id::{REQUEST_ID, RequestId};
+pub use serving::shares::{Exceeded, Share, Shares};
+pub use serving::tls::{TlsError, TlsOptions};
 pub use telemetry::metrics;
-pub use tls::{TlsError, TlsOptions};
-
-/// The parts of the process that every service gets.
-#[derive(Debug, Clone, Default)]
-pub struct Platform {
-    pub drain: Drain,
-    pub readiness: Readiness,
-    /// The addresses of the process; [`serve`] sets them.
-    pub addresses: Arc<OnceLock<Addresses>>,
-}

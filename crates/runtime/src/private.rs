@@ -8,7 +8,7 @@ use std::{
 
 use nix::sys::stat::{Mode, umask};
 
-use crate::ErrorChain as _;
+use crate::chain::ErrorChain as _;
 
 /// The permission bits of group and others.
 const GROUP_AND_OTHERS: u32 = 0o077;

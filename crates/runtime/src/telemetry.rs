@@ -23,7 +23,10 @@ use tracing_subscriber::{
 };
 
 use self::{limit::Limiter, lines::Lines, output::Output};
-use crate::{ErrorChain as _, chain_of, trace};
+use crate::{
+    chain::{ErrorChain as _, chain_of},
+    trace,
+};
 pub use options::{LogFormat, Options};
 
 /// The name of the instrumentation that makes the spans.

@@ -1,7 +1,7 @@
 //! A wall clock that a test sets, for the processes that it starts.
 //!
-//! They run under libfaketime, which reads the offset from a file at each query of the time. It does not change the
-//! monotonic clock, like a jump of a real clock. Programs that are linked statically, as the broker is, have the real
+//! They run under libfaketime, which reads the offset from a file at each query of the time. The monotonic clock does
+//! not change, as with a jump of a real clock. Programs that are linked statically, as the broker is, have the real
 //! time.
 
 use std::{fs, path::PathBuf};

@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf, time::Duration};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
-use crate::{Process, child, free_port, wait};
+use crate::{child, port::free_port, process::Process, wait};
 
 /// How long a proxy may take to start.
 const START_TIMEOUT: Duration = Duration::from_secs(30);

@@ -30,7 +30,7 @@ pub use disk::SmallDisk;
 pub use dns::NameServer;
 pub use fake_clock::FakeClock;
 pub use forward_proxy::ForwardProxy;
-pub use nats::{NatsCluster, NatsServer};
+pub use nats::{NatsServer, cluster::NatsCluster};
 pub use nginx::Nginx;
 pub use oauth::TokenServer;
 pub use oidc::IdentityProvider;

@@ -1,6 +1,6 @@
 //! A nats-server with JetStream, private to one test: it has its own port and directory, and is killed on drop.
 
-mod cluster;
+pub(crate) mod cluster;
 
 use std::{
     fs::{self, File},
@@ -16,10 +16,9 @@ use nix::{
 };
 use tempfile::TempDir;
 
-pub use cluster::NatsCluster;
-
 use crate::{
-    child, free_port,
+    child,
+    port::free_port,
     tls::{Authority, CertificateFiles},
     wait,
 };

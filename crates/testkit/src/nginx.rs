@@ -6,9 +6,9 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 
 use crate::{
-    Process,
     forward_proxy::program,
-    free_port,
+    port::free_port,
+    process::Process,
     tls::{Authority, CertificateFiles},
     wait,
 };

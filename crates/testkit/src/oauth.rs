@@ -8,10 +8,7 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use url::form_urlencoded;
 
-use crate::{
-    Receiver,
-    receiver::{Answer, Seen},
-};
+use crate::receiver::{Answer, Receiver, Seen};
 
 /// A token server on a loopback port. It ends when it is dropped.
 #[derive(Debug)]

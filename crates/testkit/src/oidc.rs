@@ -20,10 +20,7 @@ use ring::{
 use serde_json::{Value, json};
 use url::{Url, form_urlencoded};
 
-use crate::{
-    Receiver,
-    receiver::{Answer, Seen},
-};
+use crate::receiver::{Answer, Receiver, Seen};
 
 /// A key of tests only; making one takes seconds.
 const RSA: &str = include_str!("oidc/rsa.txt");

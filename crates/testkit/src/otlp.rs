@@ -1,92 +1,33 @@
 //! A collector that keeps the spans, the points of metrics and the lines of logs that it receives.
 
 mod metrics;
+mod received;
+mod request;
 
-use std::{
-    collections::BTreeMap,
-    io::Read as _,
-    net::{Ipv4Addr, SocketAddr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::net::{Ipv4Addr, SocketAddr};
 
 use axum::{Router, body::Body, middleware, routing::post};
-use flate2::read::GzDecoder;
-use http::{HeaderMap, Request, header::CONTENT_ENCODING};
+use http::{HeaderMap, Request};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
     service::TowerToHyperService,
 };
-use opentelemetry_proto::tonic::{
-    collector::{
-        logs::v1::{
-            ExportLogsServiceRequest, ExportLogsServiceResponse,
-            logs_service_server::{LogsService, LogsServiceServer},
-        },
-        metrics::v1::metrics_service_server::MetricsServiceServer,
-        trace::v1::{
-            ExportTraceServiceRequest, ExportTraceServiceResponse,
-            trace_service_server::{TraceService, TraceServiceServer},
-        },
-    },
-    common::v1::{AnyValue, KeyValue, any_value::Value},
-    trace::v1::{
-        span::{Event, Link, SpanKind},
-        status::StatusCode,
-    },
+use opentelemetry_proto::tonic::collector::{
+    logs::v1::logs_service_server::LogsServiceServer, metrics::v1::metrics_service_server::MetricsServiceServer,
+    trace::v1::trace_service_server::TraceServiceServer,
 };
-use prost::Message;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::AbortOnDropHandle;
-use tonic::{Response, Status, codec::CompressionEncoding, service::Routes};
+use tonic::{codec::CompressionEncoding, service::Routes};
 
-pub use self::metrics::ExportedPoint;
+pub use self::{
+    metrics::ExportedPoint,
+    received::{ExportedEvent, ExportedLink, ExportedLog, ExportedSpan},
+};
+use self::{received::Received, request::over_http};
 use crate::tls::{Authority, Certificate};
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExportedSpan {
-    pub name: String,
-    /// The service that exported it.
-    pub service: String,
-    /// The resource attributes of the process that exported it.
-    pub resource: BTreeMap<String, String>,
-    /// Its trace, in hexadecimal.
-    pub trace: String,
-    /// Its own id, in hexadecimal.
-    pub id: String,
-    /// The id of its parent, in hexadecimal; empty if it has none.
-    pub parent: String,
-    /// Its attributes, as text.
-    pub attributes: BTreeMap<String, String>,
-    /// `server`, `client`, `producer`, `consumer` or `internal`.
-    pub kind: String,
-    /// Whether its status is an error.
-    pub is_error: bool,
-    /// The description of its status.
-    pub description: String,
-    /// When it began, in nanoseconds since 1970.
-    pub began: u64,
-    pub links: Vec<ExportedLink>,
-    pub events: Vec<ExportedEvent>,
-}
-
-/// An event of an exported span.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExportedEvent {
-    pub name: String,
-    pub attributes: BTreeMap<String, String>,
-}
-
-/// A link of an exported span.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExportedLink {
-    /// In hexadecimal.
-    pub trace: String,
-    /// The id of the linked span, in hexadecimal.
-    pub id: String,
-    pub attributes: BTreeMap<String, String>,
-}
 
 /// A collector on a loopback port, for gRPC and HTTP. It accepts no new connections after it is dropped.
 #[derive(Debug)]
@@ -97,37 +38,6 @@ pub struct OtlpSink {
     metrics: metrics::Received,
     _serving: AbortOnDropHandle<()>,
 }
-
-/// An exported line of a log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExportedLog {
-    pub body: String,
-    /// `INFO`, `WARN`, …
-    pub severity: String,
-    /// The part of the program that wrote it.
-    pub scope: String,
-    /// Its trace, in hexadecimal; empty if it belongs to none.
-    pub trace: String,
-    /// Its span, in hexadecimal.
-    pub span: String,
-    /// Its fields, as text.
-    pub attributes: BTreeMap<String, String>,
-    /// The service that exported it.
-    pub service: String,
-}
-
-/// Everything that arrived.
-#[derive(Debug, Default)]
-struct All {
-    headers: Vec<HeaderMap>,
-    /// The number of spans in each request.
-    batches: Vec<usize>,
-    spans: Vec<ExportedSpan>,
-    logs: Vec<ExportedLog>,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Received(Arc<Mutex<All>>);
 
 impl OtlpSink {
     /// Starts a collector on any free port.
@@ -243,143 +153,18 @@ async fn answer(socket: TcpStream, tls: Option<TlsAcceptor>, router: Router) {
     };
 }
 
-async fn over_http<T: Message + Default>(request: Request<Body>, keep: impl FnOnce(T)) -> http::StatusCode {
-    let body = body_of(request).await;
-    let Ok(export) = T::decode(body.as_slice()) else { return http::StatusCode::BAD_REQUEST };
-    keep(export);
-    http::StatusCode::OK
-}
-
-/// The body of a request, decompressed.
-async fn body_of(request: Request<Body>) -> Vec<u8> {
-    let is_gzip = request.headers().get(CONTENT_ENCODING).is_some_and(|encoding| encoding == "gzip");
-    let body = axum::body::to_bytes(request.into_body(), usize::MAX).await.unwrap_or_default();
-    let mut decoded = vec![];
-    if is_gzip {
-        GzDecoder::new(body.as_ref()).read_to_end(&mut decoded).expect("the body is gzip");
-    } else {
-        decoded.extend_from_slice(&body);
-    }
-    decoded
-}
-
-impl Received {
-    fn lock(&self) -> MutexGuard<'_, All> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn keep(&self, export: ExportTraceServiceRequest) {
-        let scopes = export.resource_spans.iter().flat_map(|resource| &resource.scope_spans);
-        self.lock().batches.push(scopes.map(|scope| scope.spans.len()).sum());
-        for resource in export.resource_spans {
-            let attributes = resource.resource.map(|r| texts(r.attributes)).unwrap_or_default();
-            let service = attributes.get("service.name").cloned().unwrap_or_default();
-            let spans = resource.scope_spans.into_iter().flat_map(|scope| scope.spans);
-            self.lock().spans.extend(spans.map(|span| ExportedSpan {
-                name: span.name,
-                service: service.clone(),
-                resource: attributes.clone(),
-                trace: hex(&span.trace_id),
-                id: hex(&span.span_id),
-                parent: hex(&span.parent_span_id),
-                attributes: texts(span.attributes),
-                kind: kind(span.kind).to_owned(),
-                is_error: span.status.as_ref().is_some_and(|status| status.code() == StatusCode::Error),
-                description: span.status.map(|status| status.message).unwrap_or_default(),
-                began: span.start_time_unix_nano,
-                links: span.links.into_iter().map(link).collect(),
-                events: span.events.into_iter().map(event).collect(),
-            }));
-        }
-    }
-}
-
-impl Received {
-    fn keep_logs(&self, export: ExportLogsServiceRequest) {
-        for resource in export.resource_logs {
-            let attributes = resource.resource.map(|r| texts(r.attributes)).unwrap_or_default();
-            let service = attributes.get("service.name").cloned().unwrap_or_default();
-            for scoped in resource.scope_logs {
-                let scope = scoped.scope.map(|scope| scope.name).unwrap_or_default();
-                self.lock().logs.extend(scoped.log_records.into_iter().map(|record| ExportedLog {
-                    body: text(record.body),
-                    severity: record.severity_text,
-                    scope: scope.clone(),
-                    trace: hex(&record.trace_id),
-                    span: hex(&record.span_id),
-                    attributes: texts(record.attributes),
-                    service: service.clone(),
-                }));
-            }
-        }
-    }
-}
-
-#[tonic::async_trait]
-impl LogsService for Received {
-    async fn export(
-        &self,
-        request: tonic::Request<ExportLogsServiceRequest>,
-    ) -> Result<Response<ExportLogsServiceResponse>, Status> {
-        self.keep_logs(request.into_inner());
-        Ok(Response::new(ExportLogsServiceResponse::default()))
-    }
-}
-
-#[tonic::async_trait]
-impl TraceService for Received {
-    async fn export(
-        &self,
-        request: tonic::Request<ExportTraceServiceRequest>,
-    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        self.keep(request.into_inner());
-        Ok(Response::new(ExportTraceServiceResponse::default()))
-    }
-}
-
-fn kind(number: i32) -> &'static str {
-    match SpanKind::try_from(number) {
-        Ok(SpanKind::Server) => "server",
-        Ok(SpanKind::Client) => "client",
-        Ok(SpanKind::Producer) => "producer",
-        Ok(SpanKind::Consumer) => "consumer",
-        Ok(SpanKind::Internal) => "internal",
-        Ok(SpanKind::Unspecified) | Err(_) => "unspecified",
-    }
-}
-
-fn link(link: Link) -> ExportedLink {
-    ExportedLink { trace: hex(&link.trace_id), id: hex(&link.span_id), attributes: texts(link.attributes) }
-}
-
-fn event(event: Event) -> ExportedEvent {
-    ExportedEvent { name: event.name, attributes: texts(event.attributes) }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn text(value: Option<AnyValue>) -> String {
-    match value.and_then(|value| value.value) {
-        Some(Value::StringValue(text)) => text,
-        Some(Value::IntValue(number)) => number.to_string(),
-        Some(Value::BoolValue(truth)) => truth.to_string(),
-        Some(Value::DoubleValue(number)) => number.to_string(),
-        other => format!("{other:?}"),
-    }
-}
-
-fn texts(attributes: Vec<KeyValue>) -> BTreeMap<String, String> {
-    attributes.into_iter().map(|attribute| (attribute.key, text(attribute.value))).collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use opentelemetry_proto::tonic::{
-        collector::trace::v1::trace_service_client::TraceServiceClient,
+        collector::trace::v1::{ExportTraceServiceRequest, trace_service_client::TraceServiceClient},
+        common::v1::{KeyValue, any_value::Value},
         resource::v1::Resource,
-        trace::v1::{ResourceSpans, ScopeSpans, Span},
+        trace::v1::{
+            ResourceSpans, ScopeSpans, Span,
+            span::{Link, SpanKind},
+        },
     };
 
     use super::*;

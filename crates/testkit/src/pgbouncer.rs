@@ -13,8 +13,9 @@ use sqlx::{Connection as _, PgConnection};
 use tempfile::TempDir;
 
 use crate::{
-    Postgres, child, free_port,
-    postgres::{nobody, unprivileged},
+    child,
+    port::free_port,
+    postgres::{Postgres, nobody, unprivileged},
     wait,
 };
 

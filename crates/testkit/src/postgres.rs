@@ -21,7 +21,7 @@ use sqlx::{Connection as _, Executor as _, PgConnection};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
-use crate::{child, free_port, tls::Authority, wait};
+use crate::{child, port::free_port, tls::Authority, wait};
 
 /// How long a cluster may take to be created and to start.
 const START_DEADLINE: Duration = Duration::from_secs(60);

@@ -4,7 +4,7 @@ use std::{fs, path::Path, process::Command, time::Duration};
 
 use tempfile::TempDir;
 
-use crate::{Process, child, free_port};
+use crate::{child, port::free_port, process::Process};
 
 /// How long Prometheus may take to start.
 const START_TIMEOUT: Duration = Duration::from_secs(60);

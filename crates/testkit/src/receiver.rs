@@ -1,111 +1,25 @@
 //! A receiver of webhooks. Tests can make it misbehave as real receivers do.
 
 mod connection;
+mod shared;
 
 use std::{
     collections::VecDeque,
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    sync::{Arc, Mutex},
 };
 
-use bytes::Bytes;
-use http::HeaderMap;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::AbortOnDropHandle;
+
+pub use shared::{Answer, Seen};
+use shared::{Shared, State};
 
 use crate::{
     port,
     tls::{Authority, Certificate},
 };
-
-/// The reaction of a receiver to a request.
-#[derive(Debug, Clone)]
-pub enum Answer {
-    /// Answers with this status and a short body.
-    Status(u16),
-    /// Answers with this status, headers and body.
-    With(u16, Vec<(&'static str, String)>, Bytes),
-    /// Answers with this status and the body of the request.
-    Echo(u16),
-    /// Waits, and then reacts in the other way.
-    After(Duration, Box<Answer>),
-    /// Holds the request until [`Receiver::open_gate`], then answers with this status.
-    Gate(u16),
-    /// Never answers.
-    Hang,
-    /// Reads the request, then resets the connection (RST).
-    Reset,
-    /// Answers with 200 and a body that never ends.
-    Endless,
-    /// Answers with bytes that are not HTTP.
-    Garbage,
-    /// Answers with one header after another, slowly and without end.
-    DripHeaders,
-    /// Answers with 200 and the beginning of a body, then resets the connection (RST).
-    ResetInBody,
-}
-
-/// A received request.
-#[derive(Debug, Clone)]
-pub struct Seen {
-    pub method: String,
-    /// The path with the query.
-    pub path: String,
-    pub headers: HeaderMap,
-    pub body: Bytes,
-    /// The time at which it was complete.
-    pub at: Instant,
-}
-
-/// Decides the reaction to a request.
-type Decide = Arc<dyn Fn(&Seen) -> Answer + Send + Sync>;
-
-impl Seen {
-    /// A header as text; empty if it is missing.
-    pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
-    }
-}
-
-struct State {
-    answer: Answer,
-    decide: Option<Decide>,
-    next: VecDeque<Answer>,
-    seen: Vec<Seen>,
-    in_flight: usize,
-    max_in_flight: usize,
-}
-
-impl std::fmt::Debug for State {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State").field("seen", &self.seen.len()).field("in_flight", &self.in_flight).finish()
-    }
-}
-
-/// The state that a receiver and its connections share.
-#[derive(Debug)]
-struct Shared {
-    state: Mutex<State>,
-    gate: watch::Sender<bool>,
-}
-
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Records a request, which waits from now on, and returns the reaction to it.
-    fn take(&self, seen: Seen) -> Answer {
-        let mut state = self.state();
-        let decided = state.decide.as_ref().map(|decide| decide(&seen));
-        state.seen.push(seen);
-        state.in_flight += 1;
-        state.max_in_flight = state.max_in_flight.max(state.in_flight);
-        state.next.pop_front().or(decided).unwrap_or_else(|| state.answer.clone())
-    }
-}
 
 /// A receiver on a loopback port. It ends, with its connections, when it is dropped.
 #[derive(Debug)]
@@ -242,6 +156,10 @@ async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Sha
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+
     use super::*;
     use crate::wait;
 

@@ -27,7 +27,6 @@ use self::{
     request::{Codec, Encoding, deadline, query},
 };
 use crate::{
-    ACCEPTED,
     call::{Frames, MAX_MESSAGE, SharedBody, call, prefixed},
     methods::{changes_nothing, is_unary},
 };
@@ -36,6 +35,10 @@ use crate::{
 const COMPRESSED: u8 = 1;
 /// Marks the last message of a stream.
 const END: u8 = 2;
+/// The media types that a refusal lists (`Accept-Post`).
+const ACCEPTED: &str = "application/json, application/proto, application/connect+json, application/connect+proto, \
+                        application/grpc-web, application/grpc-web+proto, application/grpc-web-text, \
+                        application/grpc-web-text+proto";
 /// The status of a gRPC answer.
 const GRPC_STATUS: &str = "grpc-status";
 

@@ -34,11 +34,6 @@ use self::{
     methods::{Methods, Served},
 };
 
-/// The media types that a refusal lists (`Accept-Post`).
-const ACCEPTED: &str = "application/json, application/proto, application/connect+json, application/connect+proto, \
-                        application/grpc-web, application/grpc-web+proto, application/grpc-web-text, \
-                        application/grpc-web-text+proto";
-
 /// The API over HTTP, before it is connected to the routes of gRPC.
 #[derive(Debug)]
 pub struct OverHttp(Methods);

@@ -1,8 +1,8 @@
 //! The anonymised leads: their payloads leave the cache and are not sent any more.
 //!
-//! The dispatcher follows the stream, so it knows a lead that is anonymised while it runs within milliseconds. Leads
-//! that were anonymised before are looked up once for each account, when a payload turns out to be gone. If a
-//! publisher repeats an anonymised event, its id is known, and the event is not sent either.
+//! The dispatcher follows the stream, so it knows within milliseconds that a lead was anonymised. Leads that were
+//! anonymised earlier are looked up once for each account, when a payload turns out to be gone. If a publisher repeats
+//! an anonymised event, its id is known, and the event is not sent either.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,16 +21,17 @@ const REMEMBERED: usize = 200_000;
 /// The number of events that are remembered. If an event was evicted and is published again, it reaches its receiver
 /// before it is erased.
 const EVENTS_REMEMBERED: usize = 200_000;
-/// The number of accounts whose look-back is remembered.
+/// The number of accounts whose earliest look-up is remembered.
 const MAX_ACCOUNTS: u64 = 10_000;
-/// The number of facts that are read again at the start: all that are remembered. Reading them takes about a second.
+/// The number of facts that are read at the start: as many as are remembered. Reading them takes about a second.
 const RECENT: u64 = EVENTS_REMEMBERED as u64;
 /// The maximum number of facts in one batch.
 const MAX_BATCH: usize = 1_000;
 /// The delay before the broker is asked again.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
-/// The leads that were anonymised, each with the last sequence of LEADS that this covers, and the ids of their events.
+/// The leads that were anonymised, each with the last sequence of LEADS that its anonymisation covers, and the ids of
+/// their events.
 #[derive(Debug)]
 pub(crate) struct AnonymisedLeads {
     events: FifoCache<(AccountId, EventId), ()>,

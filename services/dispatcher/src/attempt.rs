@@ -27,16 +27,18 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{
-    Shared,
     effects::{is_off, perform},
     history::range::ReadRange,
     lanes::counter::CountGuard,
     measured,
     payloads::Content,
-    transport::authorized,
-    transport::exchange::Sent,
-    transport::outcome::{MAX_MESSAGE, NotSent, cut},
-    transport::request,
+    shared::Shared,
+    transport::{
+        authorized,
+        exchange::Sent,
+        outcome::{MAX_MESSAGE, NotSent, cut},
+        request,
+    },
     work_item::{WorkItem, WorkSource},
 };
 
@@ -228,20 +230,21 @@ async fn make_once(
     crash::point("after an answer");
     let success = outcome.is_success();
     let (pause, transport_failed) = (outcome.asks_to_pause(), Some(breaker::is_transport_failure(&outcome)));
-    let kept = exchange.as_ref().filter(|_| shared.keep_exchanges);
     let mut execution = Execution {
         attempt_id,
         started_at,
         duration: clock.elapsed(),
         request: line,
         outcome,
-        exchange: kept.map(|exchange| events::encode_exchange(exchange, &item.work.reference)),
+        exchange: None,
         destination_off: is_off(shared, &item.work.reference.destination),
         others_succeeded: false,
         trace: None,
     };
     let trace = span::end(shared, destination, item, (&execution, exchange.as_deref()), (span, trace));
     execution.trace = span::reference(&trace);
+    let kept = exchange.filter(|_| shared.keep_exchanges);
+    execution.exchange = kept.map(|exchange| events::encode_exchange(*exchange, &item.work.reference));
     let span = execution.trace;
     let successes = &shared.successes;
     let execution = successes.complete(&shared.journal, &shared.registry, item, destination, execution).await;
@@ -300,7 +303,7 @@ async fn announce(
 /// Parks work until its lane can take it.
 pub(crate) async fn park(shared: Arc<Shared>, item: WorkItem) -> Disposition {
     let parking = async {
-        // The attempt may have been made after an earlier delivery of the message. A process that takes the parked copy
+        // If the message is redelivered, the attempt may have been made already. A process that takes the parked copy
         // could not know that.
         if let Some(finished) = was_made(&shared, &item).await? {
             settle(&shared, &item, finished).await;

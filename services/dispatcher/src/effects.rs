@@ -11,7 +11,7 @@ use journal::JournalError;
 use runtime::{ErrorChain as _, crash, trace::TraceContext};
 use tokio::time::sleep;
 
-use crate::{Shared, intake::ordered, measured, wide_event};
+use crate::{intake::ordered, measured, shared::Shared, wide_event};
 
 /// The delay before an effect is retried.
 const EFFECT_RETRY_DELAY: Duration = Duration::from_millis(500);

@@ -57,7 +57,7 @@ pub struct Options {
     /// File with certificates (PEM) of authorities to trust besides the public ones
     #[arg(long, env = "LEADLINE_CA_FILE", value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
-    /// Proxy through which receivers are called, and token servers: http://HOST:PORT (CONNECT) or socks5://HOST:PORT,
+    /// Proxy through which receivers and token servers are called: http://HOST:PORT (CONNECT) or socks5://HOST:PORT,
     /// with user:password@ (percent-encoded) if it asks for them
     ///
     /// The dispatcher looks up and checks the addresses of receivers, and names them to the proxy, unless
@@ -72,8 +72,8 @@ pub struct Options {
     pub payload_cache: usize,
     /// Maximum requests in flight; each takes about 55 KiB and a connection while its receiver hangs
     ///
-    /// The limit is at most half the number of open files (RLIMIT_NOFILE). At the limit a destination still gets one
-    /// request.
+    /// The limit is at most half the number of files that the process may open (RLIMIT_NOFILE). At the limit a
+    /// destination still gets one request.
     #[arg(long, env = "LEADLINE_REQUESTS", default_value_t = 4_096, value_name = "COUNT")]
     pub requests: usize,
     /// How long to use a connection to a receiver; a changed address is noticed after that time

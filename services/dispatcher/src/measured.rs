@@ -19,7 +19,7 @@ use runtime::{
 use url::Url;
 
 use crate::{
-    Shared,
+    shared::Shared,
     work_item::{WorkItem, WorkSource},
 };
 
@@ -248,7 +248,7 @@ pub(crate) fn observe(shared: &Arc<Shared>, count_lanes: impl Fn() -> Option<usi
     meter
         .u64_observable_gauge("leadline.requests.limit")
         .with_unit("{request}")
-        .with_description("Maximum requests to receivers in flight in this process (--requests, and the open files)")
+        .with_description("Maximum requests to receivers in flight in this process (--requests, limit of open files)")
         .with_callback(move |observer| observer.observe(max, &[]))
         .build();
     let of = Arc::clone(shared);

@@ -1,4 +1,4 @@
-//! The state that the parts of the dispatcher share. No part of it knows the whole.
+//! The state that the parts of the dispatcher share.
 
 use std::sync::Arc;
 

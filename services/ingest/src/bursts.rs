@@ -16,11 +16,11 @@ use journal::Traffic;
 
 /// The period in which the deliveries of an interface are counted.
 const WINDOW: Duration = Duration::from_secs(1);
-/// How long an interface stays a burst after it had too many deliveries, so that its next events do not overtake the
-/// burst.
+/// How long the events of an interface count as a burst after it had too many deliveries, so that later events do not
+/// overtake the burst.
 const BURST_TIMEOUT: Duration = Duration::from_secs(10);
-/// The maximum number of remembered interfaces. At this number, calm ones are forgotten once in a [`WINDOW`]; until
-/// then the events of further interfaces are steady.
+/// The maximum number of remembered interfaces. At this number, calm interfaces are forgotten, at most once in a
+/// [`WINDOW`]. Events of an interface that finds no room are steady.
 const MAX_INTERFACES: usize = 10_000;
 
 /// Counts the deliveries of each interface.

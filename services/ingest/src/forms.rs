@@ -3,11 +3,12 @@
 //! The page holds a *form key*: an API key that has only the scope `form` and may be public. [`fields`] parses the form
 //! into a payload and control fields, [`answer`] makes the answer for a browser or a script.
 //!
-//! Guarantees: a form key permits nothing else. A key that permits more is refused, so that no page publishes one. The
-//! browser is redirected only to the site of the form.
+//! Guarantees: a form key permits nothing else. A key that permits more is refused, so that people notice if a page
+//! exposes one. The browser is redirected only to the site of the form.
 
 mod answer;
 mod fields;
+mod refusal;
 
 use std::{num::NonZeroU32, sync::Arc};
 
@@ -31,6 +32,7 @@ use serde::Deserialize;
 use self::{
     answer::{Outcome, Reader},
     fields::Form,
+    refusal::Refusal,
 };
 use crate::{
     http::read,
@@ -55,26 +57,6 @@ struct Parameters {
     key: Option<String>,
 }
 
-/// Why a form was not stored.
-#[derive(Debug)]
-struct Refusal {
-    status: StatusCode,
-    message: String,
-}
-
-impl Refusal {
-    fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into() }
-    }
-}
-
-impl From<PublishError> for Refusal {
-    fn from(error: PublishError) -> Self {
-        crate::measured::refused(&error);
-        Self::new(crate::errors::status_of(&error), error.to_string())
-    }
-}
-
 /// `rate`: maximum submissions per second of each form key; 0 if there is no limit.
 pub(crate) fn routes(authenticator: Authenticator, publisher: Publisher, max_event: usize, rate: u32) -> Router {
     let limiter = NonZeroU32::new(rate).map(|rate| RateLimiter::keyed(Quota::per_second(rate)));
@@ -95,7 +77,7 @@ async fn preflight() -> Response {
 }
 
 async fn other_method(headers: HeaderMap) -> Response {
-    let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "a form is submitted with method=\"post\"");
+    let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "submit the form with method=\"post\"");
     let mut response = Reader::of(&headers).refused(&refusal);
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
     response
@@ -112,7 +94,7 @@ async fn submit(
         Ok(outcome) => reader.accepted(&headers, &outcome),
         Err(refusal) => reader.refused(&refusal),
     };
-    // The key is public, and no cookie counts, so any page may read the answer.
+    // The key is public, and cookies have no effect, so any page may read the answer.
     response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     response
 }

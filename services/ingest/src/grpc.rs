@@ -15,7 +15,8 @@ use runtime::{Drain, RequestId, trace::TraceContext};
 use tonic::{Request, Response, Status, Streaming, codec::CompressionEncoding};
 
 use crate::{
-    hops, measured,
+    http::hops,
+    measured,
     publisher::{CalledFrom, Checked, IN_FLIGHT, Published, Publisher},
 };
 
@@ -26,7 +27,7 @@ struct Ingest {
     drain: Drain,
 }
 
-/// The properties that every event of a call shares.
+/// The properties that all events of a call share.
 #[derive(Clone)]
 struct Call {
     by: Principal,
@@ -107,8 +108,8 @@ impl IngestService for Ingest {
             async move {
                 let (index, sent) = sent?;
                 let answer = match sent {
-                    // A task of its own: an event in flight occupies the connection to the broker, whether or not the
-                    // caller reads the results.
+                    // A task of its own waits for the broker, even if the caller does not read the results: an event in
+                    // flight occupies the connection.
                     Ok(sent) => tokio::spawn(async move { publisher.stored(sent).await.map(answer) })
                         .await
                         .map_err(|_| status::internal("the event may or may not be stored; send it again"))?,

@@ -1,4 +1,12 @@
-//! `POST /v1/leads`.
+//! `POST /v1/leads`: [`encoding`] decompresses the body of a request, [`body`] reads it, [`idempotency`] and [`hops`]
+//! read its headers, [`cloud_events`] reads CloudEvents, and [`errors`] formats errors.
+
+pub(crate) mod body;
+pub(crate) mod cloud_events;
+pub(crate) mod encoding;
+pub(crate) mod errors;
+pub(crate) mod hops;
+pub(crate) mod idempotency;
 
 use std::sync::Arc;
 
@@ -18,14 +26,13 @@ use runtime::{Late, RequestId, trace::TraceContext};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::{
-    body::{self, Limits, RequestBody, Unread},
+use self::{
+    body::{Limits, RequestBody, Unread},
     cloud_events::CloudEvents,
     encoding::{ACCEPTED, Encoding, Undecoded},
-    errors::{self, Reply, status_of},
-    hops, idempotency,
-    publisher::{CalledFrom, Checked, IN_FLIGHT, Published, Publisher},
+    errors::{Reply, status_of},
 };
+use crate::publisher::{CalledFrom, Checked, IN_FLIGHT, Published, Publisher};
 
 /// A request that is too large is read up to this multiple of the limit.
 const MAX_DISCARDED: usize = 8;
@@ -66,7 +73,7 @@ async fn publish(
     answer
 }
 
-/// The answer to a success, or to a refusal.
+/// The answer to stored events, or to a refusal.
 type Answered = Result<Response, Response>;
 
 async fn publish_all(endpoint: &Endpoint, by: &Principal, reply: &Reply, request: Request) -> Answered {
@@ -106,7 +113,7 @@ async fn publish_all(endpoint: &Endpoint, by: &Principal, reply: &Reply, request
     }
 }
 
-/// Reads the whole body. Reading continues above the limit, up to [`MAX_DISCARDED`] times, because a client that is
+/// Reads the whole body. Reading continues up to [`MAX_DISCARDED`] times the limit, because a client that is
 /// still sending would see a broken connection instead of the answer.
 pub(crate) async fn read(body: Body, max: usize) -> Result<Bytes, (StatusCode, PublishError)> {
     let (mut kept, mut length) = (BytesMut::new(), 0_usize);
@@ -222,12 +229,13 @@ impl Refusal {
             Self::All(error) => return reply.refused(status_of(&error), &error),
             Self::Events(wrong) => wrong,
         };
-        let mut message = format!("{count} of the events are wrong, so none was stored");
+        let are = if count == 1 { "is" } else { "are" };
+        let mut message = format!("{count} of the events {are} wrong, so none was stored");
         let more = count - errors.len();
         if more > 0 {
             message += &format!("; the first {MAX_ERRORS} errors are listed, {more} more are not");
         }
-        // The code of the first error stands for all.
+        // The answer has the code of the first error.
         let error = json!({"code": errors[0]["code"], "message": message, "request_id": reply.0.as_str()});
         (status, Json(json!({"error": error, "errors": errors, "more_errors": more}))).into_response()
     }

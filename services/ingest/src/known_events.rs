@@ -1,7 +1,7 @@
 //! Recognition of repeated events that are older than the deduplication window of the broker.
 //!
-//! Query looks up their ids (`journal::Journal::known_events`). [`filter`] avoids questions about ids that are
-//! certainly unknown, which are nearly all; [`follower`] fills it. Concurrent questions share a request.
+//! Query looks up their ids (`journal::Journal::known_events`). Nearly all ids are unknown. [`filter`] recognises them
+//! without a question to query, and [`follower`] fills it. Concurrent questions share a request.
 //!
 //! Guarantee: an event that the read model shows is recognised. If query does not answer, publishing continues, and
 //! only the broker recognises repeats, within its deduplication window.

@@ -1,24 +1,17 @@
 //! Ingest takes lead events over HTTP and gRPC, checks them against the registry, and stores them before it answers.
 //!
-//! * [`http`] and [`grpc`] serve the two protocols. [`encoding`] decompresses the body of an HTTP request, [`body`]
-//!   reads it, [`idempotency`] and [`hops`] read its headers, [`errors`] formats errors.
-//! * [`forms`] takes HTML forms, [`cloud_events`] reads CloudEvents.
+//! * [`http`] and [`grpc`] serve the two protocols.
+//! * [`forms`] takes HTML forms.
 //! * [`publisher`] stores the events of both protocols. [`rates`] limits each account, [`bursts`] marks the events that
 //!   may wait behind others, [`known_events`] recognises events that were stored before.
 //!
 //! Guarantee: a success means that the event is stored. After an error, or without an answer, the publisher can repeat
 //! the call with the same event id; the event is stored once.
 
-mod body;
 mod bursts;
-mod cloud_events;
-mod encoding;
-mod errors;
 mod forms;
 mod grpc;
-mod hops;
 mod http;
-mod idempotency;
 mod known_events;
 mod measured;
 mod publisher;
@@ -26,13 +19,14 @@ mod rates;
 
 use access::{Authenticator, Sessions};
 use api::publish::{Publish, PublishError};
-use body::{Limits, RequestBody, Unread};
 use bursts::Bursts;
 use bytes::Bytes;
 use domain::access::{Rule, Scope};
 use journal::{Journal, RegistryView};
 use rates::Rates;
 use runtime::{NeededBy, Platform, Service};
+
+use self::http::body::{self, Limits, RequestBody, Unread};
 
 #[derive(Debug, Clone, clap::Args)]
 #[group(id = "ingest")]
@@ -54,8 +48,8 @@ pub struct Options {
     pub burst_above: u32,
     /// Maximum deliveries that may lead to an event, one after another; an event with more is refused as a loop
     ///
-    /// A chain of two installations needs one hop. A destination that publishes to Leadline itself may make two leads
-    /// of each: four hops then make 30 of one.
+    /// A chain of two installations needs one hop. A destination that publishes to Leadline itself may turn one lead
+    /// into two: four hops then add 30 leads.
     #[arg(long, env = "LEADLINE_MAX_HOPS", default_value_t = 4, value_name = "HOPS",
           value_parser = clap::value_parser!(u32).range(1..=100))]
     pub max_hops: u32,
@@ -66,7 +60,7 @@ pub struct Options {
     #[arg(long, env = "LEADLINE_PUBLISH_RATE", default_value_t = 50_000, value_name = "EVENTS",
           value_parser = clap::value_parser!(u32).range(..=MAX_PUBLISH_RATE))]
     pub publish_rate: u32,
-    /// Maximum events of one account at once, and in one call [default: the value of --publish-rate]
+    /// Maximum events that one account may publish at once, and in one call [default: the value of --publish-rate]
     #[arg(long, env = "LEADLINE_PUBLISH_BURST", value_name = "EVENTS",
           value_parser = clap::value_parser!(u32).range(1..=MAX_PUBLISH_RATE))]
     pub publish_burst: Option<u32>,

@@ -67,7 +67,7 @@ impl Rate {
                 "body",
                 format!(
                     "has {events} events of the account {account}, and {} is the limit for one call \
-                     (--publish-burst); send them in several",
+                     (--publish-burst); send them in several calls",
                     self.burst
                 ),
             )),

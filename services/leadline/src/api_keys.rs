@@ -21,8 +21,8 @@ use journal::{Journal, JournalError, NatsOptions};
 use runtime::{Platform, telemetry};
 
 use crate::{
-    data_dir::{ADMIN_KEY, DataDir},
-    output::{note, print},
+    processes::data_dir::{ADMIN_KEY, DataDir},
+    terminal::output::{note, print},
 };
 
 /// Create, list and revoke API keys.
@@ -78,7 +78,7 @@ impl Bootstrap {
         let journal = Journal::connect(&self.nats, &platform).await?;
         let key = generate()?;
         let fresh = record(&journal, &key, "bootstrap", "leadline keys bootstrap").await?;
-        anyhow::ensure!(fresh, "there is a key {} already; run it again", key.id());
+        anyhow::ensure!(fresh, "a key {} exists already; run the command again", key.id());
         note("A platform-wide key with the scopes admin and payload. It is shown only here; keep it like a password.");
         print(key.reveal().as_str())
     }

@@ -1,7 +1,9 @@
 //! The command line.
 
+mod anywhere;
 #[cfg(test)]
 mod compatibility;
+mod environment;
 
 use std::process::ExitCode;
 
@@ -12,8 +14,11 @@ use read_model::Sources;
 use runtime::{Listeners, Platform, telemetry};
 
 use crate::{
-    anywhere, compose, demo::Demo, environment, listen::Listen, master_key::KeyOptions, network::NetworkOptions,
-    output, read_side::ReadSideOptions, time_args, up::Up, verbs::Verb,
+    demo::Demo,
+    listen::Listen,
+    processes::{compose, master_key::KeyOptions, network::NetworkOptions, read_side::ReadSideOptions, up::Up},
+    terminal::{output, time_args},
+    verbs::Verb,
 };
 
 /// Delivers leads to webhooks and never loses one
@@ -40,7 +45,8 @@ enum Command {
     Notifier(Notifier),
     /// Run query alone: lists leads and deliveries, changes the configuration, retries; runs maintenance, too
     Query(Box<Query>),
-    /// Run maintenance alone: works on jobs, repairs, anonymises, deletes old history. It uses the database of query
+    /// Run maintenance alone: works on jobs, repairs deliveries, anonymises leads, deletes old history. It uses the
+    /// database of query
     Maintenance(Maintenance),
     /// Clear the read model and rebuild it from the stored events
     ///

@@ -4,9 +4,7 @@
 //! interfaces only. The figures at its end are counted at the receivers.
 
 mod stage;
-mod system;
-
-pub(crate) use system::no_tls;
+pub(crate) mod system;
 
 use std::{
     collections::BTreeMap,
@@ -73,7 +71,7 @@ impl Demo {
         stage.wait_for(system, "healthy", DeliveryStatus::Succeeded, self.leads, STEP_TIMEOUT).await?;
         println!("healthy     has them all.");
         stage.wait_for(system, "recovering", DeliveryStatus::Succeeded, self.leads, STEP_TIMEOUT).await?;
-        println!("recovering  refused each at first with 503, and has them all by retry.");
+        println!("recovering  refused each at first with 503, and got them all by retries.");
         stage.wait_for(system, "dead", DeliveryStatus::Failed, self.leads, STEP_TIMEOUT).await?;
         let emails = system.emails(self.leads as usize, STEP_TIMEOUT).await?;
         println!("dead        took none; {emails} emails say so.");
@@ -169,11 +167,11 @@ impl Facts {
 
 fn table(facts: &[Facts]) -> String {
     let mut lines = vec![format!(
-        "{:<12}{:>10}{:>10}{:>16}{:>12}{:>12}",
-        "destination", "delivered", "attempts", "manual retries", "duplicates", "bad signed"
+        "{:<12}{:>10}{:>10}{:>16}{:>12}{:>15}",
+        "destination", "delivered", "attempts", "manual retries", "duplicates", "bad signature"
     )];
     lines.extend(facts.iter().map(|f| {
-        format!("{:<12}{:>10}{:>10}{:>16}{:>12}{:>12}", f.name, f.taken, f.attempts, f.retries, f.twice, f.badly_signed)
+        format!("{:<12}{:>10}{:>10}{:>16}{:>12}{:>15}", f.name, f.taken, f.attempts, f.retries, f.twice, f.badly_signed)
     }));
     lines.join("\n")
 }
@@ -192,7 +190,7 @@ async fn keep(system: &System) -> anyhow::Result<()> {
     let drain = Drain::default();
     runtime::shutdown_on_signal(&drain).context("cannot handle signals")?;
     println!(
-        "\nLeadline and the three receivers keep running; Ctrl-C stops them. The console, by a link that logs in once:"
+        "\nLeadline and the three receivers keep running; Ctrl-C stops them. This link logs in to the console once:"
     );
     println!("console: {}", system.console_link().await?);
     drain.stopping().await;
@@ -225,7 +223,7 @@ impl Stage {
             }
             ensure!(
                 Instant::now() < give_up,
-                "after {patience:?} {name} still has not {count} deliveries {}: {}",
+                "after {patience:?}, {name} does not have {count} deliveries {}: {}",
                 status.as_str_name(),
                 by_status(&deliveries)
             );

@@ -1,5 +1,7 @@
 //! `leadline listen`: a receiver for trying out webhooks. The demo uses it, too.
 
+mod forward;
+
 use std::{
     collections::HashMap,
     net::SocketAddr,
@@ -11,7 +13,6 @@ use std::{
     time::Duration,
 };
 
-use crate::forward::Forward;
 use anyhow::Context as _;
 use axum::{
     Router,
@@ -25,6 +26,8 @@ use crypto::Verifier;
 use jiff::Timestamp;
 use runtime::{Drain, ErrorChain as _, duration};
 use tokio::net::TcpListener;
+
+use self::forward::Forward;
 
 /// The largest accepted body, in bytes.
 const MAX_BODY: usize = 1024 * 1024;
@@ -199,7 +202,7 @@ async fn receive(State(receiver): State<Receiver>, request: Request) -> Response
     }
 }
 
-/// Prints a request in one piece, so that concurrent requests do not mix.
+/// The text of a request in one piece, so that concurrent requests do not mix.
 fn printed(parts: &Parts, signature: Option<&Result<(), String>>, body: &Bytes, status: StatusCode) -> String {
     let mut text = format!("{} {} {}\n", Timestamp::now(), parts.method, parts.uri);
     for (name, value) in &parts.headers {

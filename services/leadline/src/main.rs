@@ -1,29 +1,12 @@
 //! Leadline: delivers leads to webhooks and never loses one. See `leadline --help`.
 
-mod anywhere;
 mod api_keys;
-mod broker;
-mod call;
 mod cli;
-mod client;
-mod compose;
-mod contexts;
-mod data_dir;
 mod demo;
-mod environment;
-mod errors;
-mod forward;
-mod installation;
 mod listen;
-mod master_key;
-mod names;
-mod network;
-mod output;
-mod read_side;
-mod session;
-mod table;
-mod time_args;
-mod up;
+mod processes;
+mod remote;
+mod terminal;
 mod verbs;
 
 use std::process::ExitCode;
@@ -38,6 +21,6 @@ async fn main() -> ExitCode {
     runtime::private::make_new_files_private();
     match cli::Cli::read().run().await {
         Ok(code) => code,
-        Err(error) => errors::report(&error),
+        Err(error) => terminal::errors::report(&error),
     }
 }

@@ -1,5 +1,5 @@
 //! The commands that call the API of a running system. Each file has the commands for one kind of thing. They share
-//! [`crate::session`] for calls, and [`crate::output`] and [`crate::table`] for output.
+//! [`crate::remote::session`] for calls, and [`crate::terminal`] for output.
 
 pub(crate) mod account_resources;
 pub(crate) mod accounts;
@@ -37,7 +37,7 @@ use self::{
     tokens::Tokens,
     watch::Watch,
 };
-use crate::{api_keys::Keys, call::Call};
+use crate::{api_keys::Keys, remote::call::Call};
 
 /// A command that calls a running system.
 #[derive(Debug, Subcommand)]

@@ -1,4 +1,4 @@
-//! The eraser removes what was anonymised from the streams, by the notes of the projectors.
+//! The eraser removes from the streams what was anonymised. The notes of the projectors name the messages.
 //!
 //! Guarantee: a note is removed after its work is done. If a process dies before that, the next one finds the note;
 //! each step may be done twice.
@@ -13,7 +13,7 @@ use domain::{
 };
 use jiff::Timestamp;
 use journal::{Journal, JournalError, StreamName};
-use read_model::{Sources, Store, tables::anonymised::Erasure};
+use read_model::{Sources, Store, tables::erasures::Erasure};
 use runtime::{Drain, Platform, crash, publishing, trace::TraceContext};
 use tokio::{sync::Notify, time::Instant};
 

@@ -23,7 +23,7 @@ use runtime::{NeededBy, Platform, Service};
 /// The name of the service.
 const NAME: &str = "maintenance";
 
-/// Starts all of it; it ends with the drain of the platform.
+/// Starts every part of maintenance. The parts end with the drain of the platform.
 pub fn start(options: Options, history: History, sources: &Sources, platform: &Platform) -> Service {
     let latch = platform.readiness.latch_for(NAME, NeededBy::Only(&[NAME]));
     measured::observe(&sources.repairs);

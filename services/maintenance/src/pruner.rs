@@ -1,6 +1,6 @@
 //! The pruner deletes from the read model what is older than history ([`History`]), and gives back the free pages.
 //!
-//! One of the processes that share a database prunes at a time. It goes through the leads of each account, the oldest
+//! Only one of the processes that share a database prunes at a time. It goes through the leads of each account, oldest
 //! first, and deletes what is too old in small transactions ([`BatchSize`]). Open deliveries stay, and with them their
 //! events and leads.
 //!
@@ -23,8 +23,8 @@ const LEASE: &str = "pruner";
 /// How long another process waits after the last renewal of the lease.
 const LEASE_DURATION: Duration = Duration::from_secs(60);
 const RENEW_INTERVAL: Duration = Duration::from_secs(20);
-/// The pruner sweeps the read model this many times per duration of history, but at most every [`MIN_INTERVAL`] and at
-/// least every [`MAX_INTERVAL`].
+/// The pruner sweeps the read model this many times per duration of history. The interval between two sweeps is from
+/// [`MIN_INTERVAL`] to [`MAX_INTERVAL`].
 const SWEEPS_OF_HISTORY: u32 = 100;
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_INTERVAL: Duration = Duration::from_secs(60 * 60);
@@ -70,7 +70,7 @@ pub(super) fn start(history: History, sources: &Sources, platform: &Platform) {
 }
 
 impl Pruner {
-    /// Sweeps the read model once. Returns the number of deleted rows, without attempts.
+    /// Sweeps the read model once. Returns the number of deleted rows; attempts are not counted.
     async fn prune(&mut self) -> Result<u64, NotPruned> {
         let sweep = &mut self.sweep;
         sweep.claim().await?;
@@ -133,7 +133,7 @@ impl Sweep {
         Ok(rows)
     }
 
-    /// Repeats a step, with a pause after each, until nothing is left to delete.
+    /// Repeats a step until nothing is left to delete, and pauses after each repetition.
     async fn repeat(&mut self, step: Step<'_>) -> Result<u64, NotPruned> {
         let mut rows = 0;
         loop {
@@ -207,7 +207,7 @@ enum Step<'a> {
     Jobs(&'a TooOld),
     /// Buckets of counts, and closed problems.
     Counts(&'a TooOld),
-    /// Notes about messages of a stream before its first one.
+    /// Notes about messages before the first one that a stream still has.
     Copies(StreamName, u64),
 }
 

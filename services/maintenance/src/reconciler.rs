@@ -7,7 +7,7 @@
 //!
 //! Guarantee: a repair that is made twice has one effect, because ids and timers are computed. The reconciler does not
 //! touch deliveries that the services still work on. Its cost is bounded: a limited number of events and deliveries per
-//! second, and one page of each in memory.
+//! second, and in memory one page of each and the suspected deliveries.
 
 mod context;
 mod missing_deliveries;

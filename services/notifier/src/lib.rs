@@ -1,48 +1,20 @@
 //! The notifier: it mails people about failures, about deactivations and recoveries of destinations, and about new
 //! leads.
 //!
-//! * Deciding: [`watcher`] reads DELIVERIES and [`lead_watcher`] reads LEADS; both append the notices that the facts
-//!   call for. [`operations`] publishes lead events about Leadline's own work.
-//! * Writing: [`mailer`] sends each notice once. [`builder`] finds the recipients and the content of a notice,
-//!   [`templates`] renders the words of `templates/*.jinja` with the help of [`engine`], [`subjects`] writes the
-//!   subject line, [`body`] renders the content as text and HTML, [`email`] makes the mail.
-//! * Sending: [`transport`] sends a mail by [`smtp`] or writes it into the [`outbox`]. [`refusal`] classifies the
-//!   replies of the mail server, [`pauses`] decides when the next try begins, [`quota`] limits the mails of an hour.
-//! * Links: [`unsubscribe`] takes opt-outs, [`confirming`] asks the owners of addresses, [`details`] shows the present
-//!   state of the destination or lead that a mail is about; [`link_pages`] is what they share. [`console`] leads into
-//!   the console.
+//! * [`deciding`] reads facts, and appends the notices that they call for
+//! * [`writing`] finds the recipients and the content of a notice, and makes the mail
+//! * [`sending`] sends each notice once, within the limits of the mail server and the operator
+//! * [`links`] are the links in mails, with the pages behind them
 //!
 //! Guarantee: a recipient gets a notice at most once, however often the broker redelivers its fact. There is one
 //! exception: if the process dies after the mail server took the mail and before the fact is stored, that mail goes out
 //! again, with the same Message-ID. While the mail server does not answer, only mails wait.
 
-mod body;
-mod builder;
-mod confirming;
-mod console;
-mod dedup;
-mod details;
-mod email;
-mod engine;
-mod history;
-mod lead_watcher;
-mod link_pages;
-#[cfg(test)]
-mod mail_snapshots;
-mod mailer;
+mod deciding;
+mod links;
 mod measured;
-mod operations;
-mod outbox;
-mod pauses;
-mod quota;
-mod refusal;
-mod results;
-mod smtp;
-mod subjects;
-mod templates;
-mod transport;
-mod unsubscribe;
-mod watcher;
+mod sending;
+mod writing;
 
 use std::{
     path::{Path, PathBuf},
@@ -56,12 +28,23 @@ use journal::{Journal, RegistryView};
 use runtime::{NeededBy, Platform, Service};
 
 use crate::{
-    confirming::Asking,
-    console::Console,
-    details::Details,
-    link_pages::{LinkPages, PublicUrl},
-    quota::Limits,
-    unsubscribe::Unsubscribing,
+    deciding::{lead_watcher::LeadWatcher, watcher::Watcher},
+    links::{
+        confirming::Asking,
+        console::Console,
+        details::Details,
+        link_pages::{LinkPages, PublicUrl},
+        unsubscribe::Unsubscribing,
+    },
+    sending::{
+        dedup::Dedup,
+        history::History,
+        mailer::Mailer,
+        mails::Mails,
+        quota::{Limits, Quota},
+        transport::Transport,
+    },
+    writing::{builder::NoticeBuilder, email::Sender},
 };
 
 #[derive(Debug, Clone, clap::Args)]
@@ -77,7 +60,7 @@ pub struct Options {
     /// Sender of mails
     #[arg(long, env = "LEADLINE_MAIL_FROM", default_value = "leadline@localhost", value_name = "ADDRESS")]
     pub mail_from: String,
-    /// Brand that mails name, unless the account has its own
+    /// Brand that mails show, unless the account has its own
     #[arg(long, env = "LEADLINE_BRAND", default_value = "Leadline", value_name = "NAME")]
     pub brand: String,
     /// Time after a notice in which further failures of the destination are collected into one mail; 0s: a mail for
@@ -141,40 +124,41 @@ pub async fn start(
     let pages = LinkPages { journal: journal.clone(), registry: registry.clone(), brand: brand.clone() };
     let mut service = Service::new("notifier");
     if let (Some(unsubscribing), Some(details)) = (unsubscribing.clone(), details.clone()) {
-        let routes = unsubscribe::routes(unsubscribing, pages.clone());
-        let mut routes = routes.merge(details::routes(details, console.clone(), pages.clone()));
+        let routes = links::unsubscribe::routes(unsubscribing, pages.clone());
+        let mut routes = routes.merge(links::details::routes(details, console.clone(), pages.clone()));
         if let Some(asking) = asking.clone() {
-            routes = routes.merge(confirming::routes(asking, pages));
+            routes = routes.merge(links::confirming::routes(asking, pages));
         }
         service = service.with_http(routes);
     }
-    let sender = email::Sender::new(&options.mail_from, unsubscribing, details, console)?;
+    let sender = Sender::new(&options.mail_from, unsubscribing, details, console)?;
     let (outbox, latch_of_mail) = (
         options.outbox.as_deref().unwrap_or(Path::new("outbox")),
         platform.readiness.latch_for("mail", NeededBy::Only(&["notifier"])),
     );
-    let transport = transport::Transport::new(options.smtp_url.as_deref(), outbox, sender.domain(), latch_of_mail)?;
+    let transport = Transport::new(options.smtp_url.as_deref(), outbox, sender.domain(), latch_of_mail)?;
     let limit = |mails: u64| Some(mails).filter(|mails| *mails > 0);
     let limits = Limits { account: limit(options.mails_per_account), recipient: limit(options.mails_per_recipient) };
-    let mailer = mailer::Mailer {
-        builder: builder::NoticeBuilder { journal: journal.clone(), registry: registry.clone(), brand },
-        transport,
-        sender,
-        dedup: dedup::Dedup::default(),
-        history: history::History::new(journal.clone()),
-        quota: quota::Quota::new(limits),
+    let mailer = Mailer {
+        builder: NoticeBuilder { journal: journal.clone(), registry: registry.clone(), brand },
+        mails: Mails {
+            journal: journal.clone(),
+            transport,
+            sender,
+            dedup: Dedup::default(),
+            history: History::new(journal.clone()),
+            quota: Quota::new(limits),
+        },
         patience: SignedDuration::try_from(options.mail_retry_for)?,
         asking,
         one_question: tokio::sync::Mutex::default(),
     };
     let rules = Rules { window: options.notice_window, repeated: options.alert_after };
-    let watcher =
-        watcher::Watcher { journal: journal.clone(), registry: registry.clone(), rules, drain: drain.clone() };
+    let watcher = Watcher { journal: journal.clone(), registry: registry.clone(), rules, drain: drain.clone() };
     platform.drain.spawn("mailer", mailer.run());
     platform.drain.spawn("watcher", watcher.run());
-    platform
-        .drain
-        .spawn("lead watcher", lead_watcher::LeadWatcher { journal, registry, window: rules.window, drain }.run());
+    let lead_watcher = LeadWatcher { journal, registry, window: rules.window, drain };
+    platform.drain.spawn("lead watcher", lead_watcher.run());
     latch.ready();
     Ok(service)
 }

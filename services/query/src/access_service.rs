@@ -23,9 +23,11 @@ use read_model::page::Place;
 use tonic::{Request, Response, Status, codec::CompressionEncoding};
 
 use crate::{
-    caller::{Caller, MAX_NAME},
-    errors::{impossible, no_randomness, unknown_configuration},
-    listing,
+    call::{
+        caller::{Caller, MAX_NAME},
+        errors::{impossible, no_randomness, unknown_configuration},
+        listing,
+    },
     registry_change::Changes,
 };
 

@@ -13,7 +13,7 @@ use read_model::{
 };
 use tonic::{Request, Response, Status, codec::CompressionEncoding};
 
-use crate::{caller::Caller, failed, listing};
+use crate::call::{caller::Caller, errors::failed, listing};
 
 struct AuditService {
     store: Store,

@@ -2,41 +2,38 @@
 
 mod requests;
 mod searching;
+mod state;
 mod to_api;
 mod trial;
 mod watch;
 mod watchers;
 
-use std::{pin::Pin, sync::Arc};
+use std::sync::Arc;
 
 use api::{
     deliveries::{filter, retry_reason},
     delivery_service_server::DeliveryServiceServer,
     request::{Violations, optional, required},
-    status::{invalid, not_found, retry_refusal, unavailable},
+    status::{retry_refusal, unavailable},
 };
 use domain::{
-    AccountId, ClientId, Delivery, DeliveryId, DestinationId, Registry, RequestId,
+    Delivery, DeliveryId, DestinationId, RequestId,
     delivery::{RetryRequest, request_retry},
-    registry::Destination,
 };
-use futures::Stream;
 use jiff::Timestamp;
 use journal::{Journal, RegistryView, StreamName};
 use read_model::{
     History, Store,
     hashing::Hashing,
     page::Place,
-    read_barrier::{ReadBarrier, SHOWN_DEADLINE, SHOWN_POLL, Stale},
+    read_barrier::{ReadBarrier, Stale},
     request_retry,
-    tables::{
-        attempts::DestinationEvent,
-        deliveries::{Beginning, pages::SwitchedOff},
-    },
+    tables::{attempts::DestinationEvent, deliveries::pages::SwitchedOff},
 };
 use requests::MAX_RENDERING;
 use runtime::{Drain, ErrorChain as _, publishing, trace::TraceContext};
 pub(crate) use searching::{chosen, wanted};
+use state::{Changes, DeliveryService, no_destination};
 use to_api::{attempt_for, event_for};
 pub(crate) use to_api::{delivery_for, place};
 use tokio::sync::Semaphore;
@@ -45,24 +42,15 @@ use tracing::Instrument as _;
 pub use watchers::WatchLimits;
 use watchers::Watchers;
 
-use crate::{Options, caller::Caller, failed, for_clients, listing, not_found, payload_views::PayloadViews, stale};
+use crate::call::{
+    caller::Caller,
+    errors::{failed, stale},
+    for_clients, listing,
+    payload_views::PayloadViews,
+};
 
 /// At most this many attempts at a destination are on a page.
 const MAX_EVENTS: u32 = 100;
-
-struct DeliveryService {
-    journal: Journal,
-    store: Store,
-    registry: RegistryView,
-    hashing: Hashing,
-    read_barrier: ReadBarrier,
-    drain: Drain,
-    watchers: Watchers,
-    history: History,
-    payloads: PayloadViews,
-    /// Has [`MAX_RENDERING`] permits to render a request.
-    rendering: Arc<Semaphore>,
-}
 
 pub(crate) fn service(
     journal: Journal,
@@ -70,9 +58,10 @@ pub(crate) fn service(
     registry: RegistryView,
     hashing: Hashing,
     drain: Drain,
-    options: &Options,
+    watch_limits: WatchLimits,
+    history: History,
 ) -> DeliveryServiceServer<impl api::delivery_service_server::DeliveryService> {
-    let (watchers, history) = (Watchers::new(options.watch_limits), options.read_model.history);
+    let watchers = Watchers::new(watch_limits);
     let read_barrier = ReadBarrier::new(journal.clone(), store.clone());
     let payloads = PayloadViews::new(journal.clone(), store.clone());
     let rendering = Arc::new(Semaphore::new(MAX_RENDERING));
@@ -89,46 +78,6 @@ pub(crate) fn service(
         rendering,
     };
     DeliveryServiceServer::new(service).accept_compressed(CompressionEncoding::Gzip)
-}
-
-type Changes = Pin<Box<dyn Stream<Item = Result<api::WatchDeliveriesResponse, Status>> + Send>>;
-
-impl DeliveryService {
-    /// The delivery with this id, or the only one of the caller's account whose id begins with this text.
-    async fn named(&self, caller: &Caller, text: &str) -> Result<DeliveryId, Status> {
-        let Some(beginning) = Beginning::of(text) else {
-            return Ok(required("delivery_id", text, DeliveryId::parse)?);
-        };
-        let account = caller.principal().account();
-        let found = self.store.deliveries_beginning(account, &beginning).await.map_err(failed)?;
-        match found.as_slice() {
-            [only] => Ok(*only),
-            [] => {
-                let what = format!("there is no delivery whose id begins with {text}");
-                Err(not_found::in_history(self.history, &self.registry.snapshot(), account, "DELIVERY", &what))
-            }
-            [one, other, ..] => {
-                let why = format!("several ids begin with {text}, such as {one} and {other}; give more characters");
-                Err(invalid("delivery_id", why))
-            }
-        }
-    }
-
-    /// A delivery of another account looks as if it did not exist.
-    async fn find(&self, caller: &Caller, id: DeliveryId) -> Result<Delivery, Status> {
-        let found = self.store.delivery(id).await.map_err(failed)?;
-        let may_see = |delivery: &Delivery| {
-            let reference = &delivery.reference;
-            caller.may_see(Some(&reference.account))
-                && caller.may_see_client(reference.client.as_ref().map(ClientId::as_str))
-        };
-        let found = found.filter(may_see);
-        let account = caller.principal().account();
-        found.ok_or_else(|| {
-            let what = format!("there is no delivery {id}");
-            not_found::in_history(self.history, &self.registry.snapshot(), account, "DELIVERY", &what)
-        })
-    }
 }
 
 impl DeliveryService {
@@ -313,21 +262,7 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
     }
 }
 
-/// A destination of an account; fails if it does not exist or is deleted.
-fn destination<'a>(
-    registry: &'a Registry,
-    account: &AccountId,
-    id: &DestinationId,
-) -> Result<&'a Arc<Destination>, Status> {
-    let found = registry.destination(id).filter(|destination| destination.account == *account);
-    found.ok_or_else(|| no_destination(account, id))
-}
-
 fn place_of_event(event: &DestinationEvent) -> Place {
     let attempt = &event.attempt.attempt;
     Place { at: attempt.started_at.as_microsecond(), id: attempt.attempt_id.to_string() }
-}
-
-fn no_destination(account: &AccountId, id: &DestinationId) -> Status {
-    not_found("DESTINATION", format!("account {account} has no destination {id}"))
 }

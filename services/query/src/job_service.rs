@@ -29,20 +29,22 @@ use tracing::Instrument as _;
 mod searching;
 
 use crate::{
-    caller::Caller,
+    call::{
+        caller::Caller,
+        errors::{failed, impossible, stale, unread},
+        listing, not_found,
+    },
     delivery_service::wanted,
-    errors::{impossible, unread},
-    failed, listing, not_found, stale,
 };
 
-/// At most this many jobs of an account may be open: enough to help several destinations at once, and one repeated
-/// mistake does not fill the installation. Two concurrent requests may both be accepted.
+/// At most this many jobs of an account may be open: enough to help several destinations at once, and few enough that
+/// one repeated mistake does not fill the installation. Two concurrent requests may both be accepted.
 const MAX_OPEN: u32 = 5;
-/// How long the answer to a dry run waits for its result; after that it comes without.
+/// How long the answer to a dry run waits for its result; after that it comes without the result.
 const DRY_RUN_TIMEOUT: Duration = Duration::from_secs(5);
 /// The maximum bytes of the outcome counts of a job in a message: three numbers of 64 bits.
 const MAX_OUTCOMES: usize = 40;
-/// The number of tries of a cancellation while the job records its progress in between.
+/// How many times a cancellation is tried, because the job may record progress in between.
 const MAX_CANCEL_TRIES: u32 = 20;
 
 struct JobService {
@@ -193,7 +195,7 @@ impl api::job_service_server::JobService for JobService {
 }
 
 impl JobService {
-    /// A job with what came of it.
+    /// A job with the outcomes of its deliveries.
     async fn with_outcomes(&self, job: &Job) -> Result<api::Job, Status> {
         let outcomes = self.store.outcomes(&[job.id()]).await.map_err(failed)?;
         Ok(job_to_api(job, outcomes.get(&job.id()).copied().unwrap_or_default()))

@@ -1,5 +1,5 @@
-//! Tells ingest which events the read model has, so that a repeated event id is recognised after the broker has dropped
-//! it.
+//! Answers ingest's questions about the events of the read model, so that a repeated event id is recognised after the
+//! broker has dropped it.
 
 use events::known_events::{
     EventKey, KnownEventsAnswer, KnownEventsPage, KnownEventsPageAnswer, KnownEventsPageQuestion, KnownEventsQuestion,
@@ -65,7 +65,8 @@ async fn answer_pages(mut questions: Requests<KnownEventsPageQuestion>, journal:
     }
 }
 
-/// The events after a key. `None` if the read model does not have all anonymised events yet: only it knows their ids.
+/// The events after a key. `None` if the read model does not have all anonymised events yet: no other store knows their
+/// ids.
 async fn page(journal: &Journal, store: &Store, after: Option<&EventKey>) -> Result<Option<KnownEventsPage>, NoPage> {
     let anonymised = journal.stream(StreamName::Anonymised).last_sequence().await?;
     if store.checkpoint(StreamName::Anonymised).await? < anonymised {

@@ -2,17 +2,17 @@
 
 mod anonymise;
 mod events;
+mod export;
+mod requested;
 
-use std::{collections::VecDeque, pin::Pin};
+use std::pin::Pin;
 
 use api::{
     deliveries::http_status,
     lead_service_server::LeadServiceServer,
     request::{Violations, optional, required, time},
-    status::unavailable,
     timestamp_to_api,
 };
-use bytes::Bytes;
 use domain::{AccountId, ClientId, EventId, InterfaceId, LeadId};
 use futures::Stream;
 use journal::{Journal, RegistryView};
@@ -29,27 +29,18 @@ use read_model::{
 use runtime::{Drain, trace::TraceContext};
 use tonic::{Request, Response, Status, codec::CompressionEncoding};
 
-use self::anonymise::Requested;
-use crate::{
+use self::{
+    export::{EXPORTED, Export, place},
+    requested::Requested,
+};
+use crate::call::{
     caller::Caller,
-    errors::impossible,
-    failed, for_clients, listing, not_found,
+    errors::{failed, impossible},
+    for_clients, listing, not_found,
     payload_views::PayloadViews,
     search::wanted,
     spreadsheet::{BYTE_ORDER_MARK, Cell, Lines},
 };
-
-/// The number of leads that an export reads at once.
-const EXPORT_PAGE: u32 = 500;
-/// The size of a piece of an export, in bytes; a piece may be longer by one line.
-const PIECE: usize = 64 * 1024;
-/// The columns of an export.
-#[rustfmt::skip]
-const EXPORTED: [&str; 13] = [
-    "account_id", "interface_id", "client_id", "lead_id", "created_at", "updated_at", "events", "deliveries",
-    "failed_deliveries", "failed", "http_status_code", "webhook_response",
-    "anonymised_at",
-];
 
 struct LeadService {
     store: Store,
@@ -185,78 +176,6 @@ impl api::lead_service_server::LeadService for LeadService {
         let entries = entries.map(|entry| for_clients::entry(&caller, &registry, entry)).collect();
         Ok(Response::new(api::GetLeadLogResponse { entries, next_page_token }))
     }
-}
-
-/// An export in progress. It holds at most one page in memory, however long it is and however slow its reader.
-struct Export {
-    store: Store,
-    drain: Drain,
-    caller: Caller,
-    filter: LeadFilter,
-    /// The token of the next page; `None` after the last page.
-    next_page: Option<String>,
-    ready: VecDeque<Bytes>,
-    /// Whether ids that look like numbers or dates are marked as text.
-    ids_as_text: bool,
-}
-
-impl Export {
-    async fn next(mut self: Box<Self>) -> Option<(Result<api::ExportLeadsResponse, Status>, Box<Self>)> {
-        loop {
-            if let Some(csv) = self.ready.pop_front() {
-                return Some((Ok(api::ExportLeadsResponse { csv }), self));
-            }
-            let token = self.next_page.take()?;
-            if self.drain.is_stopping() {
-                return Some((Err(unavailable("this server is going down; request the export again")), self));
-            }
-            if let Err(status) = self.read(&token).await {
-                return Some((Err(status), self));
-            }
-        }
-    }
-
-    async fn read(&mut self, token: &str) -> Result<(), Status> {
-        let page = listing::own_page(EXPORT_PAGE, token, &self.filter)?;
-        let mut found = self.store.leads(&self.filter, &page).await.map_err(failed)?;
-        let next = page.cut(&mut found, place);
-        self.next_page = Some(next).filter(|token| !token.is_empty());
-        let mut piece = Lines::new();
-        for lead in found {
-            add_line(&mut piece, &for_clients::lead(&self.caller, lead), self.ids_as_text).map_err(impossible)?;
-            if piece.bytes().len() >= PIECE {
-                self.ready.push_back(Bytes::copy_from_slice(piece.bytes()));
-                piece = Lines::new();
-            }
-        }
-        if !piece.bytes().is_empty() {
-            self.ready.push_back(Bytes::copy_from_slice(piece.bytes()));
-        }
-        Ok(())
-    }
-}
-
-fn add_line(piece: &mut Lines, lead: &Lead, ids_as_text: bool) -> Result<(), csv::Error> {
-    let id = if ids_as_text { Cell::TextId } else { Cell::Text };
-    piece.add([
-        id(&lead.account),
-        id(&lead.interface),
-        id(&lead.client),
-        id(&lead.lead),
-        Cell::Text(&lead.created_at.to_string()),
-        Cell::Text(&lead.updated_at.to_string()),
-        Cell::Text(&lead.events.to_string()),
-        Cell::Text(&lead.deliveries.to_string()),
-        Cell::Text(&lead.failed_deliveries.to_string()),
-        Cell::Text(if lead.failed_deliveries > 0 { "true" } else { "false" }),
-        Cell::Text(&lead.http_status_code.to_string()),
-        Cell::Text(&lead.webhook_response),
-        Cell::Text(&lead.anonymised_at.map(|at| at.to_string()).unwrap_or_default()),
-    ])
-}
-
-fn place(lead: &Lead) -> Place {
-    Place { at: lead.created_at.as_microsecond(), id: lead.lead.clone() }
 }
 
 impl LeadService {

@@ -3,39 +3,34 @@
 //! * [`projector`] writes facts into the read model (`crates/read_model`); [`audit_fields`] says what the audit log
 //!   compares
 //! * [`registry_service`], [`access_service`], [`delivery_service`], [`lead_service`], [`job_service`],
-//!   [`audit_service`] and [`status_service`] answer over gRPC; each checks what its [`caller`] may see and change
+//!   [`audit_service`] and [`status_service`] answer over gRPC; each checks what its [`caller`](call::caller) may see
+//!   and change
 //! * [`routing_service`] explains why a destination gets an event
 //! * [`problem_service`] shows problems and the health of destinations, with the dispatchers' reports of their
 //!   [`lanes`]
-//! * [`known_events`] tells ingest which events were published before
+//! * [`known_events`] answers ingest's questions about events that were published before
 //! * [`figures`] are metrics of the whole installation
-//! * [`search`] hashes the values that callers search by
+//! * [`call`] is what the services share: the caller, statuses of failures, pages of lists, views of payloads, hashes
+//!   of the values that callers search by, and CSV
 //!
 //! Guarantee: the read model holds nothing that the journal does not. It can be wiped and rebuilt from the facts.
 
 mod access_service;
 mod audit_fields;
 mod audit_service;
-mod caller;
+mod call;
 mod delivery_service;
-mod errors;
 mod figures;
-mod for_clients;
 mod job_service;
 mod known_events;
 mod lanes;
 mod lead_service;
 mod limits;
-mod listing;
-mod not_found;
-mod payload_views;
 mod problem_service;
 mod projector;
 mod registry_change;
 mod registry_service;
 mod routing_service;
-mod search;
-mod spreadsheet;
 mod status_service;
 
 use access::{Authenticator, Sessions};
@@ -43,7 +38,6 @@ use anyhow::bail;
 use crypto::MasterKey;
 pub use delivery_service::WatchLimits;
 use domain::{Guard, InterfaceId, Registry, registry::UrlRules};
-use errors::{failed, stale};
 use journal::{Journal, RegistryView, StreamName};
 use projector::Projectors;
 use read_model::{Sources, hashing::Hashing};
@@ -103,7 +97,8 @@ pub async fn start(
             registry.clone(),
             hashing.clone(),
             platform.drain.clone(),
-            options,
+            options.watch_limits,
+            history,
         )))
         .with_grpc(authenticator.guard(job_service::service(
             journal.clone(),

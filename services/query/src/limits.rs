@@ -18,7 +18,7 @@ pub struct Options {
     #[arg(long, env = "LEADLINE_MAX_DELIVERIES_PER_EVENT", value_name = "N", value_parser = at_least_one(),
           default_value_t = Limits::default().deliveries_per_event)]
     max_deliveries_per_event: usize,
-    /// Maximum number of bytes of all URLs and body templates of an account
+    /// Maximum number of bytes of all URLs, templates, conditions and certificates of an account
     #[arg(long, env = "LEADLINE_MAX_TEMPLATE_BYTES", value_name = "BYTES", value_parser = at_least_one(),
           default_value_t = Limits::default().template_bytes)]
     max_template_bytes: usize,

@@ -27,7 +27,7 @@ use tracing::Instrument as _;
 
 pub(crate) use self::health::HealthView;
 use self::to_api::problem_to_api;
-use crate::{caller::Caller, failed, listing};
+use crate::call::{caller::Caller, errors::failed, listing};
 
 struct ProblemService {
     journal: Journal,
@@ -112,7 +112,7 @@ impl api::problem_service_server::ProblemService for ProblemService {
         })?;
         self.read_barrier.shows(StreamName::Notices, appended.sequence).await.map_err(failed)?;
         let row = self.problem(&account, &destination, cause).await?;
-        let row = row.ok_or_else(|| not_found("PROBLEM", "the problem was pruned meanwhile"))?;
+        let row = row.ok_or_else(|| not_found("PROBLEM", "the problem was deleted meanwhile"))?;
         Ok(Response::new(problem_to_api(&row, &self.registry.snapshot())))
     }
 

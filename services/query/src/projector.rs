@@ -3,33 +3,27 @@
 //! One transaction writes a batch and the checkpoint of its stream, so each fact counts exactly once. The streams are
 //! not ordered against each other, and the projector does not need them to be.
 
-use std::{future::ready, time::Duration};
+mod health;
+mod reader;
+mod rebuild;
+mod write;
+
+use std::time::Duration;
 
 use domain::{AnonymisationFact, DeliveryFact, JobFact, NoticeFact, RegistryFact};
 use futures::future::{BoxFuture, FutureExt as _};
-use journal::{Entry, Journal, StreamName, StreamReader};
+use journal::StreamName;
 use read_model::{
-    Store, StoreError,
+    StoreError,
     flush_hint::FlushHints,
-    hashing::Hashing,
     project::{Projected, Received},
 };
-use runtime::{
-    ErrorChain as _, Latch, NeededBy, Platform, crash,
-    trace::{self, TraceContext},
-};
-use tokio::{
-    sync::mpsc,
-    time::{Instant, sleep_until},
-};
-use tracing::{Instrument as _, Span, info_span};
+use runtime::{NeededBy, Platform};
+use tokio::time::{Instant, sleep_until};
 
-use crate::audit_fields;
+pub(crate) use self::reader::Projectors;
+use self::{health::ProjectorHealth, reader::Reader, rebuild::catch_up_with, write::write};
 
-/// At most this many facts are in one transaction.
-const MAX_BATCH: usize = 4_000;
-/// The batch size of a rebuild, when no caller waits: a page that many facts change is written once.
-const LARGE_BATCH: usize = 20_000;
 /// How often an idle projector compares the checkpoint with its own position.
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 /// How long facts are gathered after the start of the previous transaction. A single fact is shown at once. When facts
@@ -40,21 +34,8 @@ const GATHER: Duration = Duration::from_millis(100);
 /// waits for them, and for at most [`MAX_GATHER`].
 const GATHER_FACTOR: u32 = 5;
 const MAX_GATHER: Duration = Duration::from_secs(1);
-/// How long a rebuild waits for facts from the broker.
-const BROKER_TIMEOUT: Duration = Duration::from_secs(60);
-/// The span of a transaction links to at most this many facts: the SDK keeps no more.
-const MAX_LINKS: usize = 128;
 /// The delay after the database failed or another process moved the checkpoint.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
-
-/// The sources and the target of every projector.
-#[derive(Clone)]
-pub(crate) struct Projectors {
-    pub(crate) journal: Journal,
-    pub(crate) store: Store,
-    /// `None` if a rebuild hashes no values.
-    pub(crate) hashing: Option<Hashing>,
-}
 
 /// A stream that is projected.
 struct Kind {
@@ -108,37 +89,6 @@ fn spawn<T: Projected>(name: &'static str, projectors: &Projectors, platform: &P
     });
 }
 
-/// Reports whether a projector works: in its readiness, and in the log once for each reason.
-struct ProjectorHealth {
-    stream: StreamName,
-    latch: Latch,
-    /// Why the projector is stopped; `None` if it works.
-    failure: Option<String>,
-}
-
-impl ProjectorHealth {
-    fn works(&mut self) {
-        if self.failure.take().is_some() {
-            tracing::info!(stream = self.stream.as_str(), "projector resumed");
-        }
-        self.latch.ready();
-    }
-
-    fn fails(&mut self, error: &StoreError) {
-        let why = error.chain();
-        if self.failure.as_ref() != Some(&why) {
-            let public = error.public();
-            tracing::warn!(
-                stream = self.stream.as_str(),
-                error = error.chain(),
-                "projector stopped: {public}; retrying"
-            );
-        }
-        self.latch.not_ready(error.public());
-        self.failure = Some(why);
-    }
-}
-
 /// Follows a stream from its checkpoint. Returns when the drain begins or another process moved the checkpoint.
 async fn follow<T: Projected>(projectors: &Projectors, health: &mut ProjectorHealth) -> Result<(), StoreError> {
     let Projectors { journal, store, hashing } = projectors;
@@ -189,82 +139,6 @@ async fn enough(flush_hints: &FlushHints, stream: StreamName, begun: Instant, to
     }
 }
 
-/// The facts of a stream after its checkpoint, and the memory of those before it.
-struct Reader<T: Projected> {
-    facts: StreamReader<T>,
-    at: u64,
-    memory: T::Memory,
-}
-
-impl<T: Projected> Reader<T> {
-    fn after(projectors: &Projectors, at: u64) -> Self {
-        let from = if T::REMEMBERS { 1 } else { at + 1 };
-        let hashing = projectors.hashing.clone();
-        let facts = projectors.journal.facts().read(from).stripped(move |fact: &mut T| fact.strip(hashing.as_ref()));
-        Self { facts, at, memory: T::memory(audit_fields::state) }
-    }
-
-    /// The next facts, gathered by [`StreamReader::gather`].
-    async fn next_batch<F: Future<Output = ()>>(&mut self, first_by: Instant, enough: impl Fn() -> F) -> Vec<Entry<T>> {
-        loop {
-            let batch = self.facts.gather(MAX_BATCH, first_by, enough()).await;
-            let (any, new) = (!batch.is_empty(), new_of(batch, self.at, &mut self.memory));
-            if !any || !new.is_empty() {
-                return new;
-            }
-        }
-    }
-}
-
-/// The facts after a sequence; earlier ones go into the memory.
-fn new_of<T: Projected>(mut batch: Vec<Entry<T>>, after: u64, memory: &mut T::Memory) -> Vec<Entry<T>> {
-    let known = batch.partition_point(|entry| entry.sequence <= after);
-    T::remember(memory, &batch[..known]);
-    batch.drain(..known);
-    batch
-}
-
-/// Writes facts and moves the checkpoint. Returns how long that took without the wait for another transaction, because
-/// that wait is no reason to gather for longer. `None` if the checkpoint is elsewhere.
-async fn write<T: Projected>(
-    store: &Store,
-    from: u64,
-    to: u64,
-    batch: &[Entry<T>],
-    memory: &mut T::Memory,
-) -> Result<Option<Duration>, StoreError> {
-    let writing = async {
-        let Some(mut transaction) = store.advance(T::STREAM, from, to).await? else { return Ok(None) };
-        let begun = Instant::now();
-        T::project(&mut transaction, batch, memory).await?;
-        crash::point("before the read model is written");
-        transaction.commit().await?;
-        crash::point("after the read model is written");
-        Ok(Some(begun.elapsed()))
-    };
-    store.projecting(writing).instrument(span(batch)).await
-}
-
-/// The span of a transaction, with links to at most [`MAX_LINKS`] sampled facts; disabled if no fact is sampled.
-fn span<T: Projected>(batch: &[Entry<T>]) -> Span {
-    if !trace::exporting() {
-        return Span::none();
-    }
-    let sampled = batch.iter().filter(|entry| entry.trace.is_sampled()).take(MAX_LINKS);
-    let causes: Vec<_> = sampled.map(|entry| (entry.trace.clone(), "fact")).collect();
-    if causes.is_empty() {
-        return Span::none();
-    }
-    let stream = T::STREAM.as_str();
-    let make = || {
-        let span = info_span!(parent: None, "project", otel.kind = "consumer", otel.name = format!("process {stream}"));
-        trace::described(span, ("process", "process"), stream)
-    };
-    let (span, _) = TraceContext::enter_linked(&causes, make);
-    trace::of_batch(&span, batch.len());
-    span
-}
-
 /// Projects all stored facts, then returns; for a rebuild. Returns the number of facts.
 pub(crate) async fn catch_up(projectors: &Projectors) -> anyhow::Result<u64> {
     let mut count = 0;
@@ -274,87 +148,6 @@ pub(crate) async fn catch_up(projectors: &Projectors) -> anyhow::Result<u64> {
         count += facts;
     }
     Ok(count)
-}
-
-async fn catch_up_with<T: Projected>(projectors: &Projectors) -> anyhow::Result<u64> {
-    let Projectors { journal, store, hashing } = projectors;
-    let end = journal.stream(T::STREAM).last_sequence().await?;
-    let (mut count, mut at) = (0, store.checkpoint(T::STREAM).await?);
-    let mut ahead = ReadAhead::<T>::after(projectors, at, end);
-    while at < end {
-        let Some(mut batch) = ahead.next_batch().await else {
-            // The eraser may have erased the last fact meanwhile.
-            anyhow::ensure!(
-                journal.stream(T::STREAM).last_sequence().await? <= at,
-                "the broker gave no more facts before the read model was complete; rebuild it again"
-            );
-            break;
-        };
-        anyhow::ensure!(
-            T::complete(&mut batch, hashing.as_ref()).await,
-            "the configuration that an event needs is not known; rebuild the read model again"
-        );
-        let to = batch.last().map_or(at, |last| last.sequence);
-        if write(store, at, to, &batch, &mut ahead.memory).await?.is_some() {
-            count += batch.len() as u64;
-            at = to;
-        } else {
-            // A running query service projects as well; the checkpoint lets only one of them write a batch.
-            at = store.checkpoint(T::STREAM).await?;
-            ahead = ReadAhead::after(projectors, at, end);
-        }
-    }
-    Ok(count)
-}
-
-/// The facts of a stream up to its end, in batches of [`LARGE_BATCH`]. The next batch is read while one is written.
-struct ReadAhead<T: Projected> {
-    batches: mpsc::Receiver<Vec<Entry<T>>>,
-    at: u64,
-    memory: T::Memory,
-}
-
-impl<T: Projected> ReadAhead<T> {
-    fn after(projectors: &Projectors, at: u64, end: u64) -> Self {
-        let Reader { mut facts, memory, .. } = Reader::<T>::after(projectors, at);
-        let (read, batches) = mpsc::channel(1);
-        tokio::spawn(async move {
-            // One batch is being written, and one more is in memory.
-            while let Ok(room) = read.reserve().await {
-                let batch = large_batch(&mut facts, end).await;
-                let is_last = batch.last().is_none_or(|last| last.sequence >= end);
-                if !batch.is_empty() {
-                    room.send(batch);
-                }
-                if is_last {
-                    return;
-                }
-            }
-        });
-        Self { batches, at, memory }
-    }
-
-    async fn next_batch(&mut self) -> Option<Vec<Entry<T>>> {
-        loop {
-            let new = new_of(self.batches.recv().await?, self.at, &mut self.memory);
-            if !new.is_empty() {
-                return Some(new);
-            }
-        }
-    }
-}
-
-/// The facts up to a sequence, at most [`LARGE_BATCH`]; fewer once the drain has begun.
-async fn large_batch<T: Projected>(facts: &mut StreamReader<T>, until: u64) -> Vec<Entry<T>> {
-    let mut large: Vec<Entry<T>> = vec![];
-    while large.len() < LARGE_BATCH && large.last().is_none_or(|last| last.sequence < until && last.pending > 0) {
-        let batch = facts.gather(LARGE_BATCH - large.len(), Instant::now() + BROKER_TIMEOUT, ready(())).await;
-        if batch.is_empty() {
-            break;
-        }
-        large.extend(batch);
-    }
-    large
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Changes of the configuration: the one way from a command to a fact.
 //!
-//! A change is decided on a snapshot that has every change that was answered before, and appended with the version of
-//! the snapshot, so of two changes that were decided on the same snapshot one is refused. The answer comes once this
+//! A change is decided on a snapshot that has every change that was answered before. It is appended with the version
+//! of the snapshot, so if two changes were decided on the same snapshot, one is refused. The answer comes once this
 //! process knows the change. The caller's account is checked again against the change that was decided.
 
 use std::{sync::Arc, time::Duration};
@@ -16,7 +16,7 @@ use journal::{Journal, JournalError, RegistryView};
 use runtime::ErrorChain as _;
 use tonic::{Code, Status};
 
-use crate::caller::Caller;
+use crate::call::caller::Caller;
 
 /// How long an answer waits until this process knows the change; after that it comes anyway.
 const KNOWN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -66,8 +66,8 @@ impl Changes {
         Ok(known.unwrap_or_else(|| with(snapshot, sequence, &fact)))
     }
 
-    /// Decides and checks like [`Self::make`], and appends nothing. Returns the registry as it would be; as it is if
-    /// there is no command.
+    /// Decides and checks like [`Self::make`], and appends nothing. Returns the registry with the change, or the
+    /// current one if there is no command.
     pub(crate) async fn validate(
         &self,
         caller: &Caller,
@@ -134,8 +134,8 @@ fn not_stored(error: &JournalError) -> Status {
         _ => {
             tracing::warn!(error = error.chain(), "cannot append a change of the configuration; refused the call");
             unavailable(format!(
-                "cannot confirm that the change was stored: {error}; repeat a creation with the same request_id, and \
-                 read anything else before you repeat it"
+                "cannot confirm that the change was stored: {error}; repeat a creation with the same request_id; \
+                 before you repeat any other change, read the current settings"
             ))
         }
     }

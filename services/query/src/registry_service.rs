@@ -25,7 +25,7 @@ mod tokens;
 mod transport;
 mod warnings;
 
-use crate::{caller::Caller, registry_change::Changes};
+use crate::{call::caller::Caller, registry_change::Changes};
 
 struct RegistryService {
     changes: Changes,
@@ -55,7 +55,7 @@ macro_rules! methods {
         impl api::registry_service_server::RegistryService for RegistryService {
             $(async fn $method(&self, request: Request<api::$request>) -> Answer<api::$answer> {
                 let caller = Caller::of(&request)?;
-                // Rust takes the inherent one of two methods with one name.
+                // If two methods have the same name, Rust calls the inherent one.
                 Self::$method(self, caller, request).await
             })*
         }
@@ -108,3 +108,6 @@ methods! {
     rotate_token: RotateTokenRequest => RotateTokenResponse,
     delete_token: DeleteTokenRequest => DeleteTokenResponse,
 }
+
+#[cfg(test)]
+mod tests;

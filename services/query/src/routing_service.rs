@@ -3,6 +3,7 @@
 //! The rules of [`domain::routing`] get the configuration that was in force when the event was published. Later facts
 //! come from the read model.
 
+mod became;
 mod to_api;
 
 use std::{sync::Arc, time::Duration};
@@ -12,17 +13,19 @@ use api::{
     routing_service_server::RoutingServiceServer,
     status::{not_found, unavailable},
 };
-use domain::{
-    AccountId, Delivery, DeliveryId, DestinationId, EventId, LeadEvent, LeadId, LeadSequence, Registry,
-    routing::destinations_for,
-};
+use domain::{AccountId, DeliveryId, DestinationId, EventId, LeadId, LeadSequence, Registry};
 use journal::{Journal, PastRegistry, RegistryView};
 use read_model::{History, Store, tables::events::EventOutline};
 use runtime::ErrorChain as _;
 use tokio::{sync::Semaphore, time::timeout};
 use tonic::{Request, Response, Status, codec::CompressionEncoding};
 
-use crate::{caller::Caller, errors::unknown_configuration, failed, not_found};
+use self::became::Became;
+use crate::call::{
+    caller::Caller,
+    errors::{failed, unknown_configuration},
+    not_found,
+};
 
 /// At most this many events of a lead are explained.
 const MAX_EVENTS: usize = 20;
@@ -97,17 +100,6 @@ impl Asked {
     }
 }
 
-/// What the read model says about an event and its delivery.
-struct Became {
-    event: EventOutline,
-    /// `None` if LEADS does not have the event any more.
-    stored: Option<LeadEvent>,
-    delivery: Option<Delivery>,
-    anonymised: bool,
-    /// The delivery that has to end first.
-    after: Option<DeliveryId>,
-}
-
 impl RoutingService {
     /// The events that a request names.
     async fn outlines(&self, account: &AccountId, asked: Asked) -> Result<Vec<EventOutline>, Status> {
@@ -156,7 +148,7 @@ impl RoutingService {
             }
             explained
         };
-        let late = "the configuration of the time of the event cannot be read fast enough; ask again";
+        let late = "the configuration at the time of the event cannot be read in time; repeat the call";
         timeout(PAST_TIMEOUT, explain).await.map_err(|_| unavailable(late))
     }
 
@@ -167,15 +159,10 @@ impl RoutingService {
         let after = self.store.earlier_in_order(id, &event).await.map_err(failed)?;
         let stored = self.journal.leads().get(event.sequence).await.map_err(|error| {
             tracing::warn!(error = error.chain(), "cannot read the event of an explanation; refused the call");
-            unavailable(format!("the event cannot be read: {error}; ask again"))
+            unavailable(format!("the event cannot be read: {error}; repeat the call"))
         })?;
-        // LEADS may hold another event at this place only after a loss; the outline decides.
+        // After a loss, LEADS may hold another event at this place.
         let stored = stored.filter(|stored| stored.event_id == event.event_id && !stored.payload.is_empty());
         Ok(Became { anonymised: event.sequence <= until, event, stored, delivery, after })
     }
-}
-
-/// Whether the router would give the destination the event with this configuration.
-fn is_routed(registry: &Registry, event: &LeadEvent, id: &DestinationId) -> bool {
-    destinations_for(registry, event).iter().any(|destination| destination.id == *id)
 }

@@ -19,13 +19,16 @@ use tokio::{sync::Mutex, time::Instant};
 use tonic::{Request, Response, Status, codec::CompressionEncoding};
 
 use self::sizes::Sizes;
-use crate::{caller::Caller, failed, problem_service::HealthView};
+use crate::{
+    call::{caller::Caller, errors::failed},
+    problem_service::HealthView,
+};
 
 mod sizes;
 
 /// The largest age of an answer that is used again.
 const MAX_ANSWER_AGE: Duration = Duration::from_secs(1);
-/// The number of destinations by default, and at most.
+/// The number of destinations in an answer: by default, and at most.
 const DEFAULT_TOP: u32 = 20;
 const MAX_TOP: u32 = 500;
 /// The period that rates cover.
@@ -185,7 +188,7 @@ impl StatusService {
         Ok(api::GetShownUntilResponse { shown_until: until.map(timestamp_to_api), waiting })
     }
 
-    /// The destinations that are switched on and fail, the one that failed last first.
+    /// The destinations that are switched on and fail, the one with the latest failure first.
     async fn failing<'a>(&self, registry: &'a Registry) -> Result<Vec<&'a Arc<Destination>>, Status> {
         let found = self.store.failing(FAILING_AFTER, MAX_FAILING).await.map_err(failed)?;
         let known = found.iter().filter_map(|id| registry.destination(id));

@@ -2,19 +2,18 @@
 //! the descriptors, so that a new method is tested without being named here, and a method without a rule fails.
 
 pub(super) mod protocol;
+mod raw;
 
 use std::fmt;
 
 use api::{DeliveryStatus, Scope};
-use bytes::{Buf as _, BufMut as _, Bytes};
+use bytes::Bytes;
 use prost_reflect::{DescriptorPool, DynamicMessage, Kind, MethodDescriptor, ReflectMessage as _, Value};
 use testkit::Receiver;
-use tonic::{
-    Code, Status,
-    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
-};
+use tonic::{Code, Status};
 
 use self::protocol::Protocol;
+pub(crate) use self::raw::Raw;
 use super::{OTHER, expired_key, revoke, two_accounts};
 use crate::world::{ACCOUNT, World};
 
@@ -181,7 +180,7 @@ fn expected(
     let of_caller = OF_THE_CALLER.contains(&short(method).as_str());
     assert!(
         of_platform || of_caller || names_account || names_thing,
-        "{} does not tell whose data it uses; add account_id or an id to its request, or add it to OF_THE_CALLER",
+        "{} does not name an account; add account_id or an id to its request, or add it to OF_THE_CALLER",
         short(method)
     );
     match caller {
@@ -238,42 +237,4 @@ fn set(message: &mut DynamicMessage, field: &str, value: &str) -> bool {
 
 pub(crate) fn short(method: &MethodDescriptor) -> String {
     format!("{}/{}", method.parent_service().name(), method.name())
-}
-
-/// A codec for encoded messages.
-#[derive(Clone, Copy)]
-pub(crate) struct Raw;
-
-impl Codec for Raw {
-    type Encode = Bytes;
-    type Decode = Bytes;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        *self
-    }
-
-    fn decoder(&mut self) -> Self {
-        *self
-    }
-}
-
-impl Encoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, item: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        buffer.put(item);
-        Ok(())
-    }
-}
-
-impl Decoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
-    }
 }

@@ -33,7 +33,7 @@ const SHOW_PAYLOADS: [&str; 9] = [
     "LeadService/GetLeadLog",
     "RoutingService/ExplainRouting",
 ];
-/// Fields of which some methods take only one.
+/// Groups of fields; some methods take only one field of a group.
 const ALTERNATIVES: [&str; 3] = ["lead_id", "event_id", "payload"];
 /// Requests are sent with all fields, and without these.
 const LEFT_OUT: [&[&str]; 4] = [&[], &["lead_id", "payload"], &["event_id", "payload"], &["lead_id", "event_id"]];
@@ -135,7 +135,7 @@ async fn things(world: &World, receivers: &[Receiver; 2]) -> Vec<Thing> {
     for destination in destinations {
         ids.push(world.destination_with(destination).await);
     }
-    // Numbers of this size are no numbers of serde_json.
+    // serde_json cannot hold numbers of this size.
     let payload = format!(r#"{{"text": "{MARKER}", "in": {{"text": "{MARKER}"}}, "{MARKER}": 1, "number": {NUMBER}}}"#);
     let body = format!(
         r#"{{"account":"{ACCOUNT}","interface":"{INTERFACE}","event_id":"{EVENT}","lead_id":"{LEAD}","payload":{payload}}}"#

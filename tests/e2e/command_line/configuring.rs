@@ -60,7 +60,7 @@ async fn destinations_can_be_created_changed_switched_tested_and_deleted() {
     let more = ["--retry-policy", "manual", "--header", "X-Tenant: 7", "--ordered", "--interface", INTERFACE];
     let made = world.run(&[&create[..], &more].concat()).await.well();
     assert_eq!(
-        (made.fact("events"), made.fact("for"), made.fact("order kept")),
+        (made.fact("events"), made.fact("for"), made.fact("ordered")),
         ("lead.* email.*", "interface form", "yes")
     );
     let id = made.fact("destination").to_owned();
@@ -76,7 +76,7 @@ async fn destinations_can_be_created_changed_switched_tested_and_deleted() {
     let from = ["destinations", "update", &id, "--from", file.to_str().unwrap(), "--name", "New CRM"];
     let updated = world.run(&from).await.well();
     assert_eq!(
-        (updated.fact("name"), updated.fact("at once"), updated.fact("credentials")),
+        (updated.fact("name"), updated.fact("requests at once"), updated.fact("credentials")),
         ("New CRM", "3", "bearer authorization")
     );
     assert!(updated.fact("retry policy").contains("quick_count") && !updated.out.contains("a secret"), "{updated:?}");

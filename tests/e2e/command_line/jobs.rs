@@ -29,9 +29,10 @@ async fn failed_deliveries_can_be_retried_by_id_and_filter() {
         assert_eq!(again.code, 1, "one of them was refused");
         assert_eq!(again.fact("progress"), "2 examined, 1 retried, 1 refused");
         assert_eq!(again.fact("deliveries"), "1 succeeded, 0 failed again, 0 still waiting");
-        assert_eq!(again.fact(one), "the delivery is succeeded, not failed; set force (--force) to send it again");
+        let expected = "the status of the delivery is succeeded, not failed; set force (--force) to send it again";
+        assert_eq!(again.fact(one), expected);
         let refusals = ["jobs", "refusals", again.fact("job")];
-        assert_eq!(world.run(&refusals).await.well().rows()[0][..4], [one, "the", "delivery", "is"]);
+        assert_eq!(world.run(&refusals).await.well().rows()[0][..4], [one, "the", "status", "of"]);
         let refused = world.run(&[&refusals[..], &["--json"]].concat()).await.well().json();
         assert_eq!((&refused["delivery_id"], &refused["reason"]), (&one.into(), &"not_failed".into()));
 
@@ -119,10 +120,10 @@ async fn destination_can_recover_missed_events() {
         let id = world.destination(&receiver.url()).await;
         let since = ["recover", "CRM", "--since", "1h", "--account", ACCOUNT];
         let ran = world.run(&since).await.well();
-        assert!(ran.fact("progress").contains("20 from before it was created"), "{ran:?}");
+        assert!(ran.fact("progress").contains("20 older than the destination"), "{ran:?}");
         let all = [&since[..], &["--include-before-created", "--pace", "1000"]].concat();
         let dry = world.run(&[&all[..], &["--dry-run"]].concat()).await.well();
-        assert!(dry.fact("progress").contains("20 would be brought for the first time"), "{dry:?}");
+        assert!(dry.fact("progress").contains("20 would be requested for the first time"), "{dry:?}");
         assert_eq!(receiver.count(), 0);
         let job = world.run(&[&all[..], &["--json"]].concat()).await.well().json();
         assert_eq!((&job["recovery"]["destination_id"], &job["counts"]["requested"]), (&id.into(), &"20".into()));

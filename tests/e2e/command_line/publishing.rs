@@ -51,7 +51,7 @@ async fn events_can_come_from_a_file_or_standard_input() {
     assert_eq!((results.len(), results[0]["published"]["event_id"].as_str()), (1, Some("one")));
     testkit::wait::until_eq("all delivered", SOON, 303, async || receiver.count()).await;
 
-    // A key with only the scope publish tells its account.
+    // A key with only the scope publish names its account.
     let (key, _) = world.new_key(ACCOUNT, &[Scope::Publish]).await;
     let refused = json!({"interface": "nowhere", "payload": 1}).to_string();
     let both = format!("{}\n{refused}\n", event("two"));

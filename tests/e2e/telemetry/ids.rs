@@ -28,7 +28,7 @@ async fn lines_have_the_ids_of_their_trace_with_and_without_export() {
         let json_lines = ("LEADLINE_LOG_FORMAT", "json");
         let export = [json_lines, (ENDPOINT, &endpoint), SOON_EXPORTED];
         let env = if exports { &export[..] } else { &export[..1] };
-        // Nobody takes mails there.
+        // No mail server listens there.
         let args = ["--smtp-url", "smtp://127.0.0.1:1", "--log-deliveries"];
         let (world, receiver) = (World::start_with(&args, env).await, Receiver::start().await);
         let destination = api::Destination {
@@ -42,8 +42,8 @@ async fn lines_have_the_ids_of_their_trace_with_and_without_export() {
         assert_eq!(world.post(event_json("e1").to_string(), &[("traceparent", &traceparent)]).await.0, 202);
         let detail = world.delivery_is("e1", DeliveryStatus::Failed).await;
         for (message, level) in [
-            ("breaker of lane opened; it allows probes alone", "WARN"),
-            ("breaker of lane closed; requests go on", "INFO"),
+            ("breaker of lane opened; it allows only probes", "WARN"),
+            ("breaker of lane closed; requests continue", "INFO"),
             ("delivery ended", "INFO"),
             ("mail server takes no mails; retrying", "WARN"),
             ("cannot send notice; retrying", "WARN"),

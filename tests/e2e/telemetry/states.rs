@@ -51,12 +51,12 @@ async fn changes_of_a_destination_and_of_a_job_are_one_line_each() {
     world.disable(&id).await;
 
     for (said, of) in [
-        ("breaker of lane opened; it allows probes alone", &id),
-        ("breaker of lane closed; requests go on", &id),
+        ("breaker of lane opened; it allows only probes", &id),
+        ("breaker of lane closed; requests continue", &id),
         ("deactivated destination", &id),
-        ("a destination is enabled", &id),
+        ("enabled destination", &id),
         ("destination recovered", &id),
-        ("a destination is disabled", &id),
+        ("disabled destination", &id),
         ("job runs here", &job),
         ("job ended", &job),
     ] {

@@ -140,7 +140,7 @@ function Open<T>({ kind, pages }: { kind: Kind<T>; pages: Pages<T> }) {
   if (item === undefined) return null;
   if (what === "edit" && may(kind.methods.update)) {
     const save = async (values: Values, changed: readonly string[]): Promise<void> => {
-      // An empty mask would stand for every field.
+      // An empty mask would mean every field.
       if (changed.length > 0) await kind.update(item, values, changed);
       done();
     };

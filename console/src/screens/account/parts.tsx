@@ -4,7 +4,7 @@ import { duration, lasting } from "../../time";
 
 const DAY_MS = 86_400_000;
 
-/** Whole or broken days, as people write them; empty if there is no duration. */
+/** Whole or fractional days, as people write them; empty if there is no duration. */
 export function daysOf(of: Duration | undefined): string {
   const ms = lasting(of);
   return ms === undefined ? "" : String(ms / DAY_MS);

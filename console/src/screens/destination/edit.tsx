@@ -124,7 +124,7 @@ function useCall(destination: Destination | undefined, before: Fields): Call {
       );
     }
     const { destinationId } = destination;
-    // An empty mask would stand for every field.
+    // An empty mask would mean every field.
     if (paths.length === 0) return registry.getDestination({ accountId, destinationId }, { signal });
     return registry.updateDestination(
       { destination: { ...settings, accountId, destinationId }, updateMask: { paths }, validateOnly },

@@ -17,7 +17,7 @@ import { Status, Time } from "../../ui/basics";
 import { Dialog } from "../../ui/dialog";
 import { Nothing, Shown } from "../../ui/states";
 
-/** Which event, or the newest ones of which lead. */
+/** One event, or the newest events of a lead. */
 type About = { readonly eventId: string } | { readonly leadId: string };
 
 export function WhyNot({ lead }: { lead: Lead }) {

@@ -10,10 +10,9 @@ use domain::{
     text::quoted,
 };
 
-use super::{invalid, span};
+use super::fields::{invalid, span};
 use crate::{
-    duration_to_api,
-    primitives::{non_empty, or_empty},
+    primitives::{duration_to_api, non_empty, or_empty},
     request::required,
 };
 

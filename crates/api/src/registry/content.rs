@@ -7,7 +7,7 @@ use domain::{
     text::quoted,
 };
 
-use super::invalid;
+use super::fields::invalid;
 use crate::primitives::{non_empty, or_empty};
 
 /// The presets, in the order in which messages list them.

@@ -5,8 +5,8 @@ use domain::registry::{
     Transport,
 };
 
-use super::invalid;
-use crate::timestamp_to_api;
+use super::fields::invalid;
+use crate::primitives::timestamp_to_api;
 
 /// Credentials from the API, not sealed yet.
 #[derive(Debug)]

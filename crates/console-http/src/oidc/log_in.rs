@@ -19,12 +19,13 @@ use serde_json::json;
 use url::Url;
 
 use super::{
-    NoEntry, Oidc,
     id_token::{self, Expected, NoToken},
+    no_entry::NoEntry,
+    options::Oidc,
     provider::Request,
 };
 use crate::{
-    Console,
+    console::Console,
     links::{after, new_id},
     session::{add, unstored},
 };
@@ -63,7 +64,7 @@ pub(crate) async fn offered(State(console): State<Arc<Console>>) -> Response {
     unstored(Json(json!({"name": name})).into_response())
 }
 
-/// Begins a log-in; the query names in `to` the address to which the person returns.
+/// Begins a log-in. The parameter `to` of the query is the address to which the person returns.
 pub(crate) async fn begin(
     State(console): State<Arc<Console>>,
     Query(query): Query<HashMap<String, String>>,
@@ -162,7 +163,7 @@ impl Oidc {
         let person = Arc::new(claims.person(&provider.issuer, deciding));
         let principal = person.principal(&rights, after(self.session_lifetime)).ok_or(NoEntry::Group)?;
         let bounds = access::bounds_of(&principal, String::new(), after(self.session_lifetime));
-        tracing::info!(by = %principal, "an identity provider vouched for a person");
+        tracing::info!(by = %principal, "accepted a log-in at the identity provider");
         Ok(Grant { id: new_id(), of: Holder::Person(person), bounds, good_until: after(LINK_LIFETIME) })
     }
 }

@@ -5,9 +5,9 @@ use std::{fs, path::PathBuf, time::Duration};
 use access::People;
 use domain::access::GroupRule;
 use runtime::{ErrorChain as _, duration};
-use url::{Host, Url};
+use url::Url;
 
-use super::{Oidc, provider::Provider};
+use super::provider::{Provider, is_safe};
 use crate::links::SESSION_LIFETIME;
 
 /// The minimum lifetime of a session.
@@ -53,6 +53,16 @@ pub struct Options {
     /// File in PEM with the certificates of the authorities of the OpenID Connect provider [default: the public ones]
     #[arg(long, env = "LEADLINE_OIDC_CA_FILE", value_name = "FILE")]
     pub oidc_ca_file: Option<PathBuf>,
+}
+
+/// The identity provider, and the rights of the groups of its people.
+pub(crate) struct Oidc {
+    pub(super) provider: Provider,
+    /// The name on the button of the log-in.
+    pub(super) name: String,
+    pub(super) rules: Vec<GroupRule>,
+    pub(super) groups_claim: String,
+    pub(super) session_lifetime: Duration,
 }
 
 /// The settings of the provider cannot be used.
@@ -119,17 +129,6 @@ fn read(setting: &'static str, file: &PathBuf) -> Result<String, NoOidc> {
 fn is_issuer(url: &Url) -> bool {
     let is_bare = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
     is_bare && is_safe(url)
-}
-
-/// Whether a URL of the provider is called over TLS, or stays on this machine.
-pub(super) fn is_safe(url: &Url) -> bool {
-    let is_here = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
-    url.scheme() == "https" || (url.scheme() == "http" && is_here)
 }
 
 fn lifetime(text: &str) -> Result<Duration, String> {

@@ -2,14 +2,10 @@
 
 use std::{str::FromStr, sync::Arc};
 
-use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{Principal, Scope, Scopes};
-use crate::{
-    ids::{AccountId, ClientId, KeyId},
-    registry::{ApiKey, KeyHash},
-};
+use super::scope::{Scope, Scopes};
+use crate::ids::{AccountId, ClientId, KeyId};
 
 /// The namespace of the ids of people.
 const NAMESPACE: Uuid = Uuid::from_u128(0x7d0a_5f0c_5f0e_4d0b_9a41_1c4f_2c6e_9b37);
@@ -34,27 +30,9 @@ impl Person {
     pub const MAX_GROUPS: usize = 10;
 
     /// The id of the person's substitute for an API key. No API key has this id.
-    fn id(&self) -> Option<KeyId> {
+    pub(super) fn id(&self) -> Option<KeyId> {
         let named = format!("{}\n{}", self.issuer, self.subject);
         KeyId::parse(&format!("person-{}", Uuid::new_v5(&NAMESPACE, named.as_bytes()).simple())).ok()
-    }
-
-    /// The person as a caller, until the end of their session.
-    pub fn principal(self: &Arc<Self>, rights: &Rights, until: Timestamp) -> Option<Principal> {
-        let key = ApiKey {
-            id: self.id()?,
-            account: rights.account.clone(),
-            client: rights.client.clone(),
-            name: if self.name.is_empty() { self.subject.clone() } else { self.name.clone() },
-            scopes: rights.scopes,
-            // No secret has this hash, and the registry does not know it.
-            hash: KeyHash([0; 32]),
-            created_at: Timestamp::UNIX_EPOCH,
-            created_by: String::new(),
-            expires_at: Some(until),
-            revoked_at: None,
-        };
-        Some(Principal { identity: Some(Arc::clone(self)), ..Principal::new(key.into()) })
     }
 }
 
@@ -96,7 +74,7 @@ impl FromStr for GroupRule {
 
     fn from_str(text: &str) -> Result<Self, NoGroupRule> {
         let read = || {
-            // The name of a group may contain the sign.
+            // The name of a group may contain `=`.
             let (group, permits) = text.rsplit_once('=')?;
             let (scopes, place) = permits.split_once('@').map_or((permits, None), |(scopes, at)| (scopes, Some(at)));
             let (account, client) = match place.map(|place| place.split_once('/').unwrap_or((place, ""))) {

@@ -2,12 +2,17 @@
 
 use std::fmt;
 
-use super::{Condition, Node, Operator, Term};
+use super::node::{Node, Operator, Term};
 use crate::{
     json::{self, Json},
     path,
     text::quoted,
 };
+
+// The bounds of `Condition`, which names them for others.
+pub(super) const MAX_BYTES: usize = 8 * 1024;
+pub(super) const MAX_TERMS: usize = 100;
+pub(super) const MAX_DEPTH: usize = 8;
 
 const OPERATORS: &str = "eq, ne, in, nin, gt, gte, lt, lte, exists, starts_with, contains and not";
 
@@ -37,8 +42,8 @@ fn wrong<T>(place: &str, problem: impl Into<String>) -> Read<T> {
 }
 
 pub(super) fn root(text: &str) -> Read<Node> {
-    if text.len() > Condition::MAX_BYTES {
-        return wrong("", format!("has {} bytes, and {} is the limit", text.len(), Condition::MAX_BYTES));
+    if text.len() > MAX_BYTES {
+        return wrong("", format!("has {} bytes, and {} is the limit", text.len(), MAX_BYTES));
     }
     let read = json::parse(text.as_bytes());
     let Json::Object(fields) = read.or_else(|error| wrong("", format!("is not JSON: {error}")))? else {
@@ -55,8 +60,8 @@ struct Reader {
 impl Reader {
     /// The entries of an object, which must all hold.
     fn all(&mut self, fields: &[(String, Json)], within: &str, depth: usize) -> Read<Node> {
-        if depth > Condition::MAX_DEPTH {
-            return wrong(within, format!("is nested more than {} levels deep", Condition::MAX_DEPTH));
+        if depth > MAX_DEPTH {
+            return wrong(within, format!("is nested more than {} levels deep", MAX_DEPTH));
         }
         if fields.is_empty() {
             return wrong(within, "has no term; leave the condition empty to want every event");
@@ -108,8 +113,8 @@ impl Reader {
             }
             return self.term(path, Operator::Eq(value.clone()), place);
         };
-        if depth > Condition::MAX_DEPTH {
-            return wrong(place, format!("is nested more than {} levels deep", Condition::MAX_DEPTH));
+        if depth > MAX_DEPTH {
+            return wrong(place, format!("is nested more than {} levels deep", MAX_DEPTH));
         }
         if operators.is_empty() {
             return wrong(place, format!("names no operator; the operators are {OPERATORS}"));
@@ -131,9 +136,8 @@ impl Reader {
             Operator::In(values) | Operator::Nin(values) => values.len().max(1),
             _ => 1,
         };
-        if self.terms > Condition::MAX_TERMS {
-            let problem =
-                format!("is one term too many: {} is the limit, and each value of a list counts", Condition::MAX_TERMS);
+        if self.terms > MAX_TERMS {
+            let problem = format!("is one term too many: {} is the limit, and each value of a list counts", MAX_TERMS);
             return wrong(place, problem);
         }
         Ok(Node::Term(Term { place: place.to_owned(), path: path.to_vec(), operator }))
@@ -169,7 +173,7 @@ fn operator(name: &str, operand: &Json) -> Result<Operator, String> {
             Json::Text(text) => Operator::StartsWith(text.clone()),
             other => return Err(format!("takes a text, not {}", other.kind())),
         },
-        _ => return Err(format!("is no operator; the operators are {OPERATORS}")),
+        _ => return Err(format!("is not an operator; the operators are {OPERATORS}")),
     })
 }
 

@@ -8,11 +8,11 @@
 use jiff::Timestamp;
 
 use super::{
-    decide::{Execution, next_step},
     facts::{FailureReason, NextStep},
     work::Work,
 };
 use crate::{
+    delivery::execution::{Execution, next_step},
     policy::{Deactivate, RetryPolicy},
     registry::{DeactivatedBy, Deactivation, DeactivationCause},
 };
@@ -57,9 +57,9 @@ pub(super) fn deactivation(
     })
 }
 
-/// The cause of a deactivation if no delivery succeeded at the destination. Only an exhausted schedule counts, because
-/// other reasons to fail do not concern the receiver. A test delivery deactivates nothing, because its failure only
-/// answers the person who tests.
+/// The cause of a deactivation if no delivery succeeded at the destination. Apart from 410, only used-up attempts
+/// count, because other reasons to fail do not concern the receiver. A test delivery deactivates nothing, because its
+/// failure only answers the person who tests.
 fn cause(work: &Work, policy: &RetryPolicy, execution: &Execution, next_step: NextStep) -> Option<DeactivationCause> {
     if work.reference.event_type.is_test() || execution.destination_off {
         return None;

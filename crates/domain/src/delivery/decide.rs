@@ -1,25 +1,24 @@
 //! The decisions about deliveries. Effects are values, which the dispatcher performs in the given order.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::{
     deactivation::deactivation,
-    exchange::EncodedExchange,
+    execution::{Execution, next_step},
     facts::{
         DeliveryAbandoned, DeliveryAttempted, DeliveryFact, DeliveryHeld, DeliveryRef, DeliveryReleased,
-        DeliveryRequested, FailureReason, HoldReason, NextStep, RequestLine, RequestedWork, RetryRequested,
+        DeliveryRequested, FailureReason, HoldReason, NextStep, RequestedWork, RetryRequested,
     },
     state::{Delivery, DeliveryStatus, Switch},
     tracing::{SpanRef, WorkTrace},
     work::Work,
 };
 use crate::{
-    ids::{AccountId, AttemptId, DeliveryId, DestinationId, LeadSequence, RequestId},
+    ids::{AccountId, DeliveryId, DestinationId, LeadSequence, RequestId},
     lead::LeadEvent,
-    outcome::{AttemptOutcome, ErrorKind},
-    policy::{RetryPolicy, RetryProgress},
+    policy::RetryPolicy,
     registry::Deactivation,
 };
 
@@ -45,32 +44,6 @@ pub enum Effect {
         /// Whether this effect may have been performed before, even long ago.
         again: bool,
     },
-}
-
-/// One execution of an attempt, as the dispatcher saw it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Execution {
-    pub attempt_id: AttemptId,
-    pub started_at: Timestamp,
-    pub duration: Duration,
-    pub request: RequestLine,
-    pub outcome: AttemptOutcome,
-    /// What was sent and received; `None` if no request was made.
-    pub exchange: Option<EncodedExchange>,
-    /// Whether the destination was switched off meanwhile, so that this attempt cannot deactivate it.
-    pub destination_off: bool,
-    /// Whether a delivery succeeded at the destination since this one first failed. The dispatcher looks it up only if
-    /// [`spared_by_success_since`](super::spared_by_success_since) requires it.
-    pub others_succeeded: bool,
-    /// Its span; `None` if the attempt belongs to no trace.
-    pub trace: Option<SpanRef>,
-}
-
-impl Execution {
-    /// When it ended.
-    pub fn ended_at(&self) -> Timestamp {
-        self.started_at.checked_add(self.duration).unwrap_or(Timestamp::MAX)
-    }
 }
 
 /// The request of a delivery of a lead event to a destination.
@@ -170,22 +143,6 @@ pub fn after_attempt(work: &Work, policy: &RetryPolicy, execution: Execution) ->
     effects
 }
 
-/// The next step of the delivery after an execution, and the progress of the retry policy.
-pub(super) fn next_step(work: &Work, policy: &RetryPolicy, execution: &Execution) -> (NextStep, RetryProgress) {
-    if execution.outcome.is_success() {
-        return (NextStep::Succeeded, work.progress);
-    }
-    if work.reference.event_type.is_test() && execution.outcome.error_kind() != Some(ErrorKind::Render) {
-        return (NextStep::Failed(FailureReason::Exhausted), work.progress);
-    }
-    if execution.outcome.is_loop() {
-        // Further attempts have the same number of hops.
-        return (NextStep::Failed(FailureReason::Loop), work.progress);
-    }
-    let (delivery, requested_at) = (work.reference.delivery, work.requested_at);
-    policy.after_failure(delivery, work.attempt, work.progress, requested_at, &execution.outcome, execution.ended_at())
-}
-
 /// The effect that releases the next delivery of the ordered queue; `None` if no delivery can wait for this one.
 pub fn release_next(work: &Work) -> Option<Effect> {
     work.in_turn.then(|| Effect::PassTurn { ended: Arc::clone(&work.reference), again: work.redelivered })
@@ -254,9 +211,9 @@ impl RetryContext {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
 pub enum RetryRefusal {
     /// Only a failed delivery can be retried, or one that succeeded if the caller forces it.
-    #[error("the delivery is {}, not failed; {}", .0.as_str(), match .0 {
+    #[error("the status of the delivery is {}, not failed; {}", .0.as_str(), match .0 {
         DeliveryStatus::Succeeded => "set force (--force) to send it again",
-        _ => "it goes on by itself, and can be sent again when it has ended",
+        _ => "it continues by itself; send it again when it has ended",
     })]
     NotFailed(DeliveryStatus),
     #[error("the lead was anonymised, so there is no payload left to send")]

@@ -11,7 +11,7 @@ use crate::{
         LeadSequence, RequestId,
     },
     outcome::AttemptOutcome,
-    registry::DeactivationCause,
+    registry::request::shape::DeactivationCause,
 };
 
 /// The identity of a delivery. Every fact carries it, so that no reader needs a second fact to understand the first.
@@ -72,7 +72,7 @@ pub enum RequestedWork {
     /// This fact is the work. `again` says that an attempt may have left a timer before, when the event itself was the
     /// work.
     Here { again: bool },
-    /// [`DeliveryReleased`] will be the work. No attempt starts before.
+    /// [`DeliveryReleased`] will be the work. No attempt starts before it.
     InTurn,
     /// The event was the work, and is parked. This fact only makes the delivery known.
     Parked,
@@ -192,7 +192,7 @@ pub enum FailureReason {
     TooOld,
     /// The destination was deleted.
     DestinationDeleted,
-    /// LEADS no longer holds the payload: its retention has ended.
+    /// LEADS no longer holds the payload: the event is older than `--keep-events`.
     PayloadGone,
     /// The lead was anonymised.
     Anonymised,

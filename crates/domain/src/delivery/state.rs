@@ -15,7 +15,7 @@ use super::facts::{DeliveryAttempted, DeliveryFact, DeliveryRef, FailureReason, 
 use crate::{
     ids::{AttemptId, DeliveryId, JobId},
     outcome::AttemptOutcome,
-    registry::DeactivationCause,
+    registry::request::shape::DeactivationCause,
 };
 
 /// The status of a delivery.

@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use jiff::{SignedDuration, Timestamp};
-
-use super::work::Work;
+use jiff::SignedDuration;
 
 /// The maximum time between the request of a round and an attempt that belongs to the trace of this request. Tracing
 /// back ends expect traces of minutes; a delivery may be retried for days.
@@ -70,12 +68,4 @@ pub enum Placement {
     Child,
     /// The attempt starts its own trace, which links to its causes.
     OwnTrace,
-}
-
-impl Work {
-    /// The placement of an attempt that starts at this time.
-    pub fn placement(&self, at: Timestamp) -> Placement {
-        let is_late = at.duration_since(self.requested_at) > MAX_CHILD_AGE;
-        if self.trace.starts || is_late { Placement::OwnTrace } else { Placement::Child }
-    }
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     facts::{DeliveryFact, DeliveryRef, RequestedWork},
-    tracing::WorkTrace,
+    tracing::{MAX_CHILD_AGE, Placement, WorkTrace},
 };
 use crate::policy::RetryProgress;
 
@@ -64,5 +64,11 @@ impl Work {
                 fact => WorkTrace { starts: fact.job().is_some(), previous: None },
             },
         })
+    }
+
+    /// The placement of an attempt that starts at this time.
+    pub fn placement(&self, at: Timestamp) -> Placement {
+        let is_late = at.duration_since(self.requested_at) > MAX_CHILD_AGE;
+        if self.trace.starts || is_late { Placement::OwnTrace } else { Placement::Child }
     }
 }

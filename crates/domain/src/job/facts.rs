@@ -51,7 +51,7 @@ pub struct JobStarted {
 pub enum Plan {
     /// Retry these deliveries, in this order; at most [`MAX_LISTED`](super::MAX_LISTED), each once.
     RetryListed(Arc<[DeliveryId]>),
-    /// Retry the deliveries that match and have failed (with force: or succeeded), the oldest first.
+    /// Retry the matching deliveries that failed, and with `force` also those that succeeded; the oldest first.
     RetryFiltered(Box<DeliveryFilter>),
     /// Bring a destination the events that it missed, the oldest first.
     Recover(Recovery),
@@ -114,7 +114,7 @@ pub enum Cursor {
 pub struct Counts {
     /// Deliveries or events that the job examined.
     pub examined: u64,
-    /// Failed deliveries that get another round of attempts.
+    /// Deliveries that get another round of attempts.
     pub retried: u64,
     /// Events that had no delivery to the destination, and now have one.
     pub requested: u64,

@@ -64,7 +64,7 @@ pub enum IllegalJob {
 pub struct Job {
     pub started: JobStarted,
     pub progress: Progress,
-    /// When the progress was stored.
+    /// When the job started, last made progress, or ended.
     pub updated_at: Timestamp,
     /// The first request to end the job; `None` if there is none.
     pub cancel: Option<JobCancelRequested>,

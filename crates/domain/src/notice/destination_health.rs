@@ -1,7 +1,7 @@
 //! Destination health: the notices about a destination, decided from its facts in the order of the stream.
 //!
-//! The first failure has a notice at once, which opens a window. The failures in the window share a notice at its end,
-//! which opens the next window. After a window without failures, the next failure has a notice at once again. Besides,
+//! The first failure calls for a notice at once, which opens a window. The failures in the window share a notice at its
+//! end, which opens the next window. After a window without failures, the next failure calls for one at once. Besides,
 //! there is one notice about a failure streak, and one when a delivery succeeds again after a streak or a deactivation.
 //! For a destination that alternates between failure and success, the number of these notices is limited.
 
@@ -9,11 +9,13 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{About, NoticeCalledFor, failure_in};
+use super::{
+    called_for::{About, NoticeCalledFor, failure_in},
+    window::{ErrorCount, Window},
+};
 use crate::{
     delivery::{DeliveryAttempted, DeliveryFact, DeliveryRef, NextStep},
     ids::{AccountId, DestinationId, EventId, EventType, NoticeId},
-    outcome::ErrorKind,
 };
 
 /// When notices are due.
@@ -52,7 +54,7 @@ pub struct DestinationHealth {
     pub alerted: bool,
     /// When a streak last called for a notice.
     pub last_alert: Option<Timestamp>,
-    /// When a rule deactivated the destination; `None` if a delivery has succeeded since.
+    /// When a rule deactivated the destination; `None` if no rule did, or a delivery has succeeded since.
     pub deactivated_at: Option<Timestamp>,
 }
 
@@ -65,31 +67,6 @@ pub struct DestinationState {
     /// Notices that may not be stored as facts yet. They are stored with the state that called for them: if the leader
     /// dies before it has appended them, the next leader appends the same notices.
     pub pending: Vec<NoticeCalledFor>,
-}
-
-/// Failures that share a notice.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Window {
-    pub from: Timestamp,
-    pub until: Timestamp,
-    /// The number of failures in the window.
-    pub count: u64,
-    /// When the broker stored the first failure.
-    pub since: Option<Timestamp>,
-    /// At most [`Window::MAX_ERRORS`] different errors; further ones are only counted.
-    pub errors: Vec<ErrorCount>,
-    /// The sequences of the first failures, at most [`Window::MAX_EXAMPLES`].
-    pub examples: Vec<u64>,
-}
-
-/// The number of failures with the same error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ErrorCount {
-    /// The HTTP status; 0 if there was no attempt because the payload is gone.
-    pub status: u16,
-    /// Why no response came; `None` if one came.
-    pub kind: Option<ErrorKind>,
-    pub count: u64,
 }
 
 /// A fact about a delivery, with its sequence and times.

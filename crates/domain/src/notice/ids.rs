@@ -1,7 +1,7 @@
 //! The ids of notices, computed from their subjects, so that a repeated decision leads to the same notice.
 
 use super::ProblemAcknowledged;
-use crate::ids::{AccountId, DeliveryId, DestinationId, EventId, InterfaceId, NoticeId, computed};
+use crate::ids::{AccountId, DeliveryId, DestinationId, EventId, InterfaceId, NoticeId, computed::computed};
 
 impl NoticeId {
     /// The notice about the failure of `delivery` in its `round`: 0 is the first, and each manual retry starts the

@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{About, NoticeCalledFor, called_for_by_lead};
+use super::{
+    called_for::{About, NoticeCalledFor, called_for_by_lead},
+    window::{LeadExample, LeadWindow},
+};
 use crate::{
-    ids::{AccountId, InterfaceId, LeadId, NoticeId},
+    ids::{AccountId, InterfaceId, NoticeId},
     lead::LeadEvent,
     registry::Interface,
 };
@@ -23,29 +26,6 @@ pub struct InterfaceState {
     pub sequence: u64,
     /// The open window; `None` if none is open.
     pub window: Option<LeadWindow>,
-}
-
-/// Leads that share a notice.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeadWindow {
-    pub from: Timestamp,
-    pub until: Timestamp,
-    /// The number of leads in the window.
-    pub count: u64,
-    /// When the broker stored the first lead.
-    pub since: Option<Timestamp>,
-    /// The first leads, at most [`LeadWindow::MAX_EXAMPLES`].
-    pub examples: Vec<LeadExample>,
-}
-
-/// A lead in a notice of several.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeadExample {
-    pub lead: LeadId,
-    /// When it was received.
-    pub received_at: Timestamp,
-    /// The sequence of its event in LEADS.
-    pub sequence: u64,
 }
 
 /// A lead event, with its sequence and times.

@@ -296,7 +296,7 @@ impl Registry {
         self.must_have_token(&destination.account, id)?;
         let is_hmac = self.token(&destination.account, id).is_some_and(|t| t.algorithm == Algorithm::HmacSha256);
         if destination.request.compatibility_signature.is_some() && !is_hmac {
-            let problem = "is an HMAC, and token_id names a token of ed25519; assign one of hmac-sha256".to_owned();
+            let problem = "is an HMAC, and token_id names an ed25519 token; assign an hmac-sha256 token".to_owned();
             return Err(Refusal::Invalid { field: "compatibility_signature", problem });
         }
         Ok(())

@@ -37,7 +37,7 @@ pub enum Refusal {
         setting: &'static str,
     },
     /// The limit of the kind is reached.
-    #[error("limit of {max} of the kind {} reached; delete one first", .kind.as_str())]
+    #[error("{max} entities of the kind {} exist, and {max} is the limit; delete or revoke one first", .kind.as_str())]
     TooMany { kind: EntityKind, max: usize },
 }
 

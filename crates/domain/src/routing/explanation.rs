@@ -1,9 +1,6 @@
 //! Why a destination gets an event or not: the answers of the rules that the router evaluates.
 
-use super::{
-    rules::{Reason, Rule, RuleInput, overriding},
-    wanting,
-};
+use super::rules::{Reason, Rule, RuleInput, overriding, wanting};
 use crate::{
     ids::DestinationId,
     lead::LeadEvent,

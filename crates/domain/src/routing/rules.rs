@@ -9,7 +9,7 @@ use crate::{
     ids::{ClientId, DestinationId, EventType, InterfaceId},
     json::{self, Json},
     lead::LeadEvent,
-    registry::{Destination, EventTypePattern, Routing, Scope},
+    registry::{Destination, EventTypePattern, Registry, Routing, Scope},
 };
 
 /// A rule that decides whether a destination gets an event.
@@ -156,10 +156,10 @@ impl fmt::Display for Reason<'_> {
             Self::NamesAnother(other) => write!(f, "the event names destination {other}, so it goes there alone"),
             Self::WholeAccount => f.write_str("the destination is for the whole account"),
             Self::Client { of, from: Some(from) } => {
-                write!(f, "the destination is for client {of}; the event is of client {from}")
+                write!(f, "the destination is for client {of}; the event names client {from}")
             }
             Self::Client { of, from: None } => {
-                write!(f, "the destination is for client {of}; the event is of no client")
+                write!(f, "the destination is for client {of}; the event names no client")
             }
             Self::Interface { of, from } => {
                 write!(f, "the destination is for interface {of}; the event came from interface {from}")
@@ -182,8 +182,8 @@ impl fmt::Display for Reason<'_> {
                 };
                 write!(f, "destination {} ({}) {level} wants the event, too, and overrides this one", by.name, by.id)
             }
-            Self::NamedInstead => f.write_str("not asked, because the event names its destination"),
-            Self::NothingToAsk => f.write_str("not asked, because the account had no such destination"),
+            Self::NamedInstead => f.write_str("not evaluated, because the event names its destination"),
+            Self::NothingToAsk => f.write_str("not evaluated, because the account had no such destination"),
         }
     }
 }
@@ -213,6 +213,22 @@ impl<'a> RuleInput<'a> {
         match self.payload.get_or_init(|| json::parse(&self.event.payload).ok()) {
             Some(payload) => condition.check(payload),
             None => Err(Unmet { place: "payload".to_owned(), found: Found::NoPayload }),
+        }
+    }
+}
+
+/// The destinations whose own rules all allow the event.
+pub(super) fn wanting(registry: &Registry, input: &RuleInput<'_>) -> Vec<Arc<Destination>> {
+    let event = input.event;
+    let Some(account) = registry.account(&event.account) else { return vec![] };
+    let wants = |destination: &&Arc<Destination>| {
+        Rule::of_destinations(event).iter().all(|rule| rule.ask(input, destination).is_ok())
+    };
+    match &event.destination {
+        Some(named) => registry.destination(named).filter(wants).cloned().into_iter().collect(),
+        None => {
+            // The index finds the destinations that the rule of scopes allows.
+            account.destinations_covering(event.client.as_ref(), &event.interface).filter(wants).cloned().collect()
         }
     }
 }

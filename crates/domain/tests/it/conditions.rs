@@ -111,7 +111,7 @@ fn errors_name_their_position() {
         (r#"{"payload.a\\x": "DE"}"#, "payload.a\\x", "backslash"),
         (r#"{"payload.a": ["DE"]}"#, "payload.a", "write {\"in\": […]}"),
         (r#"{"payload.a": {}}"#, "payload.a", "names no operator"),
-        (r#"{"payload.a": {"atleast": 1}}"#, "payload.a.atleast", "is no operator; the operators are eq, ne"),
+        (r#"{"payload.a": {"atleast": 1}}"#, "payload.a.atleast", "is not an operator; the operators are eq, ne"),
         (r#"{"payload.a": {"gte": [1]}}"#, "payload.a.gte", "takes a number or a text, not a list"),
         (r#"{"payload.a": {"in": "DE"}}"#, "payload.a.in", "takes a list of values, not a text"),
         (r#"{"payload.a": {"in": []}}"#, "payload.a.in", "this one is empty"),

@@ -6,10 +6,10 @@ use domain::{
     search::{FieldName, FieldPath, Kind, SearchField},
 };
 
-use super::{FACT, account, api_user, client, interface};
+use super::fields::{FACT, account, api_user, client, interface};
 use crate::{
-    RecordError,
     primitives::{micros, non_empty, or_empty, span, wrong},
+    record::RecordError,
     stored,
 };
 

@@ -4,10 +4,10 @@ use domain::registry::{
     Body, CompatibilitySignature, ContentType, Encoding, Form, Hash, Lists, Nesting, SignedContent,
 };
 
-use super::FACT;
+use super::fields::FACT;
 use crate::{
-    RecordError,
     primitives::{non_empty, or_empty, parsed, wrong},
+    record::RecordError,
     stored,
 };
 

@@ -5,10 +5,10 @@ use domain::{
     registry::{DeactivatedBy, Deactivation, DeactivationCause},
 };
 
-use super::FACT;
+use super::fields::FACT;
 use crate::{
-    RecordError,
     primitives::{non_empty, or_empty, parsed, time, uuid, wrong},
+    record::RecordError,
     stored,
 };
 

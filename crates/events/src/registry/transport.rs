@@ -4,10 +4,10 @@ use domain::registry::{
     ClientAuthentication, ClientCertificate, DestinationProxy, OAuth2Client, SealedSecret, Transport,
 };
 
-use super::{FACT, header_to_stored};
+use super::fields::{FACT, header_to_stored};
 use crate::{
-    RecordError,
     primitives::{time, wrong},
+    record::RecordError,
     stored,
 };
 

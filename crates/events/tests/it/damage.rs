@@ -87,7 +87,7 @@ fn attempted(outcome: AttemptOutcome, next_step: NextStep) -> DeliveryAttempted 
         started_at: t(6),
         duration: Duration::from_millis(7),
         request: RequestLine { method: "POST".into(), url: "https://crm.example/".into() },
-        exchange: Some(events::encode_exchange(&crate::exchanges::exchange(&reference(), 2, "body"), &reference())),
+        exchange: Some(events::encode_exchange(crate::exchanges::exchange(&reference(), 2, "body"), &reference())),
         outcome,
         next_step,
         deactivated: Some(DeactivationCause::Gone),
@@ -305,9 +305,9 @@ fn empty_bytes_are_not_a_record() {
     let nothing = Bytes::new;
     assert_eq!(
         LeadEvent::decode(nothing()).unwrap_err().to_string(),
-        "a lead event with the field event_id: event id is empty"
+        "lead event with an invalid field event_id: event id is empty"
     );
-    assert!(Work::decode(nothing()).unwrap_err().to_string().starts_with("a work with the field attempt: "));
+    assert!(Work::decode(nothing()).unwrap_err().to_string().starts_with("work with an invalid field attempt: "));
     for error in [
         DeliveryFact::decode(nothing()).unwrap_err(),
         NoticeFact::decode(nothing()).unwrap_err(),

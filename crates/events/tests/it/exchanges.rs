@@ -60,7 +60,7 @@ fn reference() -> DeliveryRef {
 fn exchanges_survive_without_mixing_their_values() {
     for number in 0..40 {
         let written = exchange(&reference(), number, "text");
-        let bytes = encode_exchange(&written, &reference());
+        let bytes = encode_exchange(written.clone(), &reference());
         assert_eq!(decode_exchange(bytes, &reference()).unwrap(), written);
     }
     assert!(decode_exchange(EncodedExchange(Bytes::from_static(&[0xff])), &reference()).is_err());
@@ -102,7 +102,7 @@ fn typical_exchange_takes_few_bytes() {
         times: Times { first_byte: Some(Duration::from_millis(20)), ..Times::default() },
         ..Exchange::default()
     };
-    let bytes = encode_exchange(&usual, &reference());
+    let bytes = encode_exchange(usual, &reference());
     assert!(bytes.0.len() <= 400, "{} bytes", bytes.0.len());
     let fact = |exchange: Option<Exchange>| {
         let outcome =
@@ -120,7 +120,7 @@ fn typical_exchange_takes_few_bytes() {
             next_step: NextStep::Succeeded,
             deactivated: None,
             trace: None,
-            exchange: exchange.map(|exchange| encode_exchange(&exchange, &reference())),
+            exchange: exchange.map(|exchange| encode_exchange(exchange, &reference())),
         })
     };
     let (before, after) = (fact(None).encode().len(), fact(Some(usual)).encode().len());

@@ -13,13 +13,10 @@ use domain::{
     registry::EventTypePattern,
 };
 use events::Record;
-use jiff::Timestamp;
 use proptest::{collection, option, prelude::*, sample::select};
 use uuid::Uuid;
 
-fn time() -> impl Strategy<Value = Timestamp> {
-    (0..4_000_000_000_000_000_i64).prop_map(|micros| Timestamp::from_microsecond(micros).unwrap())
-}
+use crate::strategies::time;
 
 fn delivery() -> impl Strategy<Value = DeliveryId> {
     any::<u128>().prop_map(|id| DeliveryId::from_uuid(Uuid::from_u128(id)))

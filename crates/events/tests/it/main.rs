@@ -10,3 +10,4 @@ mod older;
 mod registry_facts;
 mod roundtrip;
 mod searchable;
+mod strategies;

@@ -9,14 +9,10 @@ use domain::{
     problem::Cause,
 };
 use events::Record;
-use jiff::Timestamp;
 use proptest::{option, prelude::*, sample::select};
 use uuid::Uuid;
 
-/// Times are stored in microseconds.
-fn time() -> impl Strategy<Value = Timestamp> {
-    (0..4_000_000_000_000_000_i64).prop_map(|micros| Timestamp::from_microsecond(micros).unwrap())
-}
+use crate::strategies::time;
 
 fn ids() -> impl Strategy<Value = (AccountId, DestinationId)> {
     ("[a-z0-9_-]{1,64}", "[a-zA-Z0-9_-]{1,64}")

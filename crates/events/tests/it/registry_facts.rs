@@ -19,8 +19,8 @@ use proptest::{option, prelude::*, sample::select};
 use uuid::Uuid;
 
 use crate::{
-    roundtrip::{span, time, token_text},
     searchable,
+    strategies::{span, time, token_text},
 };
 
 prop_compose! {

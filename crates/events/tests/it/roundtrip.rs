@@ -1,6 +1,6 @@
 //! Stored records are read back unchanged, and random bytes are errors.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use domain::{
@@ -17,28 +17,12 @@ use domain::{
     registry::DeactivationCause,
 };
 use events::Record;
-use jiff::Timestamp;
 use proptest::{option, prelude::*, sample::select};
-use uuid::Uuid;
 
-use crate::registry_facts::registry_fact;
-
-/// Times are stored in microseconds.
-pub(crate) fn time() -> impl Strategy<Value = Timestamp> {
-    (0..4_000_000_000_000_000_i64).prop_map(|micros| Timestamp::from_microsecond(micros).unwrap())
-}
-
-pub(crate) fn span() -> impl Strategy<Value = Duration> {
-    (0..10_000_000_000_u64).prop_map(Duration::from_micros)
-}
-
-fn uuid() -> impl Strategy<Value = Uuid> {
-    any::<u128>().prop_map(Uuid::from_u128)
-}
-
-pub(crate) fn token_text() -> impl Strategy<Value = String> {
-    "[A-Za-z0-9_-]{1,64}"
-}
+use crate::{
+    registry_facts::registry_fact,
+    strategies::{span, time, token_text, uuid},
+};
 
 prop_compose! {
     fn lead_event()(
@@ -149,7 +133,7 @@ prop_compose! {
             2 => DeliveryFact::AttemptStarted(AttemptStarted { reference, attempt_id, attempt, round, resend: hold, at }),
             3 => DeliveryFact::Attempted(DeliveryAttempted {
                 exchange: (attempt % 3 > 0).then(|| {
-                    events::encode_exchange(&crate::exchanges::exchange(&reference, attempt, &text), &reference)
+                    events::encode_exchange(crate::exchanges::exchange(&reference, attempt, &text), &reference)
                 }),
                 reference,
                 attempt_id,

@@ -2,9 +2,10 @@
 //! backlog.
 
 use crate::{
-    Journal, JournalError, StreamName,
-    connection::broker_info,
+    connection::{broker_info, connect::Journal},
     consumers::{CONSUMERS, Consumer, READERS},
+    error::JournalError,
+    streams::StreamName,
 };
 
 const OPERATION: &str = "read the backlog";

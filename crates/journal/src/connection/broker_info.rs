@@ -10,7 +10,7 @@ use async_nats::jetstream::{
     stream::{ClusterInfo, Info, InfoWithSubjects, LastRawMessageErrorKind, RawMessageErrorKind, State, Stream},
 };
 
-use crate::{JournalError, StreamName, consumers::Consumer};
+use crate::{consumers::Consumer, error::JournalError, streams::StreamName};
 
 /// Why an answer counts as unavailable.
 #[derive(Debug, thiserror::Error)]

@@ -19,9 +19,17 @@ use tokio::{sync::watch, time::Instant};
 use uuid::Uuid;
 
 use crate::{
-    ANSWER_DEADLINE, Flush, JournalError, NatsOptions, connection::credentials::Credentials,
-    connection::health::Health, connection::options::DEFAULT_URL, connection::servers::Servers,
-    consume::restart_watermark::RestartWatermark, publish::batch::Batcher, streams,
+    clock::ANSWER_DEADLINE,
+    connection::{
+        credentials::Credentials,
+        health::Health,
+        options::{DEFAULT_URL, Flush, NatsOptions},
+        servers::Servers,
+        set_up,
+    },
+    consume::restart_watermark::RestartWatermark,
+    error::JournalError,
+    publish::batch::Batcher,
 };
 
 /// The oldest broker whose message schedules are reliable.
@@ -88,7 +96,7 @@ impl Journal {
         let batcher = || Batcher::start(&context);
         let batched = options.nats_flush == Flush::EveryWrite;
         let batchers = batched.then(|| Batchers { leads: batcher(), deliveries: batcher(), parked: batcher() });
-        let dedup_window = streams::dedup_window(&context).await?;
+        let dedup_window = set_up::dedup_window(&context).await?;
         let (restart_watermark, drain) = (RestartWatermark::start(&context, &connections), platform.drain.clone());
         Ok(Self {
             inner: Arc::new(Inner {
@@ -130,7 +138,7 @@ impl Journal {
                 if matches!(event, Event::Connected | Event::Disconnected) {
                     connections.send_modify(|changes| *changes += 1);
                 }
-                // The connection may close during the drain; that is no event to report.
+                // The connection may close during the drain; that is not reported.
                 if is_reported.load(Ordering::Relaxed) && !drain.is_stopping() {
                     report(&health, &event);
                 }
@@ -154,7 +162,7 @@ impl Journal {
             .max_ack_inflight(MAX_IN_FLIGHT)
             .backpressure_on_inflight(true)
             .build(client);
-        streams::set_up(&context, options).await?;
+        set_up::set_up(&context, options).await?;
         is_used.store(true, Ordering::Relaxed);
         Ok(context)
     }
@@ -180,7 +188,7 @@ impl Journal {
         now.checked_sub(self.inner.dedup_window / 2).unwrap_or(now)
     }
 
-    /// Waits until the broker stores nothing before it is restarted (`true`), or until it stores again (`false`).
+    /// Waits until the broker needs a restart to store again (`true`), or until it stores again (`false`).
     pub async fn storing_needs_restart(&self, needs_restart: bool) {
         // The sender lives as long as the process.
         let _ = self.health().storage_checks().wait_for(|checks| checks.needs_restart() == needs_restart).await;

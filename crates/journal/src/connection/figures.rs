@@ -7,11 +7,12 @@ use async_nats::jetstream::stream::{ClusterInfo, Info};
 use jiff::Timestamp;
 
 use crate::{
-    Journal, JournalError, StreamName,
-    connection::broker_info,
-    consume::work_queue::timestamp,
+    clock::timestamp,
+    connection::{broker_info, connect::Journal},
     consumers::{CONSUMERS, Consumer, READERS},
+    error::JournalError,
     handles::Stream,
+    streams::StreamName,
     subjects,
 };
 

@@ -30,7 +30,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::{JournalError, StreamName, connection::storage_fault::StorageFault, measured};
+use crate::{connection::storage_fault::StorageFault, error::JournalError, measured, streams::StreamName};
 
 /// The services that need the broker. The others answer from the read model.
 #[rustfmt::skip]
@@ -52,7 +52,7 @@ const TROUBLE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// How often each stream is checked while all is well. A refused delete counts as an error in the statistics of the
 /// broker, and a failed append triggers a check anyway.
 const STORAGE_CHECK_INTERVAL: Duration = Duration::from_secs(30);
-/// After this time without an answer the broker counts as not answering, even if the connection stands.
+/// After this time without an answer the broker counts as not answering, even if the connection is open.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a failed append waits for its cause.
 const CAUSE_TIMEOUT: Duration = Duration::from_secs(4);
@@ -245,7 +245,7 @@ impl Health {
             if answers {
                 tracing::info!("the broker answers again");
             } else {
-                tracing::warn!("the broker does not answer, though the connection stands; retrying");
+                tracing::warn!("the broker does not answer, though the connection is open; retrying");
             }
         }
         connection.is_silent = !answers;

@@ -6,7 +6,8 @@ use events::{InstallationKey, Record as _};
 use runtime::ErrorChain as _;
 
 use crate::{
-    JournalError, StreamName, connection::broker_info, handles::Positions, publish::message::confirmed, subjects,
+    connection::broker_info, error::JournalError, handles::Positions, publish::message::confirmed, streams::StreamName,
+    subjects,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,8 +5,8 @@ use std::{path::PathBuf, time::Duration};
 /// How the broker stores what it acknowledges.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Flush {
-    /// Flushes now and then: an acknowledged fact survives the broker's death, not a power loss. Use replicas against
-    /// that
+    /// Flushes at intervals: an acknowledged fact survives the death of the broker's process, but a power loss only
+    /// with replicas
     #[default]
     Interval,
     /// Flushes every write (`sync_interval: always`): appends are then grouped into batches

@@ -6,7 +6,7 @@ use async_nats::{ConnectOptions, ServerAddr};
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use crate::JournalError;
+use crate::error::JournalError;
 
 /// The servers of a broker. Their addresses hold no login, because the client library logs them.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ fn server(text: &str) -> Result<(ServerAddr, Option<Login>), String> {
 fn login(url: &Url) -> Result<Option<Login>, String> {
     let decoded = |text: &str| {
         let decoded = percent_decode_str(text).decode_utf8();
-        decoded.map(Cow::into_owned).map_err(|_| "its user or password is no UTF-8 after decoding".to_owned())
+        decoded.map(Cow::into_owned).map_err(|_| "its user or password is not UTF-8 after decoding".to_owned())
     };
     Ok(match (url.username(), url.password()) {
         ("", None) => None,

@@ -1,6 +1,6 @@
 //! Why the broker stores nothing, in a form for anonymous callers and with details for the operator.
 
-use crate::StreamName;
+use crate::streams::StreamName;
 
 /// The texts of Go for errors of the operating system when a disk is full.
 const NO_ROOM: [&str; 3] = ["no space left on device", "disk quota exceeded", "not enough space"];
@@ -42,7 +42,7 @@ impl StorageFault {
     /// The text for anonymous callers. It names no path.
     pub fn public(&self) -> String {
         match self {
-            Self::DiskFull(_) => "disk full: the broker cannot store".into(),
+            Self::DiskFull(_) => "disk full: the broker cannot store messages".into(),
             Self::CannotWrite(_) => "the broker cannot write to its disk".into(),
             Self::LimitReached(_) => "a storage limit of the broker is reached".into(),
             Self::NoJetStream => "JetStream is off at the broker".into(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::message::PublishMessage;
 
-use crate::{JournalError, handles::Positions, publish::message::confirmed, subjects};
+use crate::{error::JournalError, handles::Positions, publish::message::confirmed, subjects};
 
 impl Positions<'_> {
     /// Uses the link with this id, which is subject-safe. Returns `false` if it was used before. The broker forgets the

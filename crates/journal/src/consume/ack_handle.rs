@@ -100,8 +100,8 @@ impl<T> Message<T> {
         Message { value: view(value), sequence, delivered, may_be_repeat, trace, published_at, ack_handle }
     }
 
-    /// Splits the message into one part for each value, of which there is at least one. All parts belong to `trace`.
-    /// The message is acknowledged when every part is acknowledged, and redelivered if one part sent a nak.
+    /// Splits the message into one part for each value; there is at least one value. All parts belong to `trace`. The
+    /// message is acknowledged when every part is acknowledged, and redelivered if one part sent a nak.
     pub fn divided<U>(self, values: Vec<U>, trace: TraceContext) -> impl Iterator<Item = Message<U>> {
         let Self { sequence, delivered, may_be_repeat, published_at, ack_handle, .. } = self;
         ack_handle.unfinished.store(values.len(), Ordering::Relaxed);

@@ -8,10 +8,12 @@ use async_nats::{
 };
 
 use crate::{
-    ANSWER_DEADLINE, JournalError, StreamName,
+    clock::ANSWER_DEADLINE,
     connection::broker_info,
     consume::range::{answered, fetch},
+    error::JournalError,
     handles::Leads,
+    streams::StreamName,
 };
 
 const OPERATION: &str = "read the ids of lead events";

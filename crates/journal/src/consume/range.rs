@@ -12,8 +12,14 @@ use runtime::ErrorChain as _;
 use tokio::time::timeout;
 
 use crate::{
-    ANSWER_DEADLINE, Entry, Journal, JournalError, StreamFact as _, StreamName, consume::work_queue::timestamp,
-    handles::Leads, headers, subjects,
+    clock::{ANSWER_DEADLINE, timestamp},
+    connection::connect::Journal,
+    consume::reader::Entry,
+    error::JournalError,
+    handles::Leads,
+    headers,
+    streams::{StreamFact as _, StreamName},
+    subjects,
 };
 
 const OPERATION: &str = "read a range of a stream";

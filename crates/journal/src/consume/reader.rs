@@ -16,11 +16,14 @@ use tokio::time::{Instant, timeout_at};
 use tracing::Span;
 
 use crate::{
-    Journal, JournalError, StreamFact,
+    clock::timestamp,
+    connection::connect::Journal,
     consume::resilient_consumer::ResilientConsumer,
-    consume::work_queue::timestamp,
+    error::JournalError,
     handles::{Deliveries, Facts},
-    headers, subjects,
+    headers,
+    streams::StreamFact,
+    subjects,
 };
 
 /// How many messages one pull requests.

@@ -10,7 +10,7 @@ use async_nats::jetstream::{
 use futures::StreamExt as _;
 use runtime::ErrorChain as _;
 
-use crate::JournalError;
+use crate::error::JournalError;
 
 /// The delay before a broken consumer is created again. A shorter one would spin while a cluster elects a leader; a
 /// longer one would delay leads.

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use runtime::ErrorChain as _;
 use tokio::{sync::watch, time::Instant};
 
-use crate::{JournalError, connection::broker_info, consume::work_queue::timestamp, consumers::streams_with_work};
+use crate::{clock::timestamp, connection::broker_info, consumers::streams_with_work, error::JournalError};
 
 const RETRY_DELAY: Duration = Duration::from_millis(250);
 

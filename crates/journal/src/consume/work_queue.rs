@@ -18,24 +18,28 @@ use async_nats::{
 use bytes::Bytes;
 use events::Record;
 use futures::FutureExt as _;
-use jiff::Timestamp;
 use runtime::{ErrorChain as _, trace::Traced as _};
 use tokio::time::Instant;
 use tracing::Span;
 
 use crate::{
-    Journal, JournalError, Message, StreamName,
-    consume::ack_handle::{AckHandle, STALE_AFTER, acknowledge},
-    consume::resilient_consumer::ResilientConsumer,
+    clock::timestamp,
+    connection::connect::Journal,
+    consume::{
+        ack_handle::{AckHandle, Message, STALE_AFTER, acknowledge},
+        resilient_consumer::ResilientConsumer,
+        spec::{Lifetime, WorkQueueSpec},
+    },
+    error::JournalError,
     handles::Quarantine,
-    headers, measured, subjects,
+    headers, measured,
+    streams::StreamName,
+    subjects,
     work::timers,
 };
 
 /// How long the broker waits for an acknowledgement or a heartbeat ([`Message::with_heartbeat`]) before it redelivers.
 pub const ACK_WAIT: Duration = Duration::from_secs(4);
-/// How many messages one pull requests.
-pub(crate) const MAX_FETCH: usize = 200;
 /// How many messages of a work queue may wait in a process, given the size of a pull: the client pulls again when half
 /// of a pull is left.
 const fn max_buffered(fetch: usize) -> usize {
@@ -46,27 +50,6 @@ const fn max_buffered(fetch: usize) -> usize {
 const STALE_GROUP_INTERVAL: Duration = Duration::from_millis(250);
 
 const OPERATION: &str = "deliver messages";
-
-/// How long a consumer exists.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Lifetime {
-    /// Until an operator removes it.
-    Durable,
-    /// Until no process has read from it for this time. Its unacknowledged messages stay in the stream.
-    UnusedFor(Duration),
-}
-
-/// The settings of a work queue.
-#[derive(Debug, Clone)]
-pub(crate) struct WorkQueueSpec {
-    pub(crate) stream: StreamName,
-    pub(crate) name: String,
-    pub(crate) filter: String,
-    pub(crate) max_ack_pending: i64,
-    /// How many messages one pull requests.
-    pub(crate) fetch: usize,
-    pub(crate) lifetime: Lifetime,
-}
 
 /// A work queue: messages that processes share.
 pub struct WorkQueue<T> {
@@ -151,15 +134,15 @@ impl<T: Record> WorkQueue<T> {
         }
         self.received_at.push_back(now);
         self.received = Some(raw);
-        // The client requests a message only after it received the one [`max_buffered`] places before it. So this
-        // message has waited at most since that one was received.
+        // The client requests a message only after it received the message [`max_buffered`] places before it. So this
+        // message has waited at most since that message was received.
         let is_stale = self.received_at.front().is_some_and(|at| now.duration_since(*at) > STALE_AFTER);
         let lately = self.stale_since.filter(|at| now.duration_since(*at) < STALE_GROUP_INTERVAL);
         self.stale_since = is_stale.then(|| lately.unwrap_or(now));
     }
 
-    /// Removes the consumer if nobody reads the queue any more, so that nothing waits in it. A later consumer reads the
-    /// stream from its beginning.
+    /// Removes the consumer of a queue that no process reads any more, so that no messages wait in it. A later consumer
+    /// reads the stream from its beginning.
     ///
     /// # Errors
     /// When the broker does not answer.
@@ -220,7 +203,7 @@ fn is_missing(kind: &ConsumerErrorKind) -> bool {
     matches!(kind, ConsumerErrorKind::JetStream(error) if error.error_code() == ErrorCode::CONSUMER_NOT_FOUND)
 }
 
-/// If this fails, the message is redelivered and tried again.
+/// If the copy fails, the broker redelivers the message, and the copy is tried again.
 async fn quarantine(
     journal: Journal,
     spec: WorkQueueSpec,
@@ -290,9 +273,4 @@ async fn consumer(journal: &Journal, spec: &WorkQueueSpec) -> Result<PullConsume
         .create_consumer_on_stream(config, spec.stream.as_str())
         .await
         .map_err(|e| JournalError::unavailable(OPERATION, e))
-}
-
-/// A time of the broker. A time out of range becomes the latest time.
-pub(crate) fn timestamp(nanos: i128) -> Timestamp {
-    Timestamp::from_nanosecond(nanos).unwrap_or(Timestamp::MAX)
 }

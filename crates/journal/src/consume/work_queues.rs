@@ -4,10 +4,14 @@ use domain::{AnonymisationFact, DeliveryFact, JobFact, LeadEvent, NoticeFact, Re
 use events::Record;
 
 use crate::{
-    Journal, Traffic, WorkQueue,
-    consume::work_queue::{Lifetime, WorkQueueSpec},
+    connection::connect::Journal,
+    consume::{
+        spec::{Lifetime, WorkQueueSpec},
+        work_queue::WorkQueue,
+    },
     consumers::{self, Consumer},
     handles::{Anonymised, Deliveries, Jobs, Leads, Notices, RegistryLog, Timers},
+    subjects::Traffic,
 };
 
 impl Leads<'_> {
@@ -57,7 +61,7 @@ impl RegistryLog<'_> {
         self.journal.shared_queue(consumers::CONFIRMATION_MAILER)
     }
 
-    /// Changes of destinations, for the mailers, which tell people about deactivations.
+    /// Changes of destinations, for the mailers, which mail people about deactivations.
     pub fn destination_work_queue(self) -> WorkQueue<RegistryFact> {
         self.journal.shared_queue(consumers::DEACTIVATION_MAILER)
     }

@@ -15,14 +15,14 @@ use runtime::ErrorChain as _;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::{Journal, JournalError, StreamName, connection::broker_info, handles::Positions, subjects};
+use crate::{
+    connection::{broker_info, connect::Journal},
+    error::JournalError,
+    handles::Positions,
+    streams::StreamName,
+    subjects,
+};
 
-/// The lease of the sequencer, which reads LEADS in order for ordered destinations.
-pub const SEQUENCER_LEASE: &str = "sequencer";
-/// The lease of the notifier, which reads DELIVERIES in order.
-pub const NOTIFIER_LEASE: &str = "notifier";
-/// The lease of the notifier for new leads, which reads LEADS in order.
-pub const LEAD_NOTIFIER_LEASE: &str = "lead-notifier";
 /// How often a leader has to write its lease, even without progress.
 const RENEW_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a leader may collect facts that follow each other quickly.

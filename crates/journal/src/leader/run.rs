@@ -4,7 +4,7 @@ use std::{error::Error, time::Duration};
 
 use runtime::ErrorChain as _;
 
-use crate::{Journal, JournalError, ReaderLease};
+use crate::{connection::connect::Journal, error::JournalError, leader::lease::ReaderLease};
 
 /// How long a process waits after it failed as a leader.
 const RETRY_DELAY: Duration = Duration::from_millis(500);

@@ -13,28 +13,22 @@ use runtime::trace::TraceContext;
 use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
-    Journal, JournalError, StreamName,
-    connection::broker_info,
-    connection::connect::Batchers,
-    connection::health::Health,
+    connection::{
+        broker_info,
+        connect::{Batchers, Journal},
+        health::Health,
+    },
+    error::JournalError,
     handles::{Deliveries, Leads, Notices, RegistryLog},
     headers, measured,
     publish::{
         batch::Batcher,
         message::{Appended, Outgoing, confirmed, stopped},
     },
-    registry::freshness::wait_propagation,
+    registry::last_answer::wait_propagation,
+    streams::StreamName,
     subjects,
 };
-
-/// Whether an event is part of a burst.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Traffic {
-    /// Not part of a burst: routed before the events of bursts.
-    Steady,
-    /// Part of a burst: routed when no steady event waits.
-    Burst,
-}
 
 impl Leads<'_> {
     /// # Errors

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use crate::{
-    JournalError,
+    error::JournalError,
     publish::message::{Appended, Outgoing, confirmed, stopped},
 };
 

@@ -1,7 +1,7 @@
 //! Anonymisation: its facts, and the erasure of messages.
 //!
 //! The broker removes a message by overwriting its bytes in place, unless the request has `no_erase`, which the client
-//! library never sets. For that it rewrites a file of the stream, which takes about 12 ms. With replicas, each server
+//! library never sets. To do so, it rewrites a file of the stream, which takes about 12 ms. With replicas, each server
 //! does this; its Raft log holds a copy of recent messages until it is compacted.
 
 use async_nats::jetstream::{
@@ -13,11 +13,12 @@ use events::Record as _;
 use runtime::trace::TraceContext;
 
 use crate::{
-    Appended, Journal, JournalError, StreamFact, StreamName,
-    connection::broker_info,
+    connection::{broker_info, connect::Journal},
+    error::JournalError,
     handles::{Anonymised, Facts},
     headers,
-    publish::message::Outgoing,
+    publish::message::{Appended, Outgoing},
+    streams::{StreamFact, StreamName},
     subjects,
 };
 

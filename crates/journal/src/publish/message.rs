@@ -8,7 +8,7 @@ use async_nats::jetstream::{
 use bytes::Bytes;
 use runtime::trace::TraceContext;
 
-use crate::{JournalError, headers};
+use crate::{error::JournalError, headers};
 
 const OPERATION: &str = "store a fact";
 

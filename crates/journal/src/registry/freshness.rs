@@ -8,14 +8,13 @@
 //! caller that reads a change before it was confirmed may be ahead of others by [`MAX_ANSWER_AGE`].
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
-use domain::{Registry, RegistryFact};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
-use crate::{ANSWER_DEADLINE, JournalError, RegistryView, StreamFact as _};
+use crate::error::JournalError;
 
 /// How long the last sequence of the configuration may be used after it was requested.
 const MAX_ANSWER_AGE: Duration = Duration::from_millis(5);
@@ -28,11 +27,11 @@ const RETRY_DELAY: Duration = Duration::from_millis(100);
 pub(crate) struct Freshness {
     last: Mutex<Option<Outcome>>,
     /// Held by the task that asks the broker.
-    request_lock: tokio::sync::Mutex<()>,
+    pub(super) request_lock: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Outcome {
+pub(super) enum Outcome {
     /// The last sequence of the configuration, and when the request for it began.
     Answered(Instant, u64),
     /// When a request failed.
@@ -42,14 +41,14 @@ enum Outcome {
 impl Freshness {
     /// A sequence that includes every change stored [`MAX_ANSWER_AGE`] before this time; `None` if the last answer is
     /// older.
-    fn before(&self, time: Instant) -> Option<u64> {
+    pub(super) fn before(&self, time: Instant) -> Option<u64> {
         match self.last()? {
             Outcome::Answered(at, latest) => (at + MAX_ANSWER_AGE > time).then_some(latest),
             Outcome::Unanswered(_) => None,
         }
     }
 
-    fn failed_recently(&self) -> bool {
+    pub(super) fn failed_recently(&self) -> bool {
         matches!(self.last(), Some(Outcome::Unanswered(since)) if since.elapsed() < RETRY_DELAY)
     }
 
@@ -57,13 +56,13 @@ impl Freshness {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn record(&self, outcome: Outcome) {
+    pub(super) fn record(&self, outcome: Outcome) {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
     }
 }
 
-/// Waits until [`RegistryView::up_to_date`] includes in every process what is stored now. Each confirmation of a change
-/// waits for this.
+/// Waits until [`RegistryView::up_to_date`](crate::RegistryView::up_to_date) includes in every process what is stored
+/// now. Each confirmation of a change waits for this.
 pub async fn wait_propagation() {
     sleep(MAX_ANSWER_AGE).await;
 }
@@ -79,42 +78,4 @@ pub enum FreshnessError {
     /// The broker was asked a moment ago, and the request failed.
     #[error("the last request to the broker failed a moment ago")]
     FailedRecently,
-}
-
-impl RegistryView {
-    /// The configuration with every change that any process confirmed before this call. Concurrent calls share one
-    /// request to the broker.
-    ///
-    /// # Errors
-    /// When the configuration is not up to date within [`ANSWER_DEADLINE`].
-    pub async fn up_to_date(&self) -> Result<Arc<Registry>, FreshnessError> {
-        let called = Instant::now();
-        let known = self.snapshot();
-        if self.freshness.before(called).is_some_and(|latest| known.sequence() >= latest) {
-            return Ok(known);
-        }
-        if self.freshness.failed_recently() {
-            return Err(FreshnessError::FailedRecently);
-        }
-        let refreshing = async {
-            let latest = self.latest_at(called).await.map_err(FreshnessError::Unavailable)?;
-            self.at_least(latest, ANSWER_DEADLINE).await.ok_or(FreshnessError::Behind)
-        };
-        let refreshed = timeout(ANSWER_DEADLINE, refreshing).await.unwrap_or(Err(FreshnessError::Behind));
-        if refreshed.is_err() {
-            self.freshness.record(Outcome::Unanswered(Instant::now()));
-        }
-        refreshed
-    }
-
-    async fn latest_at(&self, time: Instant) -> Result<u64, JournalError> {
-        let _lock = self.freshness.request_lock.lock().await;
-        if let Some(latest) = self.freshness.before(time) {
-            return Ok(latest);
-        }
-        let at = Instant::now();
-        let latest = self.journal.stream(RegistryFact::STREAM).last_sequence().await?;
-        self.freshness.record(Outcome::Answered(at, latest));
-        Ok(latest)
-    }
 }

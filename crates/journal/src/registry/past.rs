@@ -5,7 +5,10 @@ use std::collections::VecDeque;
 use domain::{Registry, RegistryFact};
 use jiff::Timestamp;
 
-use crate::{Entry, Journal, StreamReader};
+use crate::{
+    connection::connect::Journal,
+    consume::reader::{Entry, StreamReader},
+};
 
 /// The number of registry facts that are read at once.
 const CHANGES: usize = 500;
@@ -29,7 +32,7 @@ impl PastRegistry {
         &self.registry
     }
 
-    /// The registry with the changes up to this time, which is not after the fact at `newest`.
+    /// The registry with the changes up to this time. The fact at `newest` is not older than this time.
     pub async fn at_time(&mut self, at: Timestamp, newest: u64) -> &Registry {
         self.apply_while(newest, |fact| fact.at <= at).await;
         &self.registry

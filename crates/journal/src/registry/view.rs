@@ -12,7 +12,10 @@ use events::Record as _;
 use runtime::{Platform, trace::TraceContext};
 use tokio::sync::watch;
 
-use crate::{Journal, JournalError, StreamFact as _, handles::RegistryLog, registry::freshness::Freshness, subjects};
+use crate::{
+    connection::connect::Journal, error::JournalError, handles::RegistryLog, registry::last_answer::Freshness,
+    streams::StreamFact as _, subjects,
+};
 
 /// The maximum number of facts that are applied before readers see the result.
 const MAX_BATCH: usize = 1_000;

@@ -1,5 +1,5 @@
 //! Ordered queues: the unfinished deliveries of one lead at one ordered destination. Only the first delivery of a queue
-//! is in work. It leaves the queue when it has ended.
+//! is attempted. It leaves the queue when it has ended.
 //!
 //! The first delivery is read from the leader of the stream, because a replica may be behind. So if two processes
 //! change a queue at the same time, at least one of them sees the result.
@@ -16,7 +16,7 @@ use runtime::trace::TraceContext;
 use serde::{Serialize, de::IgnoredAny};
 
 use crate::{
-    JournalError, StreamName, connection::broker_info, consume::work_queue::timestamp, handles::Ordered, headers,
+    clock::timestamp, connection::broker_info, error::JournalError, handles::Ordered, headers, streams::StreamName,
     subjects,
 };
 

@@ -10,11 +10,18 @@ use runtime::trace::TraceContext;
 use tokio::time::{Instant, timeout};
 
 use crate::{
-    ANSWER_DEADLINE, JournalError, Message, StreamName, WorkQueue,
+    clock::ANSWER_DEADLINE,
     connection::broker_info,
-    consume::work_queue::{self, Lifetime, WorkQueueSpec},
+    consume::{
+        ack_handle::Message,
+        spec::{Lifetime, WorkQueueSpec},
+        work_queue::WorkQueue,
+    },
+    consumers,
+    error::JournalError,
     handles::Parking,
     publish::message::Outgoing,
+    streams::StreamName,
     subjects,
 };
 
@@ -31,7 +38,7 @@ pub struct ParkedLane {
 }
 
 impl Parking<'_> {
-    /// Parks work for its lane. `instead_of` is the id of the message that brought the work ([`Message::id`]), so a
+    /// Parks work for its lane. `instead_of` is the id of the message that carried the work ([`Message::id`]), so a
     /// redelivered message parks its work once. The id cannot depend on the work alone, because the work may be parked
     /// again later.
     ///
@@ -67,7 +74,7 @@ impl Parking<'_> {
             name: format!("lane-{destination}"),
             filter: subjects::parked(destination),
             max_ack_pending: MAX_PARKED_ACK_PENDING,
-            fetch: work_queue::MAX_FETCH,
+            fetch: consumers::MAX_FETCH,
             lifetime: Lifetime::UnusedFor(CONSUMER_LIFETIME),
         };
         ParkedLane { feed: self.journal.work_queue(spec), consumer: None }

@@ -5,11 +5,12 @@ use futures::TryStreamExt as _;
 use jiff::Timestamp;
 
 use crate::{
-    JournalError, StreamName,
+    clock::timestamp,
     connection::broker_info,
-    consume::work_queue::timestamp,
     consumers,
+    error::JournalError,
     handles::{Parking, PendingWork, Timers},
+    streams::StreamName,
     subjects,
 };
 
@@ -19,8 +20,8 @@ const OPERATION: &str = "read the pending work of a delivery";
 const MAX_COUNTED: u64 = 100_000;
 
 impl PendingWork<'_> {
-    /// The time, by the broker's clock, before which all events and requests for attempts are acknowledged. This is now
-    /// if none is unacknowledged.
+    /// The time, by the broker's clock, before which all events and requests for attempts are acknowledged; the current
+    /// time if all of them are.
     ///
     /// # Errors
     /// When the broker does not answer, or no dispatcher ever ran.

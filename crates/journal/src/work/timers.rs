@@ -6,7 +6,7 @@ use events::Record as _;
 use jiff::Timestamp;
 use runtime::trace::TraceContext;
 
-use crate::{JournalError, StreamName, connection::broker_info, handles::Timers, headers, subjects};
+use crate::{connection::broker_info, error::JournalError, handles::Timers, headers, streams::StreamName, subjects};
 
 /// Marks the message that replaces a cancelled timer. Dispatchers skip it.
 pub(crate) const CANCELLED: &str = "Leadline-Cancelled";
@@ -17,7 +17,7 @@ const MAX_RACES: usize = 3;
 const OPERATION: &str = "set a timer";
 
 impl Timers<'_> {
-    /// Delivers the work through [`Timers::work_queue`] at a time: 0 to 250 ms later, never earlier. The timer replaces
+    /// Delivers the work through [`Timers::work_queue`] at this time, or up to 250 ms later. The timer replaces
     /// the timer of the same round. A timer for a later attempt stays, because the attempt of this call was already
     /// made. A repeated call for the same attempt and time changes nothing, even if the timer has fired since.
     ///

@@ -62,7 +62,7 @@ async fn every_work_queue_is_in_the_backlog_and_the_figures() {
     let (journal, context) = (connect(&server).await, jetstream::new(server.client().await));
     assert_eq!(waiting(&journal).await.values().max(), Some(&(0, false)), "nothing waits at first");
 
-    // They stay open, and nobody takes from them.
+    // They stay open, and no process takes messages from them.
     let _open = (
         open(journal.leads().work_queue(Traffic::Steady), &context).await,
         open(journal.leads().work_queue(Traffic::Burst), &context).await,

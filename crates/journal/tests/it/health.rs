@@ -2,8 +2,7 @@
 
 use std::{fs::File, time::Duration};
 
-use domain::{AccountId, EventId, EventType, InterfaceId, LeadEvent, LeadId};
-use jiff::Timestamp;
+use domain::LeadEvent;
 use journal::{Journal, JournalError, NatsOptions, StorageFault};
 use nix::{
     sys::signal::{Signal, kill},
@@ -12,25 +11,14 @@ use nix::{
 use runtime::{ErrorChain as _, Platform, trace::TraceContext};
 use testkit::{NatsServer, SmallDisk, wait};
 
+use crate::support;
+
 const SOON: Duration = Duration::from_secs(30);
 /// In bytes.
 const DISK: u64 = 16 * 1024 * 1024;
 
 fn event(number: u32) -> LeadEvent {
-    LeadEvent {
-        event_id: EventId::parse(&format!("e{number}")).unwrap(),
-        account: AccountId::parse("acme").unwrap(),
-        interface: InterfaceId::parse("form").unwrap(),
-        client: None,
-        lead: LeadId::parse("lead-1").unwrap(),
-        destination: None,
-        event_type: EventType::lead_created(),
-        occurred_at: Timestamp::UNIX_EPOCH,
-        received_at: Timestamp::UNIX_EPOCH,
-        registry_sequence: 0,
-        hops: 0,
-        payload: br#"{"a": 1}"#.as_slice().into(),
-    }
+    support::event(&format!("e{number}"))
 }
 
 async fn connect(server: &NatsServer) -> (Journal, Platform) {
@@ -64,7 +52,7 @@ async fn a_full_disk_is_reported_until_the_broker_restarts() {
     assert!(matches!(error, JournalError::CannotStore(StorageFault::DiskFull(_))), "{}", error.chain());
     assert!(error.to_string().contains("disk full"), "{error}");
     assert_eq!((words(&platform, "broker").as_str(), words(&platform, "work storage").as_str()), ("ready", "ready"));
-    assert_eq!(words(&platform, "storage"), "disk full: the broker cannot store");
+    assert_eq!(words(&platform, "storage"), "disk full: the broker cannot store messages");
     assert!(!platform.readiness.is_ready_for(&["ingest"]) && platform.readiness.is_ready_for(&["query"]));
 
     File::create(&filler).unwrap();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use domain::{
-    AccountId, DestinationId, EventId, EventType, InterfaceId, JobFact, JobId, LeadEvent, LeadId, LeadSequence,
+    AccountId, DestinationId, JobFact, JobId, LeadEvent, LeadSequence,
     delivery::request,
     job::{JobOutcome, JobRef, JobStarted, JobStatus, Pace, Plan, Progress, cancel, finish},
 };
@@ -12,6 +12,8 @@ use journal::{Journal, JournalError, LeadsFrom, NatsOptions, Traffic};
 use runtime::{Platform, trace::TraceContext};
 use testkit::NatsServer;
 use uuid::Uuid;
+
+use crate::support;
 
 async fn connect(server: &NatsServer) -> Journal {
     let options = NatsOptions { nats_url: Some(server.url()), ..NatsOptions::default() };
@@ -23,20 +25,7 @@ fn account(name: &str) -> AccountId {
 }
 
 fn event(owner: &str, id: &str) -> LeadEvent {
-    LeadEvent {
-        event_id: EventId::parse(id).unwrap(),
-        account: account(owner),
-        interface: InterfaceId::parse("form").unwrap(),
-        client: None,
-        destination: None,
-        lead: LeadId::parse("lead-1").unwrap(),
-        event_type: EventType::lead_created(),
-        occurred_at: Timestamp::UNIX_EPOCH,
-        received_at: Timestamp::UNIX_EPOCH,
-        registry_sequence: 0,
-        hops: 0,
-        payload: br#"{"a": 1}"#.as_slice().into(),
-    }
+    LeadEvent { account: account(owner), ..support::event(id) }
 }
 
 fn started() -> JobStarted {

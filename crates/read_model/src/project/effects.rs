@@ -12,7 +12,7 @@ use domain::{
 use sqlx::{Any, Transaction};
 
 use crate::{
-    StoreError,
+    error::StoreError,
     tables::{
         counts::{self, CountNews},
         health::{self, HealthNews, OPEN},

@@ -8,9 +8,12 @@ use events::{Record, RecordError};
 use journal::{Entry, StreamFact, StreamName};
 use sqlx::{Any, Transaction};
 
-use super::{Projected, audit::Describe, readable};
+use super::{
+    audit::Describe,
+    projected::{Projected, readable},
+};
 use crate::{
-    StoreError,
+    error::StoreError,
     hashing::Hashing,
     tables::{
         anonymised, leads,

@@ -6,8 +6,9 @@
 use sqlx::AssertSqlSafe;
 
 use crate::{
-    Store, StoreError,
+    error::StoreError,
     sql::{self, Statement},
+    store::Store,
 };
 
 /// One page in this many may stay free. The next day needs the space that a day frees, and giving pages back would move

@@ -10,10 +10,9 @@ use testkit::wait;
 use uuid::Uuid;
 
 use crate::{
-    Store,
     prune::{Pruned, TooOld, free_pages::FreePages},
-    sql::plans::stores,
-    store::OF_SQLITE,
+    sql::both::stores,
+    store::{OF_SQLITE, Store},
 };
 
 const TIMEOUT: Duration = Duration::from_secs(30);

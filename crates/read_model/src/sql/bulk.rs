@@ -12,7 +12,7 @@ use sqlx::{
     query::Query,
 };
 
-use crate::{StoreError, sql::Value};
+use crate::{error::StoreError, sql::Value};
 
 /// At most this many rows are in one statement. SQLite binds at most 32,766 values; above a few hundred rows the gain
 /// is small.

@@ -4,11 +4,12 @@ use journal::StreamName;
 use sqlx::{Any, Transaction};
 
 use crate::{
-    Store, StoreError,
+    error::StoreError,
     sql::{self, Statement},
+    store::Store,
 };
 
-/// Every table except the checkpoints.
+/// Every table whose rows follow from facts.
 #[rustfmt::skip]
 pub(crate) const TABLES: [&str; 20] = [
     "lead_events", "leads", "lead_values", "deliveries", "attempts", "lead_log", "audit_log", "jobs", "job_refusals",
@@ -53,7 +54,7 @@ impl Store {
         Ok(())
     }
 
-    /// Deletes all rows. Every projector starts from the beginning.
+    /// Deletes all rows that follow from facts. Every projector starts from the beginning.
     pub async fn wipe(&self) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         Statement::new("UPDATE checkpoints SET sequence = 0").query().execute(&mut *transaction).await?;

@@ -18,9 +18,9 @@ use sqlx::{
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::{
-    Store, StoreError,
+    error::StoreError,
     sql::{Flavour, migrations::migrations},
-    store::{OF_SQLITE, OF_SQLITE_WRITER},
+    store::{OF_SQLITE, OF_SQLITE_WRITER, Store},
 };
 
 /// At most this many connections to the database per process; on SQLite there is one more, which writes.

@@ -7,9 +7,9 @@
 use sqlx::{AssertSqlSafe, any::AnyRow};
 
 use crate::{
-    Store, StoreError,
+    error::StoreError,
     sql::{self, Statement, checkpoint::TABLES},
-    store::OF_SQLITE,
+    store::{OF_SQLITE, Store},
 };
 
 /// The indexes that find the rows about an anonymised lead.

@@ -10,9 +10,9 @@ use domain::{
 use sqlx::Row as _;
 
 use crate::{
-    Store,
     page::Page,
-    sql::Statement,
+    sql::{Statement, both::stores},
+    store::Store,
     tables::{
         audit::{self, AuditFilter},
         counts::{self, CountFilter, Width},
@@ -20,16 +20,9 @@ use crate::{
         jobs, known_events,
         leads::{self, LeadFilter},
         problems::{self, ProblemFilter},
-        values::Chosen,
+        values::{self, Chosen, WantedHash},
     },
 };
-
-pub(crate) async fn stores() -> (Store, Store, tempfile::TempDir) {
-    let folder = tempfile::tempdir().unwrap();
-    let file = format!("sqlite:{}?mode=rwc", folder.path().join("plans.db").display());
-    let postgres = Store::connect(&testkit::postgres::database().await).await.unwrap();
-    (Store::connect(&file).await.unwrap(), postgres, folder)
-}
 
 /// SQLite plans without knowing the number of rows, so its plan for an empty table is its plan for a million rows.
 async fn reads_from(store: &Store, statement: Statement, index: &str, what: &str) {
@@ -174,5 +167,57 @@ async fn every_list_is_read_from_an_index_in_its_order() {
         let first = Page::of(0, "", ()).unwrap();
         reads_from(&sqlite, leads::select(&filter, &first, &Chosen::default()), index, &what).await;
         needs_no_sort(&postgres, leads::select(&filter, &first, &Chosen::default()), &what).await;
+    }
+}
+
+#[tokio::test]
+async fn a_search_reads_no_table_as_a_whole() {
+    let (sqlite, postgres, _folder) = stores().await;
+    let account = AccountId::parse("acme").unwrap();
+    let wanted = |field: &str, hash: &str| WantedHash { field: field.into(), hashes: vec![hash.into()] };
+    let first = Page::of(0, "", ()).unwrap();
+    let filter = LeadFilter {
+        account: account.clone(),
+        interface: None,
+        client: None,
+        failed: Some(true),
+        http_status: Some(404),
+        created_from: Some(jiff::Timestamp::UNIX_EPOCH),
+        created_before: Some(jiff::Timestamp::MAX),
+        values: vec![],
+    };
+    let of = DeliveryFilter {
+        account: Some(account.clone()),
+        statuses: vec![domain::DeliveryStatus::Failed],
+        requested_from: Some(jiff::Timestamp::UNIX_EPOCH),
+        ..DeliveryFilter::default()
+    };
+    let named = Chosen { leads: Some(vec!["ada".into(), "bob".into()]), ..Chosen::default() };
+    let compared = Chosen { compared: vec![wanted("city", "h")], ..Chosen::default() };
+    let deliveries = |chosen: &Chosen| {
+        let branch = pages::branches_among(&of, None, &SwitchedOff::NOWHERE, chosen).swap_remove(0);
+        pages::select(&of, &first, branch)
+    };
+    let by_value = "sqlite_autoindex_lead_values_1";
+    for (select, indexes) in [
+        (leads::select(&filter, &first, &named), vec!["sqlite_autoindex_leads_1"]),
+        (leads::select(&filter, &first, &compared), vec!["leads_failed", by_value]),
+        (deliveries(&named), vec!["deliveries_by_lead"]),
+        (deliveries(&compared), vec!["deliveries_open_of_account", by_value]),
+        (values::select(&account, &compared, &wanted("city", "h")), vec![by_value]),
+    ] {
+        let rows = select.after("EXPLAIN QUERY PLAN ").query().fetch_all(&sqlite.pool).await.unwrap();
+        let plan: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+        for index in indexes {
+            assert!(plan.iter().any(|line| line.contains(&format!("INDEX {index} ("))), "{index}: {plan:#?}");
+        }
+        assert!(!plan.iter().any(|line| line.starts_with("SCAN")), "{plan:#?}");
+    }
+    // PostgreSQL accepts these statements, too.
+    for select in [leads::select(&filter, &first, &named), leads::select(&filter, &first, &compared)] {
+        select.query().fetch_all(&postgres.pool).await.unwrap();
+    }
+    for select in [deliveries(&named), deliveries(&compared)] {
+        select.query().fetch_all(&postgres.pool).await.unwrap();
     }
 }

@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use sqlx::any::AnyRow;
 
 use crate::{
-    Store, StoreError,
+    error::StoreError,
     sql::{self, Statement, checkpoint::TABLES},
+    store::Store,
 };
 
 /// The tables whose age is that of the oldest delivery.

@@ -11,10 +11,9 @@ use domain::{
 use sqlx::{AnyPool, Row as _, any::install_default_drivers};
 
 use crate::{
-    Store,
     page::Page,
     sql::{connect::pool, migrations::migrations},
-    store::OF_SQLITE,
+    store::{OF_SQLITE, Store},
     tables::counts::{CountFilter, Width},
 };
 

@@ -1,21 +1,23 @@
-//! Anonymised leads: blanks the rows about them, and notes what the eraser has to erase.
+//! Anonymised leads: blanks the rows about them, and notes what the eraser has to erase
+//! ([`erasures`](super::erasures)).
 //!
 //! Projectors of different streams meet at the row of the lead: each writes that row before it reads whether the lead
 //! is anonymised. So the second of two concurrent projectors sees the rows of the first.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use domain::{AccountId, AnonymisationFact, DeliveryFact, DeliveryId, InterfaceId, LeadEvent, LeadId, LeadSequence};
+use domain::{AccountId, AnonymisationFact, InterfaceId, LeadEvent, LeadId, LeadSequence};
 use jiff::Timestamp;
 use journal::{StreamFact as _, StreamName};
 use sqlx::{Any, Transaction, any::AnyRow};
 
 use crate::{
-    Store, StoreError,
+    error::StoreError,
     sql::{
         self, Statement, Value,
         bulk::{self, Insert, Rows},
     },
+    store::Store,
 };
 
 const LEAD_COLUMNS: [&str; 7] = ["account", "lead", "interface", "client", "created_at", "updated_at", "anonymised_at"];
@@ -59,7 +61,7 @@ pub(crate) async fn mark(
     marks_of(transaction, || leads.keys().map(|(account, lead)| key(account.as_str(), lead.as_str())).collect()).await
 }
 
-fn int(place: LeadSequence) -> Value {
+pub(super) fn int(place: LeadSequence) -> Value {
     place.0.cast_signed().into()
 }
 
@@ -223,14 +225,6 @@ pub(crate) async fn forget(transaction: &mut Transaction<'static, Any>, marks: &
     Ok(())
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Erasure {
-    /// An event of LEADS.
-    Event(LeadSequence),
-    /// A fact of DELIVERIES.
-    Attempt(u64),
-}
-
 impl Store {
     /// The anonymised part of a lead: everything up to this sequence of LEADS.
     pub async fn anonymised_until(&self, account: &AccountId, lead: &LeadId) -> Result<LeadSequence, StoreError> {
@@ -241,7 +235,7 @@ impl Store {
         Ok(LeadSequence(until.cast_unsigned()))
     }
 
-    /// The last event of a lead; if it is older than the read model, at least the last event with a delivery.
+    /// The last event of a lead, among those that the read model has and those that its deliveries name.
     pub async fn last_event(&self, account: &AccountId, lead: &LeadId) -> Result<LeadSequence, StoreError> {
         let key = || [account.as_str().into(), lead.as_str().into()];
         let mut select = Statement::new("SELECT COALESCE(MAX(l.sequence), 0) AS last FROM (");
@@ -271,94 +265,6 @@ impl Store {
             Ok((lead, LeadSequence(sql::int(row, "last")?.cast_unsigned())))
         };
         self.fetch_all(select).await?.iter().map(read).collect()
-    }
-
-    /// Messages that are to be erased.
-    pub async fn erasures(&self, max: u32) -> Result<Vec<Erasure>, StoreError> {
-        let mut select = Statement::new("SELECT stream, sequence FROM erasures");
-        select.push(" LIMIT ?", [max.into()]);
-        let read = |row: &AnyRow| {
-            let sequence = sql::int(row, "sequence")?.cast_unsigned();
-            sql::parsed(row, "stream", |stream| match stream {
-                stream if stream == LeadEvent::STREAM.as_str() => Some(Erasure::Event(LeadSequence(sequence))),
-                stream if stream == DeliveryFact::STREAM.as_str() => Some(Erasure::Attempt(sequence)),
-                _ => None,
-            })
-        };
-        self.fetch_all(select).await?.iter().map(read).collect()
-    }
-
-    /// Removes the note of a message that was erased.
-    pub async fn erased(&self, erasure: Erasure) -> Result<(), StoreError> {
-        let (stream, sequence) = match erasure {
-            Erasure::Event(sequence) => (LeadEvent::STREAM, sequence.0),
-            Erasure::Attempt(sequence) => (DeliveryFact::STREAM, sequence),
-        };
-        let mut delete = Statement::new("DELETE FROM erasures");
-        delete.push(" WHERE stream = ? AND sequence = ?", [stream.as_str().into(), sequence.cast_signed().into()]);
-        self.execute(delete).await?;
-        Ok(())
-    }
-
-    /// Deliveries that are to end because their leads were anonymised.
-    pub async fn endings(&self, max: u32) -> Result<Vec<DeliveryId>, StoreError> {
-        let mut select = Statement::new("SELECT delivery FROM endings");
-        select.push(" LIMIT ?", [max.into()]);
-        let read = |row: &AnyRow| sql::parsed(row, "delivery", |text| DeliveryId::parse(text).ok());
-        self.fetch_all(select).await?.iter().map(read).collect()
-    }
-
-    /// Removes the note of a delivery that has ended or whose final fact is stored.
-    pub async fn ended(&self, delivery: DeliveryId) -> Result<(), StoreError> {
-        let mut delete = Statement::new("DELETE FROM endings");
-        delete.push(" WHERE delivery = ?", [delivery.to_string().into()]);
-        self.execute(delete).await?;
-        Ok(())
-    }
-
-    /// Anonymised leads for which the quarantine has to be searched, and up to which sequence they are anonymised.
-    pub async fn searches(&self, max: u32) -> Result<Vec<(AccountId, LeadId, LeadSequence)>, StoreError> {
-        let mut select = Statement::new("SELECT account, lead, until FROM searches");
-        select.push(" LIMIT ?", [max.into()]);
-        let read = |row: &AnyRow| {
-            let account = sql::parsed(row, "account", |text| AccountId::parse(text).ok())?;
-            let lead = sql::parsed(row, "lead", |text| LeadId::parse(text).ok())?;
-            Ok((account, lead, LeadSequence(sql::int(row, "until")?.cast_unsigned())))
-        };
-        self.fetch_all(select).await?.iter().map(read).collect()
-    }
-
-    /// Removes the notes of leads for which the quarantine was searched.
-    pub async fn searched(&self, leads: &[(AccountId, LeadId, LeadSequence)]) -> Result<(), StoreError> {
-        for (account, lead, until) in leads {
-            let mut delete = Statement::new("DELETE FROM searches");
-            let key = [account.as_str().into(), lead.as_str().into(), int(*until)];
-            delete.push(" WHERE account = ? AND lead = ? AND until = ?", key);
-            self.execute(delete).await?;
-        }
-        Ok(())
-    }
-
-    /// Removes old versions of blanked rows from the files of SQLite; `false` if a reader was active, so some may be
-    /// left.
-    pub async fn scrub(&self) -> Result<bool, StoreError> {
-        if !self.is_sqlite() {
-            return Ok(true);
-        }
-        // SQLite's log holds older versions of pages. A truncated log leaves only the current pages in the database.
-        let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.pool).await?;
-        Ok(sql::int(&row, "busy")? == 0)
-    }
-
-    /// Lets PostgreSQL return the old versions of rows to the free space of their tables. Their bytes stay there until
-    /// new rows overwrite them.
-    pub async fn vacuum(&self) -> Result<(), StoreError> {
-        if !self.is_sqlite() {
-            for table in ["VACUUM attempts", "VACUUM deliveries", "VACUUM lead_values"] {
-                sqlx::raw_sql(table).execute(&self.pool).await?;
-            }
-        }
-        Ok(())
     }
 }
 

@@ -12,12 +12,13 @@ use journal::StreamName;
 use sqlx::{Any, Transaction, any::AnyRow};
 
 use crate::{
-    Store, StoreError,
+    error::StoreError,
     page::{Page, Place},
     sql::{
         self, Statement, Value,
         bulk::{self, Insert},
     },
+    store::Store,
     tables::{
         anonymised::{self, Copy},
         deliveries::{attempt, micros},
@@ -32,14 +33,14 @@ const COLUMNS: [&str; 18] = [
 ];
 /// The request and the answer. It is the largest column, and lists leave it out.
 const EXCHANGE: &str = "exchange";
-/// At most this many attempts of a delivery are shown with what they sent and got, the latest: each has up to 20 KiB.
+/// How many attempts of a delivery, the latest, are shown with what they sent and got: each has up to 20 KiB.
 const MAX_EXCHANGES: usize = 50;
 /// The columns of an attempt.
 #[rustfmt::skip]
 pub(crate) const SHOWN: [&str; 10] = [
     "attempt", "number", "started_at", "duration", "method", "url", "status", "response", "error_kind", "deactivated",
 ];
-/// The verdicts that are not a [`FailureReason`].
+/// The values of the column `verdict` that are not a [`FailureReason`].
 const SUCCEEDED: &str = "succeeded";
 const RETRY: &str = "retry";
 /// The sequence of an attempt that is erased from DELIVERIES, or will be soon.
@@ -75,7 +76,7 @@ pub(crate) async fn add(
     // A statement may not touch a row twice.
     let mut seen = HashSet::new();
     let mut first: Vec<_> = attempts.iter().filter(|(_, attempt)| seen.insert(attempt.attempt_id)).collect();
-    // Neighbours in the index of the key follow each other.
+    // In the order of the key, so that rows on one page of its index are written together.
     first.sort_unstable_by_key(|(_, attempt)| (attempt.reference.delivery, attempt.attempt_id));
     let rows = first.into_iter().map(|(sequence, attempt)| to_row(attempt, sequence.cast_signed()));
     let then = " ON CONFLICT (delivery, attempt) DO UPDATE SET sequence = excluded.sequence, verdict = excluded.verdict, \

@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 use sqlx::{Any, Transaction, any::AnyRow};
 
 use crate::{
-    Store, StoreError,
+    error::StoreError,
     page::Page,
     sql::{self, Statement, Value, bulk::Insert},
+    store::Store,
 };
 
 const COLUMNS: [&str; 8] = ["sequence", "account", "at", "actor", "kind", "entity", "action", "changes"];

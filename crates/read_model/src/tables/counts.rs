@@ -10,9 +10,10 @@ use jiff::Timestamp;
 use sqlx::{Any, Transaction, any::AnyRow};
 
 use crate::{
-    Store, StoreError,
+    error::StoreError,
     page::Page,
     sql::{self, Statement, Value, bulk::Insert},
+    store::Store,
 };
 
 const KEYS: [&str; 4] = ["destination", "width", "start", "account"];
@@ -99,7 +100,7 @@ impl Store {
         self.fetch_all(select(filter, page)).await?.iter().map(from_row).collect()
     }
 
-    /// The sums of the buckets of five minutes of every destination from a time on.
+    /// The sum of the five-minute buckets of all destinations from a time on.
     pub async fn all_counts_since(&self, since: Timestamp) -> Result<Counts, StoreError> {
         let sum = |column: &str| format!("CAST(COALESCE(SUM({column}), 0) AS BIGINT) AS {column}");
         let mut select = Statement::new(format!("SELECT {} FROM delivery_counts", SUMS.map(sum).join(", ")));
@@ -116,7 +117,7 @@ impl Store {
         })
     }
 
-    /// The sums of the buckets of five minutes of each destination from a time on.
+    /// The sum of the five-minute buckets of each destination from a time on.
     pub async fn counts_since(
         &self,
         destinations: &[&DestinationId],

@@ -14,11 +14,12 @@ use domain::{
 use sqlx::{Any, Transaction, any::AnyRow};
 
 use crate::{
-    Store, StoreError,
+    error::StoreError,
     sql::{
         self, Statement, Value,
         bulk::{self, Insert},
     },
+    store::Store,
 };
 
 #[rustfmt::skip]
@@ -29,8 +30,8 @@ pub(crate) const COLUMNS: [&str; 36] = [
     "last_id", "last_attempt", "last_started_at", "last_duration", "last_method", "last_url", "last_status",
     "last_response", "last_error_kind", "last_deactivated", "at_resend", "last_resend", "job",
 ];
-/// Columns that do not change once the request of a delivery is known: its subject, and the order of lists. An update
-/// leaves them out, because writing a column also writes its index.
+/// Columns that do not change once the request of a delivery is known: its ids, and the time that orders lists. An
+/// update leaves them out, because writing a column also writes its index.
 #[rustfmt::skip]
 const LASTING: [&str; 10] = [
     "delivery", "account", "interface", "client", "destination", "event_id", "event_type", "lead", "lead_sequence",
@@ -59,7 +60,7 @@ impl Beginning {
     const MIN: usize = 6;
     const SHAPE: &str = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
 
-    /// `None` if no id begins with the text, or the text is a whole id.
+    /// `None` if the text is too short, is a whole id, or begins no id.
     pub fn of(text: &str) -> Option<Self> {
         let text = text.to_ascii_lowercase();
         let fits = |(letter, shape): (char, char)| match shape {
@@ -92,7 +93,7 @@ pub(crate) async fn save(
 ) -> Result<(), StoreError> {
     let known = |delivery: &Delivery| before.get(&delivery.reference.delivery);
     let mut after: Vec<_> = after.values().collect();
-    // Neighbours in the index of the key follow each other.
+    // In the order of the key, so that rows on one page of its index are written together.
     after.sort_unstable_by_key(|delivery| delivery.reference.delivery);
     let (changed, new): (Vec<_>, Vec<_>) = after.into_iter().partition(|delivery| known(delivery).is_some());
     let is_settled = |delivery: &&Delivery| known(delivery).is_some_and(|k| k.requested_at == delivery.requested_at);
@@ -143,7 +144,7 @@ impl Store {
         Ok(sql::int(&row, "held")?.cast_unsigned())
     }
 
-    /// Those of these deliveries that exist, in no particular order.
+    /// The deliveries among these that exist, in no particular order.
     pub async fn deliveries_of(&self, ids: &[DeliveryId]) -> Result<Vec<Delivery>, StoreError> {
         let mut found = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(CHUNK) {

@@ -5,8 +5,9 @@ use jiff::Timestamp;
 use sqlx::any::AnyRow;
 
 use crate::{
-    Store, StoreError,
+    error::StoreError,
     sql::{self, Statement},
+    store::Store,
 };
 
 const SELECT: &str = "SELECT account, event_id, lead, interface, client, event_type, received_at, sequence, anonymised FROM lead_events \
@@ -48,8 +49,8 @@ impl Store {
         self.fetch_all(select).await?.iter().map(from_row).collect()
     }
 
-    /// The delivery that has to end before this one at an ordered destination: the first unfinished one of an earlier
-    /// event of the lead.
+    /// The delivery that has to end before an event is sent to an ordered destination: the first unfinished one of an
+    /// earlier event of the lead.
     pub async fn earlier_in_order(
         &self,
         destination: &DestinationId,

@@ -3,8 +3,9 @@
 use domain::job::JobStatus;
 
 use crate::{
-    Store, StoreError,
+    error::StoreError,
     sql::{self, Statement},
+    store::Store,
 };
 
 /// The counts of all accounts that people should know about.

@@ -7,11 +7,12 @@ use jiff::Timestamp;
 use sqlx::{Any, Transaction, any::AnyRow};
 
 use crate::{
-    Store, StoreError,
+    error::StoreError,
     sql::{
         self, Statement, Value,
         bulk::{self, Insert},
     },
+    store::Store,
 };
 
 #[rustfmt::skip]
@@ -117,7 +118,7 @@ impl Store {
         Ok(oldest)
     }
 
-    /// Destinations with at least `failures` failures in a row, the one that failed last first.
+    /// Destinations with at least `failures` failures in a row, the one with the latest failure first.
     pub async fn failing(&self, failures: u64, max: u32) -> Result<Vec<DestinationId>, StoreError> {
         let mut select =
             Statement::new("SELECT destination FROM destination_health WHERE failures > 0 AND failures >= ");

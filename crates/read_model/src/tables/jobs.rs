@@ -12,12 +12,13 @@ use events::Record as _;
 use sqlx::{Any, Transaction, any::AnyRow};
 
 use crate::{
-    Store, StoreError,
+    error::StoreError,
     page::Page,
     sql::{
         self, Statement, Value,
         bulk::{self, Insert},
     },
+    store::Store,
 };
 
 const COLUMNS: [&str; 5] = ["job", "account", "status", "started_at", "facts"];

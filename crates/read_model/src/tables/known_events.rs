@@ -6,8 +6,9 @@ use domain::{AccountId, EventId, LeadId, LeadSequence, lead::KnownEvent};
 use sqlx::any::AnyRow;
 
 use crate::{
-    Store, StoreError,
+    error::StoreError,
     sql::{self, Statement},
+    store::Store,
 };
 
 /// Events in one statement. SQLite searches all placeholders for each numbered one, so longer statements are slower.

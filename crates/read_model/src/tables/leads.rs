@@ -10,9 +10,10 @@ use jiff::Timestamp;
 use sqlx::{Any, Transaction, any::AnyRow};
 
 use crate::{
-    Store, StoreError,
+    error::StoreError,
     page::Page,
     sql::{self, Statement, Value, bulk::Insert},
+    store::Store,
     tables::{
         anonymised::{self, Mark, marked},
         values::{Chosen, WantedHash},
@@ -99,8 +100,8 @@ pub(crate) struct AddedEvents {
     pub(crate) new: HashSet<u64>,
 }
 
-/// Adds events and their leads. A lead belongs to the interface of its first event. A blank event has an outline only;
-/// an existing row is the same, or was stored again since.
+/// Adds events and their leads. A lead belongs to the interface of its first event. A blank event has an outline only.
+/// If its row exists, the row is about the same message or about a copy that was stored later.
 pub(crate) async fn add_events(
     transaction: &mut Transaction<'static, Any>,
     events: &[(u64, &LeadEvent)],
@@ -108,7 +109,8 @@ pub(crate) async fn add_events(
 ) -> Result<AddedEvents, StoreError> {
     let then = " ON CONFLICT (account, event_id) DO NOTHING RETURNING sequence".to_owned();
     let insert = Insert { table: "lead_events", columns: &EVENT_COLUMNS, then };
-    // Neighbours in the index of the key follow each other; the first of several copies comes first.
+    // In the order of the key, so that rows on one page of its index are written together. The sort keeps the order of
+    // copies.
     let mut ordered: Vec<_> = events.iter().collect();
     ordered.sort_by_key(|(_, event)| (&event.account, &event.event_id));
     let rows = ordered.into_iter().map(|(sequence, event)| event_row(*sequence, event, blank));
@@ -135,8 +137,8 @@ pub(crate) async fn add_events(
     for (event, lead) in &repeats {
         news.entry((&event.account, lead)).or_insert_with(|| EventNews::of(event)).learn(event);
     }
-    // A fact about one of its deliveries may have been projected first with less information; the outline of an event
-    // arrives late.
+    // The row of a lead may come from a fact about a delivery, which has less information, or from a later event. The
+    // earliest event decides.
     let first = |column| {
         let earlier = "leads.created_at = 0 OR excluded.created_at < leads.created_at";
         format!("{column} = CASE WHEN {earlier} THEN excluded.{column} ELSE leads.{column} END")
@@ -171,7 +173,7 @@ pub(crate) async fn add_news(
     marked(transaction, &NEWS_COLUMNS, &sets, news, LeadNews::to_row).await
 }
 
-/// Subtracts deleted events, each of which names its lead.
+/// Subtracts deleted events from the counts of their leads.
 pub(crate) async fn lose_events(
     transaction: &mut Transaction<'static, Any>,
     account: &AccountId,
@@ -264,7 +266,8 @@ impl Store {
         self.fetch_optional(select).await?.as_ref().map(from_row).transpose()
     }
 
-    /// Leads, the newest first. Leads of tests are listed only if the filter names their interface.
+    /// Leads, the newest first. Leads of tests and of operational events are listed only if the filter names their
+    /// interface.
     pub async fn leads(&self, filter: &LeadFilter, page: &Page) -> Result<Vec<Lead>, StoreError> {
         let chosen = self.chosen(&filter.account, filter.client.as_ref(), &filter.values).await?;
         if chosen.is_nobody() {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::{Store, StoreError, sql::Statement};
+use crate::{error::StoreError, sql::Statement, store::Store};
 
 impl Store {
     /// Takes a free lease, or renews it. Returns whether this process holds it now.

@@ -9,9 +9,10 @@ use jiff::Timestamp;
 use sqlx::{Any, Transaction, any::AnyRow};
 
 use crate::{
-    Store, StoreError,
+    error::StoreError,
     page::Page,
     sql::{self, Statement, Value, bulk::Insert},
+    store::Store,
     tables::{attempts, deliveries::attempt},
 };
 

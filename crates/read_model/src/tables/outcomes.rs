@@ -7,8 +7,9 @@ use domain::{JobId, delivery::RoundOutcome, job::Outcomes};
 use sqlx::{Any, Transaction, any::AnyRow};
 
 use crate::{
-    Store, StoreError,
+    error::StoreError,
     sql::{self, Statement, Value, bulk::Insert},
+    store::Store,
 };
 
 const COLUMNS: [&str; 4] = ["job", "succeeded", "failed", "waiting"];

@@ -14,12 +14,13 @@ use jiff::Timestamp;
 use sqlx::{Any, Transaction, any::AnyRow};
 
 use crate::{
-    Store, StoreError,
+    error::StoreError,
     page::Page,
     sql::{
         self, Statement, Value,
         bulk::{self, Insert},
     },
+    store::Store,
 };
 
 #[rustfmt::skip]
@@ -121,7 +122,7 @@ pub(crate) async fn apply(transaction: &mut Transaction<'static, Any>, steps: &[
     insert.count(transaction, Box::new(rows)).await.map(drop)
 }
 
-/// Writes how many deliveries of each lead are in each problem, and how many leads are.
+/// Writes how many deliveries of each lead, and how many leads, are in each problem.
 async fn count_leads(
     transaction: &mut Transaction<'static, Any>,
     leads: BTreeMap<(String, String), i64>,
@@ -184,7 +185,7 @@ pub(crate) async fn acknowledge(
 }
 
 impl Store {
-    /// Problems, the one that failed last first.
+    /// Problems, the one with the latest failure first.
     pub async fn problems(&self, filter: &ProblemFilter, page: &Page) -> Result<Vec<ProblemRow>, StoreError> {
         self.fetch_all(select(filter, page)).await?.iter().map(from_row).collect()
     }

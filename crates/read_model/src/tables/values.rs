@@ -1,7 +1,7 @@
 //! The searchable values of leads: keyed hashes of values inside payloads.
 //!
-//! A search names the leads first and then reads their rows, because people share few addresses. If a value is that of
-//! very many leads, each row of the list is compared instead.
+//! A search names the leads first and then reads their rows, because people share few addresses. If very many leads
+//! have a value, each row of the list is compared instead.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -9,8 +9,9 @@ use domain::{AccountId, ClientId, LeadId};
 use sqlx::{Any, Transaction, any::AnyRow};
 
 use crate::{
-    Store, StoreError,
+    error::StoreError,
     sql::{self, Condition, Statement, Value, bulk::Insert},
+    store::Store,
 };
 
 const COLUMNS: [&str; 6] = ["account", "field", "hash", "lead", "client", "sequence"];
@@ -44,7 +45,7 @@ pub(crate) struct NewValues<'a> {
 /// Adds values. The rows of their leads are written before, in the same transaction, so that an anonymisation sees
 /// them.
 pub(crate) async fn add(transaction: &mut Transaction<'static, Any>, new: &[NewValues<'_>]) -> Result<(), StoreError> {
-    // One row for each value, because a statement may not touch a row twice, in the order of the key.
+    // One row for each value, in the order of the key. A statement may not touch a row twice.
     let mut rows = BTreeMap::new();
     for event in new {
         let client = event.client.map_or("", ClientId::as_str);
@@ -71,8 +72,8 @@ pub struct Chosen {
     /// `None` if the leads are too many to name, or the list is not limited.
     pub(crate) leads: Option<Vec<String>>,
     /// The values that each row is compared with.
-    compared: Vec<WantedHash>,
-    client: Option<ClientId>,
+    pub(crate) compared: Vec<WantedHash>,
+    pub(crate) client: Option<ClientId>,
 }
 
 impl Chosen {
@@ -136,7 +137,7 @@ impl Store {
 }
 
 /// The leads that have a value, at most one more than [`MAX_NAMED`].
-fn select(account: &AccountId, chosen: &Chosen, wanted: &WantedHash) -> Statement {
+pub(crate) fn select(account: &AccountId, chosen: &Chosen, wanted: &WantedHash) -> Statement {
     let mut select = Statement::new("SELECT DISTINCT v.lead FROM lead_values v WHERE v.account = ");
     select.push("? AND ", [account.as_str().into()]);
     let (condition, values) = chosen.of_field(wanted);
@@ -147,18 +148,8 @@ fn select(account: &AccountId, chosen: &Chosen, wanted: &WantedHash) -> Statemen
 
 #[cfg(test)]
 mod tests {
-    use domain::delivery::DeliveryFilter;
-    use sqlx::Row as _;
-
     use super::*;
-    use crate::{
-        page::Page,
-        sql::plans::stores,
-        tables::{
-            deliveries::pages::{self, SwitchedOff},
-            leads::{self, LeadFilter},
-        },
-    };
+    use crate::sql::both::stores;
 
     fn acme() -> AccountId {
         AccountId::parse("acme").unwrap()
@@ -231,56 +222,6 @@ mod tests {
             say(&store, &acme(), &lead(7), None, ("email", "e", 9_000)).await;
             let both = store.chosen(&acme(), None, &[wanted("city", "h"), wanted("email", "e")]).await.unwrap();
             assert_eq!((both.leads.unwrap(), both.compared.len()), (vec!["7".to_owned()], 1));
-        }
-    }
-
-    #[tokio::test]
-    async fn a_search_reads_no_table_as_a_whole() {
-        let (sqlite, postgres, _folder) = stores().await;
-        let first = Page::of(0, "", ()).unwrap();
-        let filter = LeadFilter {
-            account: acme(),
-            interface: None,
-            client: None,
-            failed: Some(true),
-            http_status: Some(404),
-            created_from: Some(jiff::Timestamp::UNIX_EPOCH),
-            created_before: Some(jiff::Timestamp::MAX),
-            values: vec![],
-        };
-        let of = DeliveryFilter {
-            account: Some(acme()),
-            statuses: vec![domain::DeliveryStatus::Failed],
-            requested_from: Some(jiff::Timestamp::UNIX_EPOCH),
-            ..DeliveryFilter::default()
-        };
-        let named = Chosen { leads: Some(vec!["ada".into(), "bob".into()]), ..Chosen::default() };
-        let compared = Chosen { compared: vec![wanted("city", "h")], ..Chosen::default() };
-        let deliveries = |chosen: &Chosen| {
-            let branch = pages::branches_among(&of, None, &SwitchedOff::NOWHERE, chosen).swap_remove(0);
-            pages::select(&of, &first, branch)
-        };
-        let values = "sqlite_autoindex_lead_values_1";
-        for (select, indexes) in [
-            (leads::select(&filter, &first, &named), vec!["sqlite_autoindex_leads_1"]),
-            (leads::select(&filter, &first, &compared), vec!["leads_failed", values]),
-            (deliveries(&named), vec!["deliveries_by_lead"]),
-            (deliveries(&compared), vec!["deliveries_open_of_account", values]),
-            (super::select(&acme(), &compared, &wanted("city", "h")), vec![values]),
-        ] {
-            let rows = select.after("EXPLAIN QUERY PLAN ").query().fetch_all(&sqlite.pool).await.unwrap();
-            let plan: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
-            for index in indexes {
-                assert!(plan.iter().any(|line| line.contains(&format!("INDEX {index} ("))), "{index}: {plan:#?}");
-            }
-            assert!(!plan.iter().any(|line| line.starts_with("SCAN")), "{plan:#?}");
-        }
-        // PostgreSQL takes them, too.
-        for select in [leads::select(&filter, &first, &named), leads::select(&filter, &first, &compared)] {
-            select.query().fetch_all(&postgres.pool).await.unwrap();
-        }
-        for select in [deliveries(&named), deliveries(&compared)] {
-            select.query().fetch_all(&postgres.pool).await.unwrap();
         }
     }
 }

@@ -221,7 +221,7 @@ fn a_failure_names_template_line_and_path() {
         ("{{ payload.name + 1 }}", "body template, line 1: "),
         ("\n{% for x in 5 %}{% endfor %}", "body template, line 2: "),
         (r#"{"text": "Hi {{ payload.name }}"}"#, r#"write {{ "Hi " ~ payload.name }} instead of"#),
-        ("{% for i in range(3000) %}{{ \"0123456789\" * 1 }}{% endfor %}", "only numbers can be calculated with"),
+        ("{% for i in range(3000) %}{{ \"0123456789\" * 1 }}{% endfor %}", "only numbers can be used in a calculation"),
     ] {
         let error = body_of(template, payload).unwrap_err();
         assert!(error.contains(says), "{template}: {error}");

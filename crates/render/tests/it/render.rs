@@ -120,7 +120,7 @@ fn errors_quote_no_value_of_the_lead() {
         let error = shaped(of_type(content_type, text), payload).unwrap_err();
         assert!(!error.contains("Marker") && !error.contains("98765"), "{text}: {error}");
     }
-    // What stands in the template may be quoted when it is set.
+    // The text of the template may be quoted when it is set.
     let refused = check_shape(&of_type("text/xml", "<a></b>")).unwrap_err();
     assert!(refused.contains('b') && refused.contains("before byte"), "{refused}");
 }

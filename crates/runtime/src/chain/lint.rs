@@ -7,7 +7,7 @@ use std::{
 };
 
 const FOLDERS: [&str; 5] = ["crates", "services", "bench", "tests", "fuzz"];
-/// What errors are called in this workspace.
+/// The names of errors in this workspace.
 const ERRORS: [&str; 10] =
     ["error", "err", "e", "failure", "cause", "source", "trouble", "problem", "fault", "join_error"];
 /// Fields of log lines that say why something failed.
@@ -56,7 +56,7 @@ fn after_literal(text: &str, at: usize) -> usize {
             }
             text.len()
         }
-        // A character, and no lifetime.
+        // A character, not a lifetime.
         Some((_, '\'')) => match (chars.next(), chars.next(), chars.next()) {
             (Some((_, '\\')), _, Some((index, '\''))) => at + index + 1,
             (Some(_), Some((index, '\'')), _) => at + index + 1,
@@ -132,7 +132,7 @@ fn wrong_part(part: &str) -> Option<&'static str> {
     }
     // A field that is only `error` is a text, because it compiles; an earlier line made that text.
     let is_chain = value.ends_with(".chain()") || value.contains("chain_of(&") || value == "error";
-    (name == "error" && !is_chain).then_some("the field error holds something else than a chain")
+    (name == "error" && !is_chain).then_some("the field error holds something other than a chain")
 }
 
 /// What is wrong with a line of code; `None` if nothing is.
@@ -270,7 +270,7 @@ fn every_other_way_to_print_an_error_is_found() {
         r#"tracing::warn!(why, reason = end.reason, "gave up notice");"#,
         r#"eprintln!("leadline: {}", in_words(error));"#,
         "#[error(transparent)]\nFile(#[from] io::Error),",
-        "#[error(\"{0} is no file\")]\nNoFile(String),\n#[error(\"cannot read\")]\nFile(#[from] io::Error),",
+        "#[error(\"{0} is not a file\")]\nNoFile(String),\n#[error(\"cannot read\")]\nFile(#[from] io::Error),",
         "#[error(\"cannot read {name}\")]\nFile { name: String, #[source] source: io::Error },",
         "#[error(\"nothing there: {0:?}\")]\nNothing,\n#[error(\"cannot read\")]\nFile(#[source] io::Error),",
     ] {

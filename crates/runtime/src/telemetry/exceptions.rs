@@ -1,5 +1,5 @@
-//! Events of spans that tell of an error, by the semantic conventions for exceptions. Lines of the log have the chain
-//! of causes in the field `error`, and their text becomes the name of the event.
+//! Events of spans about errors, by the semantic conventions for exceptions. Lines of the log have the chain of causes
+//! in the field `error`, and their text becomes the name of the event.
 
 use std::mem;
 

@@ -30,7 +30,7 @@ use tonic::transport::{Certificate, ClientTlsConfig, Identity};
 use uuid::Uuid;
 
 use super::{exceptions, sampler::KeepFailures};
-use crate::ErrorChain as _;
+use crate::chain::ErrorChain as _;
 
 const NAMESPACE: &str = "leadline";
 
@@ -150,7 +150,7 @@ fn protocol(signal: Signal) -> anyhow::Result<Protocol> {
     }
 }
 
-/// The limit for one request. The SDK gives it to clients of its own alone.
+/// The limit for one request. The SDK applies it only to its own clients.
 fn timeout(signal: Signal) -> Duration {
     let given = signal.set("TIMEOUT").and_then(|milliseconds| milliseconds.parse().ok());
     given.map_or(OTEL_EXPORTER_OTLP_TIMEOUT_DEFAULT, Duration::from_millis)

@@ -2,7 +2,7 @@
 //!
 //! The same line is written at most once in [`WINDOW`], and one place in the code writes at most [`MAX_LINES`] lines in
 //! that time. Suppressed lines are counted, and one line has their number when the window is over. Lines whose target
-//! begins with [`EXEMPT`] are always written: each of them has another subject.
+//! begins with [`EXEMPT`] are always written: each of them is about another thing.
 
 use std::{
     collections::HashMap,
@@ -35,7 +35,7 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Default)]
 pub(super) struct Limiter(Arc<Mutex<Recent>>);
 
-/// The lines that were written and suppressed lately.
+/// The lines that were written and suppressed recently.
 #[derive(Debug, Default)]
 struct Recent {
     lines: HashMap<(Identifier, u64), Line>,

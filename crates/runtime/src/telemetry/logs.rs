@@ -69,7 +69,7 @@ pub(super) fn is_exported(target: &str) -> bool {
 impl LogExporter for Reporting<OtlpExporter> {
     async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
         let exported = self.inner.export(batch).await;
-        self.report("logs", "they are on standard error alone", &exported);
+        self.report("logs", "they are written to standard error only", &exported);
         exported
     }
 

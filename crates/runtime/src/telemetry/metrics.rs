@@ -8,22 +8,26 @@
 
 mod certificates;
 mod exemplars;
+mod labels;
+mod meter;
 mod openmetrics;
 mod otlp;
 mod process;
+mod reader;
 mod scrape;
 mod series;
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::bail;
 pub use opentelemetry::KeyValue;
-use opentelemetry::{global, metrics::Meter};
+use opentelemetry::global;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 
 use super::export::{self, Signal};
-use crate::Readiness;
+use crate::readiness::Readiness;
 pub use certificates::observe_certificate;
+pub use meter::{are_on, meter};
 pub(crate) use scrape::{are_scraped, content_type, scraped};
 pub use series::{Counters, Histograms};
 
@@ -42,12 +46,6 @@ pub const OPERATION_SECONDS: &[f64] =
 pub const MAX_NAMED_DESTINATIONS: i64 = 10_000;
 
 static NAMED_DESTINATIONS: AtomicUsize = AtomicUsize::new(0);
-static ON: AtomicBool = AtomicBool::new(false);
-
-/// Whether anything is measured. It does not change after the start of the telemetry.
-pub fn are_on() -> bool {
-    ON.load(Ordering::Relaxed)
-}
 
 /// Sets how many destinations metrics may name (`--metrics-destinations`). Has to be called before a service starts.
 pub fn name_destinations(max: u32) {
@@ -57,11 +55,6 @@ pub fn name_destinations(max: u32) {
 /// How many destinations metrics may name.
 pub fn named_destinations() -> usize {
     NAMED_DESTINATIONS.load(Ordering::Relaxed)
-}
-
-/// The meter of Leadline's instruments.
-pub fn meter() -> Meter {
-    global::meter("leadline")
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,7 +87,7 @@ pub(super) fn start(service: &'static str) -> (Option<SdkMeterProvider>, Option<
     }
     let provider = builder.build();
     global::set_meter_provider(provider.clone());
-    ON.store(true, Ordering::Relaxed);
+    meter::turn_on();
     process::observe();
     (Some(provider), wrong)
 }

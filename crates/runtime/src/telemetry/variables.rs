@@ -29,10 +29,10 @@ const WORDS: [(&str, &[&str]); 2] = [
     ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", &["cumulative", "delta", "lowmemory"]),
 ];
 const SAMPLER_ARG: &str = "OTEL_TRACES_SAMPLER_ARG";
-/// What stands between `OTEL_EXPORTER_OTLP` and the name of a variable that each signal has.
+/// The text between `OTEL_EXPORTER_OTLP` and the name of a variable that each signal has.
 const SIGNALS: [&str; 4] = ["", "_TRACES", "_METRICS", "_LOGS"];
 
-/// What is wrong with variables, one line each; nothing if nothing is exported.
+/// What is wrong with variables, one line each; empty if nothing is exported.
 pub(super) fn unreadable() -> Vec<String> {
     let all = [Signal::Traces, Signal::Metrics, Signal::Logs];
     if is_disabled() || all.iter().all(|signal| signal.set("ENDPOINT").is_none()) {

@@ -3,7 +3,7 @@
 
 use tracing::Span;
 
-use super::{attribute, exporting};
+use super::{exporting::exporting, span::attribute};
 
 /// Makes the span of a message that is stored in a stream, which a `StreamName` names; further fields are attributes of
 /// the span.

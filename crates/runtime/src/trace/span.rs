@@ -1,6 +1,6 @@
 //! Attributes, status and links of spans.
 
-use std::{borrow::Cow, sync::OnceLock};
+use std::{borrow::Cow, sync::OnceLock, time::SystemTime};
 
 use opentelemetry::{
     Context, Key, KeyValue, Value,
@@ -10,7 +10,10 @@ use opentelemetry_sdk::trace::SdkTracer;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use super::{SystemTime, TraceContext, distinct, exporting};
+use super::{
+    context::{TraceContext, distinct},
+    exporting::exporting,
+};
 
 /// The attribute of a link that names the role of the linked span.
 const ROLE: &str = "leadline.link";

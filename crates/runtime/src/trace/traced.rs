@@ -1,7 +1,7 @@
 //! Code that belongs to a trace. Lines of the log take their ids from here ([`crate::telemetry`]).
 //!
-//! Inside a span, the ids are those of the span. Outside of one, they are those of the caller or message: nothing is
-//! exported, or the span has not begun or has ended. Without either, lines have no ids, and nothing is done.
+//! Inside a span, the ids are those of the span. Outside of one, they are those of the caller or message: then nothing
+//! is exported, or the span has not begun or has ended. Without either, lines have no ids, and nothing is done.
 
 use futures::future::Either;
 use opentelemetry::{
@@ -10,7 +10,7 @@ use opentelemetry::{
 };
 use tracing::{Instrument as _, Span, instrument::Instrumented};
 
-use super::TraceContext;
+use super::{context::TraceContext, exporting::exporting};
 
 /// A future in a span, or in the context of a caller or message.
 pub type InTrace<F> = Instrumented<Either<F, WithContext<F>>>;
@@ -19,7 +19,7 @@ pub type InTrace<F> = Instrumented<Either<F, WithContext<F>>>;
 pub trait Traced: Future + Sized {
     /// Runs in this span. If nothing is exported, or if there is no span, lines of the log have the ids of `trace`.
     fn traced(self, span: Span, trace: &TraceContext) -> InTrace<Self> {
-        let is_span_exported = super::exporting() && !span.is_none();
+        let is_span_exported = exporting() && !span.is_none();
         let inner = match trace.of_lines().filter(|_| !is_span_exported) {
             Some(context) => Either::Right(self.with_context(context)),
             None => Either::Left(self),
@@ -60,7 +60,7 @@ mod tests {
         assert_eq!(seen, (Some((1, 2)), Some((3, 4)), Some((1, 2))));
         assert_eq!(async { ids() }.traced(Span::none(), &TraceContext::default()).await, None);
         assert_eq!(one.within(ids), Some((1, 2)));
-        assert_eq!(one.within(TraceContext::current), TraceContext::default(), "it is no span of this process");
+        assert_eq!(one.within(TraceContext::current), TraceContext::default(), "it is not a span of this process");
         assert_eq!(ids(), None);
     }
 }

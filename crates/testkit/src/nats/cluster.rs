@@ -6,7 +6,7 @@ use async_nats::jetstream;
 use futures::TryStreamExt as _;
 
 use super::{NatsServer, Setup};
-use crate::{free_port, wait};
+use crate::{port::free_port, wait};
 
 const SIZE: usize = 3;
 /// How long a cluster may take to elect its leader on a busy machine.

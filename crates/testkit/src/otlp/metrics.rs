@@ -17,7 +17,7 @@ use opentelemetry_proto::tonic::{
 use prost::Message as _;
 use tonic::{Response, Status};
 
-use super::{body_of, texts};
+use super::request::{body_of, texts};
 
 /// A data point of an exported metric.
 #[derive(Debug, Clone, PartialEq)]

@@ -22,7 +22,7 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-use super::{Answer, Seen, Shared};
+use super::shared::{Answer, Seen, Shared};
 
 /// The maximum size of the body of a request, in bytes. A longer body breaks its connection.
 const MAX_BODY: usize = 16 * 1024 * 1024;

@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf, time::Duration};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
-use crate::{Process, child, free_port, tls::Authority, wait};
+use crate::{child, port::free_port, process::Process, tls::Authority, wait};
 
 const START_DEADLINE: Duration = Duration::from_secs(20);
 const NO_ENV: [(&str, &str); 0] = [];

@@ -1,4 +1,4 @@
-//! A TCP proxy in front of a receiver that can fail silently, as load balancers and address translators do.
+//! A TCP proxy in front of a receiver. It can fail silently, as load balancers and address translators do.
 
 use std::{net::SocketAddr, sync::Arc};
 

@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use runtime::{crash, trace::TraceContext};
 
 use crate::{
-    Shared,
     attempt::suspects,
     payloads::Content,
+    shared::Shared,
     transport::request::{self, NoRequest, Request},
     work_item::WorkItem,
 };

@@ -1,4 +1,4 @@
-//! Threads that render templates. Rendering may take some ten milliseconds of CPU time, and needs a larger stack than
+//! Threads that render templates. Rendering may take tens of milliseconds of CPU time, and needs a larger stack than
 //! the runtime's threads have.
 //!
 //! Accounts take turns, and one account never has all threads, so slow templates of one account delay no other. The

@@ -13,7 +13,7 @@ use runtime::trace::{self, Attribute, TraceContext};
 use tracing::{Span, info_span};
 use url::Url;
 
-use crate::{Shared, payloads::Content, work_item::WorkItem};
+use crate::{payloads::Content, shared::Shared, work_item::WorkItem};
 
 /// Replaces secrets and values of leads.
 const REDACTED: &str = "REDACTED";
@@ -98,7 +98,7 @@ pub(crate) fn end(
     own
 }
 
-/// The description of a failure; empty if the attributes already tell it by a status.
+/// The description of a failure; empty if the attributes already have it as a status.
 fn description(outcome: &AttemptOutcome) -> String {
     match outcome {
         AttemptOutcome::Response { status: 300..400, .. } => "redirects are not followed".to_owned(),

@@ -69,8 +69,8 @@ impl Successes {
         Ok(read.is_some_and(|read| read.latest >= Some(since)))
     }
 
-    /// Completes an execution with the facts that decide whether it deactivates its destination. The attempt has been
-    /// made, so the broker is asked until it answers.
+    /// Adds to an execution what decides whether it deactivates its destination. The attempt has been made, so the
+    /// broker is asked until it answers.
     pub(crate) async fn complete(
         &self,
         journal: &Journal,

@@ -12,12 +12,12 @@ use jiff::Timestamp;
 use runtime::trace::TraceContext;
 use tokio::sync::SemaphorePermit;
 
-use crate::{Shared, work_item::WorkItem};
+use crate::{shared::Shared, work_item::WorkItem};
 
 /// Work is suspected when it was delivered more often than this. One redelivery may have any cause.
 const MAX_UNSUSPECTED: u64 = 2;
-/// How often a suspected attempt may begin. A process may be killed for another reason, but hardly three times within
-/// the milliseconds that making a request takes.
+/// How many times a suspected attempt may begin. A process may be killed for another reason, but hardly three times
+/// within the milliseconds that making a request takes.
 const MAX_BEGUN: usize = 3;
 
 /// The permit that a suspect holds while its request is made; `None` for other work.

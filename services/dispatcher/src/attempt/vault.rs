@@ -37,7 +37,7 @@ impl Vault {
         }
     }
 
-    /// Checks the secrets again, and forgets destinations that are gone or need none any more.
+    /// Checks the secrets again, and forgets destinations that are gone or whose secrets all open.
     fn look_again(&self, registry: &Registry, key: &MasterKey) {
         let mut closed = self.closed();
         let before = closed.len();

@@ -17,7 +17,7 @@ use crate::{
 /// The number of deliveries whose latest attempt is remembered, and for how long.
 const REMEMBERED: usize = 200_000;
 const REMEMBERED_FOR: Duration = HOLDS_FOR.saturating_mul(2);
-/// The number of destinations whose look-back is remembered.
+/// The number of destinations whose read range is remembered.
 const MAX_RANGES: u64 = 10_000;
 
 /// An attempt: delivery, round and number.
@@ -76,7 +76,7 @@ impl AttemptHistory {
         self.note_execution(delivery, attempt, execution, false);
     }
 
-    /// Notes that this process survived the dangerous part of an execution.
+    /// Notes that this process made the request of an execution, and survived that.
     pub(crate) fn remember_survived(&self, delivery: DeliveryId, attempt: u32, execution: AttemptId) {
         self.note_execution(delivery, attempt, execution, true);
     }

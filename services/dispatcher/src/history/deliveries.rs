@@ -1,4 +1,4 @@
-//! The deliveries of redelivered events that were requested or released before.
+//! The deliveries that were requested or released before, for messages that may be redelivered.
 
 use std::{collections::HashSet, sync::Arc};
 

@@ -31,9 +31,8 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use crate::{
-    Shared,
-    lanes::directory::Lanes,
-    lanes::lane_queue,
+    lanes::{directory::Lanes, lane_queue},
+    shared::Shared,
     work_item::{WorkItem, WorkSource},
 };
 
@@ -41,10 +40,10 @@ use crate::{
 const MAX_IN_FLIGHT: usize = 512;
 /// An event of a burst is routed only if fewer events than this are in flight.
 const MAX_BURST_IN_FLIGHT: usize = 64;
-/// The maximum number of deliveries of one event that a process makes by itself. It shares more with the other
-/// processes.
+/// The maximum number of deliveries of one event that a process makes by itself. If an event has more, the process
+/// shares all of them with the others.
 const MAX_DIRECT_DELIVERIES: usize = 8;
-/// The time to wait until this process knows the configuration that the event's publisher knew.
+/// The time to wait until the registry view has the event's registry sequence.
 const REGISTRY_TIMEOUT: Duration = Duration::from_secs(3);
 /// The delay before an event that could not be routed is retried.
 const RETRY_DELAY: Duration = Duration::from_millis(500);

@@ -32,11 +32,11 @@ use runtime::{
 };
 use tokio::time::{Instant, timeout_at};
 
-use crate::Shared;
+use crate::shared::Shared;
 
 /// The maximum number of events between two writes of the lease.
 const MAX_BATCH: usize = 500;
-/// The time to wait until this process knows the configuration that an event's publisher knew.
+/// The time to wait until the registry view has an event's registry sequence.
 const REGISTRY_TIMEOUT: Duration = Duration::from_secs(3);
 /// The maximum number of destinations whose history is read at once.
 const MAX_HISTORY_READS: usize = 16;
@@ -45,8 +45,8 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     leader::run(&shared.journal, SEQUENCER_LEASE, |lease| follow(&shared, lease)).await;
 }
 
-/// Reads LEADS from the position of the lease, until the drain. After an error the batch is done again, because parts
-/// of it may be done.
+/// Reads LEADS from the position of the lease, until the drain. After an error the next leader reads the batch again,
+/// and looks up which of its deliveries are requested already.
 async fn follow(shared: &Arc<Shared>, mut lease: ReaderLease) -> Result<(), JournalError> {
     advance_until_ordered(shared, &mut lease).await?;
     let mut events = shared.journal.facts::<LeadEvent>().read(lease.sequence() + 1);
@@ -91,7 +91,7 @@ async fn advance_until_ordered(shared: &Shared, lease: &mut ReaderLease) -> Resu
     while !drain.is_stopping() {
         let seen = shared.registry.snapshot().sequence();
         let last = shared.journal.stream(StreamName::Leads).last_sequence().await?;
-        // The publishers of these events cannot have known a newer configuration than this.
+        // No event up to `last` has a later registry sequence than this.
         let known = shared.journal.stream(domain::RegistryFact::STREAM).last_sequence().await?;
         let Some(registry) = shared.registry.at_least(known, REGISTRY_TIMEOUT).await else { continue };
         if registry.ever_kept_order() {

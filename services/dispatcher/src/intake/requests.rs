@@ -7,9 +7,8 @@ use journal::WorkQueue;
 use runtime::ErrorChain as _;
 
 use crate::{
-    Shared,
-    lanes::directory::Lanes,
-    lanes::order::Order,
+    lanes::{directory::Lanes, order::Order},
+    shared::Shared,
     work_item::{WorkItem, WorkSource},
 };
 

@@ -7,12 +7,12 @@ use futures::future::BoxFuture;
 use tokio::sync::{Mutex, mpsc};
 
 use crate::{
-    Shared,
     lanes::{driver, order::Order},
+    shared::Shared,
     work_item::WorkItem,
 };
 
-/// How many orders may wait in the inbox of a lane. The lane reads it soon, because tasks do all its slow work.
+/// How many orders may wait in the inbox of a lane. A lane reads its inbox at once, because tasks do all its slow work.
 const ORDERS: usize = 64;
 
 #[derive(Debug, Default)]

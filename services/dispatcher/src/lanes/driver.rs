@@ -9,6 +9,8 @@
 //! (`Retry-After`), its breaker, and the requests in flight in all lanes. A request is in flight until it is answered;
 //! an attempt runs until its outcome is stored.
 
+mod drawing;
+
 use std::{sync::Arc, time::Duration};
 
 use domain::{
@@ -26,21 +28,21 @@ use tokio::{
 };
 
 use crate::{
-    Shared,
     attempt::{self, Disposition, Ended},
-    lanes::concurrency::{share, startable},
-    lanes::counter::Counter,
-    lanes::lane_queue::LaneQueue,
-    lanes::order::Order,
-    lanes::rate_limit::RateLimit,
-    lanes::report::{self, NotOpen, Reported},
+    lanes::{
+        concurrency::{share, startable},
+        counter::Counter,
+        lane_queue::LaneQueue,
+        order::Order,
+        rate_limit::RateLimit,
+        report::{self, NotOpen, Reported},
+    },
+    shared::Shared,
     work_item::{WorkItem, WorkSource},
 };
 
-/// How many parked messages are taken at once, at most.
+/// The maximum number of parked messages that are taken at once.
 const MAX_DRAWN: usize = 100;
-/// The delay before parked work is drawn again after the broker did not answer.
-const DRAW_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a lane stays open with nothing to do.
 const IDLE: Duration = Duration::from_secs(30);
 
@@ -106,7 +108,7 @@ impl Lane {
         }
     }
 
-    /// Works until the lane is idle, and returns its inbox, which may still get orders. `None` if it can get none.
+    /// Works until the lane is idle, and returns its inbox, which may still get orders. `None` if no order can arrive.
     pub(crate) async fn run(mut self) -> Option<mpsc::Receiver<Order>> {
         let drain = self.shared.platform.drain.clone();
         loop {
@@ -252,55 +254,6 @@ impl Lane {
         self.running.len().saturating_sub(self.in_flight.count())
     }
 
-    /// Takes parked work if the lane may start at least as many requests as it has in flight.
-    fn draw(&mut self, state: &State) {
-        let room = self.startable(state);
-        let worthwhile = room >= self.in_flight.count();
-        if !self.backlog || !self.queue.is_empty() || room == 0 || !worthwhile || self.draw_again_at.is_some() {
-            return;
-        }
-        // Work that cannot start within a second would be parked again.
-        let startable = match state {
-            State::Open(destination) => destination.rate.map_or(MAX_DRAWN, |rate| rate as usize),
-            State::Held(_) | State::Gone | State::Unknown => MAX_DRAWN,
-        };
-        if let Some(mut parked) = self.parked.take() {
-            self.drawing.spawn(async move {
-                let taken = parked.take(room.min(startable).min(MAX_DRAWN)).await;
-                (parked, taken)
-            });
-        }
-    }
-
-    fn drawn(&mut self, drawn: Result<Drawn, JoinError>, state: &State) {
-        let Ok((parked, taken)) = drawn else {
-            tracing::error!(destination = %self.destination, "cannot draw parked work; its task panicked");
-            self.parked = Some(self.shared.journal.parking().lane(&self.destination));
-            return;
-        };
-        self.parked = Some(parked);
-        match taken {
-            Ok(messages) => {
-                self.backlog = !messages.is_empty();
-                for message in messages {
-                    let item = WorkItem::new(message, WorkSource::Other);
-                    match state {
-                        State::Gone => self.abandon(item, FailureReason::DestinationDeleted),
-                        State::Open(destination) if is_skipped(&item, destination) => {
-                            self.abandon(item, FailureReason::Skipped);
-                        }
-                        // If the destination was disabled just now, the next turn of the loop holds the work.
-                        _ => self.queue.push(item),
-                    }
-                }
-            }
-            Err(error) => {
-                tracing::debug!(error = error.chain(), destination = %self.destination, "cannot draw parked work");
-                self.draw_again_at = Some(Instant::now() + DRAW_INTERVAL);
-            }
-        }
-    }
-
     fn ended(&mut self, ended: Result<Ended, JoinError>, state: &State) {
         match ended {
             Ok(Ended { pause, transport_failed, not_begun, span, .. }) => {
@@ -325,7 +278,11 @@ impl Lane {
             }
             // Its message is not acknowledged, so the attempt is made again.
             Err(error) => {
-                tracing::error!(error = error.chain(), destination = %self.destination, "an attempt panicked")
+                tracing::error!(
+                    error = error.chain(),
+                    destination = %self.destination,
+                    "attempt panicked; the broker redelivers its work"
+                )
             }
         }
     }
@@ -358,7 +315,7 @@ impl Lane {
         });
     }
 
-    /// Returns work that has not started to the broker, for another process, and finishes the work that has.
+    /// Finishes the work that has started. Other work goes back to the broker, and another process takes it.
     async fn finish(mut self) {
         self.inbox.close();
         while let Some(order) = self.inbox.recv().await {

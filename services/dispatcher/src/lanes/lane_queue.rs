@@ -1,11 +1,11 @@
 //! Work that waits in memory for its lane.
 //!
-//! A lane that makes progress finishes its queue within [`PATIENCE`], and to park that work would cost more than to
-//! send it. A stalled lane may queue only [`STALLED_LANE_LIMIT`] items. All queues together are bounded by the number
-//! of unacknowledged messages that the broker delivers.
+//! A lane that makes progress finishes its queue within [`PATIENCE`], and parking that work would cost more than
+//! sending it. A stalled lane may queue only [`STALLED_LANE_LIMIT`] items. All queues together are bounded by the
+//! number of unacknowledged messages that the broker delivers.
 //!
 //! While [`ROUTING_LIMIT`] items wait, no further events are routed: events cost nothing while they wait in the broker,
-//! and to park an item costs as much as to send it. An item that a stalled lane cannot take is parked, and counts until
+//! and parking an item costs as much as sending it. An item that a stalled lane cannot take is parked, and counts until
 //! the broker has stored it.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};

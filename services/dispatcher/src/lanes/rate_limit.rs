@@ -11,7 +11,7 @@ pub(crate) struct RateLimit {
 }
 
 impl RateLimit {
-    /// A start that is at most this late does not delay the next ones, because timers are no more exact.
+    /// A start that is at most this late does not delay the next ones, because timers are not more exact.
     const SLACK: Duration = Duration::from_millis(10);
 
     /// Whether another request may start now; if so, it counts as started.

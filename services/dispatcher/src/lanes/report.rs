@@ -1,4 +1,4 @@
-//! Reports lanes that are not open, so that people see why a destination gets nothing.
+//! Reports lanes that are not open, so that people see why a destination gets few requests or none.
 
 use std::{
     collections::HashMap,
@@ -150,7 +150,7 @@ impl Reports {
 pub(crate) fn log_breaker(destination: &DestinationId, is_open: bool, attempt: Option<SpanRef>) {
     let trace = attempt.map(|span| TraceContext::of_ids(span.trace_id, span.span_id)).unwrap_or_default();
     trace.within(|| match is_open {
-        true => tracing::warn!(%destination, "breaker of lane opened; it allows probes alone"),
-        false => tracing::info!(%destination, "breaker of lane closed; requests go on"),
+        true => tracing::warn!(%destination, "breaker of lane opened; it allows only probes"),
+        false => tracing::info!(%destination, "breaker of lane closed; requests continue"),
     });
 }

@@ -7,8 +7,11 @@ use http::{StatusCode, header::AUTHORIZATION};
 use tokio::time::Instant;
 
 use crate::{
-    Shared, transport::client::Seen, transport::exchange::Sent, transport::grant::Grant, transport::oauth::AccessToken,
-    transport::outcome::NotSent, transport::redaction::Redaction, transport::request::Request,
+    shared::Shared,
+    transport::{
+        client::wire::Seen, exchange::Sent, grant::Grant, oauth::AccessToken, outcome::NotSent, redaction::Redaction,
+        request::Request,
+    },
 };
 
 /// Sends a request. If a receiver refuses a token from memory (401), the request is sent once more with a new token,
@@ -60,7 +63,7 @@ async fn send_with_token(
 
 /// The result of an attempt without an access token. Nothing was sent to the receiver.
 fn not_asked(request: &Request, outcome: AttemptOutcome) -> Sent {
-    Sent::of(request, &request.headers, outcome, None, Seen::default())
+    Sent::of(request, &[], outcome, None, Seen::default())
 }
 
 async fn send_once(

@@ -1,7 +1,7 @@
 //! The HTTP client: no redirects, guarded addresses, bounded answers.
 //!
 //! [`pool`] holds the open connections, [`connect`] opens them, [`proxy`] and [`egress`] open them through proxies,
-//! [`http1`] and [`http2`] use them. Whether a failure is the receiver's depends on facts that client libraries hide:
+//! [`http1`] and [`http2`] use them. Whether a failure is the receiver's depends on what client libraries hide:
 //! whether a connection was used before, whether any byte of an answer arrived, when the head of the answer was
 //! complete, and how many requests the connection takes.
 
@@ -11,11 +11,11 @@ mod http1;
 mod http2;
 mod origin;
 mod pool;
-mod proxy;
+pub(crate) mod proxy;
 mod socket;
 mod stream;
-mod tls;
-mod wire;
+pub(crate) mod tls;
+pub(crate) mod wire;
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
@@ -25,18 +25,14 @@ use runtime::Latch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
+pub(crate) use self::egress::EgressSettings;
 use self::{
     connect::{Call, Dialer},
     egress::Egress,
     origin::Origin,
     pool::{Http1Lease, Http2Lease, Lease, Limits, Pool},
     tls::Tls,
-};
-pub(crate) use self::{
-    egress::EgressSettings,
-    proxy::{Proxy, ProxyFailure},
-    tls::TlsError,
-    wire::{Seen, Wire},
+    wire::Wire,
 };
 use crate::transport::{
     answer::Answer,
@@ -72,7 +68,7 @@ pub(crate) struct Settings<'a> {
     pub(crate) egress: Option<(EgressSettings, Latch)>,
 }
 
-/// How often a receiver may refuse a repeated request.
+/// How many times a receiver may refuse a repeated request.
 const MAX_REFUSALS: u32 = 5;
 
 impl Client {
@@ -118,7 +114,7 @@ impl Client {
             },
             Err(failure) => outcome::of_failure(failure, timeout)?,
         };
-        Ok(Sent::of(request, &origin::sent_headers(request), outcome, asked.as_ref().ok(), wire.seen()))
+        Ok(Sent::of(request, &origin::added_headers(request), outcome, asked.as_ref().ok(), wire.seen()))
     }
 
     /// Makes a request, and returns the answer itself.

@@ -4,12 +4,12 @@ use domain::{
     AttemptOutcome,
     delivery::{Exchange, HeaderLine},
 };
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 
 use crate::transport::{
     answer::Answer,
-    client::Seen,
-    outcome::{cut, excerpt, text_of},
+    client::wire::Seen,
+    outcome::{excerpt, text_of},
     redaction::{REDACTED, Redaction},
     request::Request,
 };
@@ -41,7 +41,7 @@ const KEPT: [HeaderName; 11] = [
 const KEPT_BY_BEGINNING: [&str; 4] = ["x-request", "ratelimit", "x-ratelimit", "x-amz"];
 const KEPT_BY_END: [&str; 5] = ["request-id", "correlation-id", "trace-id", "-ray", "requestid"];
 
-/// A request that was sent: its outcome, and its exchange.
+/// The outcome of an attempt, and its exchange.
 #[derive(Debug)]
 pub(crate) struct Sent {
     pub(crate) outcome: AttemptOutcome,
@@ -50,18 +50,19 @@ pub(crate) struct Sent {
 }
 
 impl Sent {
-    /// `answer` is `None` if no answer came. `headers` were sent.
+    /// `answer` is `None` if no answer came. The headers `added` were sent with those of the request.
     pub(crate) fn of(
         request: &Request,
-        headers: &HeaderMap,
+        added: &[(HeaderName, HeaderValue)],
         outcome: AttemptOutcome,
         answer: Option<&Answer>,
         seen: Seen,
     ) -> Self {
+        let sent = request.headers.iter().chain(added.iter().map(|(name, value)| (name, value)));
         let body = answer.map(|answer| text_of(&answer.beginning, MAX_BODY)).unwrap_or_default();
         let is_whole = answer.is_none_or(|answer| excerpt(&answer.beginning) == body);
         let exchange = Exchange {
-            request_headers: lines(headers.iter(), MAX_HEADERS),
+            request_headers: lines(sent, MAX_HEADERS),
             request_size: request.body.len() as u64,
             request_hash: crypto::sha256(&request.body),
             response_headers: answer.map(kept).unwrap_or_default(),
@@ -100,9 +101,10 @@ fn is_kept(name: &HeaderName) -> bool {
 fn lines<'a>(headers: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>, max: usize) -> Vec<HeaderLine> {
     let line = |(name, value): (&HeaderName, &HeaderValue)| HeaderLine {
         name: name.as_str().to_owned(),
-        value: match value.is_sensitive() {
-            true => REDACTED.to_owned(),
-            false => cut(text_of(value.as_bytes(), MAX_VALUE), MAX_VALUE),
+        value: match (value.is_sensitive(), value.to_str()) {
+            (true, _) => REDACTED.to_owned(),
+            (false, Ok(text)) => text[..text.floor_char_boundary(MAX_VALUE)].to_owned(),
+            (false, Err(_)) => text_of(value.as_bytes(), MAX_VALUE),
         },
     };
     headers.take(max).map(line).collect()
@@ -110,6 +112,8 @@ fn lines<'a>(headers: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>, m
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderMap;
+
     use super::*;
 
     #[test]

@@ -1,11 +1,11 @@
-//! Why a request got no answer, in the order of the steps that lead to one.
+//! Why a request got no answer.
 
 use std::{error::Error, io};
 
 use nix::errno::Errno;
 
 use crate::transport::{
-    client::{ProxyFailure, TlsError},
+    client::{proxy::ProxyFailure, tls::TlsError},
     resolver::LookupError,
 };
 
@@ -21,7 +21,7 @@ pub(crate) enum Failure {
     Tls(#[from] TlsError),
     #[error("cannot agree on TLS")]
     Handshake(#[source] io::Error),
-    #[error("{0} did not end in time")]
+    #[error("no {0} in time")]
     Timeout(Step),
     #[error("the URL cannot be sent")]
     Url(#[from] http::Error),
@@ -51,8 +51,8 @@ impl std::fmt::Display for Step {
     }
 }
 
-/// An error and its causes, from the outermost on. What an [`io::Error`] wraps is no cause to the standard library,
-/// and is one here.
+/// An error and its causes, the outermost first. The error inside an [`io::Error`] is one of them, although
+/// [`Error::source`] skips it.
 pub(crate) fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error| {
         let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
@@ -82,7 +82,7 @@ impl From<ProxyFailure> for Failure {
 }
 
 impl Failure {
-    /// The failure of a URL with another scheme.
+    /// The failure of a URL whose scheme is neither http nor https.
     pub(crate) fn no_url_of_http() -> Self {
         Self::Connect(io::Error::new(io::ErrorKind::InvalidInput, "the scheme of the URL is neither http nor https"))
     }

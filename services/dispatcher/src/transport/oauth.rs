@@ -165,7 +165,7 @@ async fn fetch(
     let host = Url::parse(&grant.client.token_url).ok().and_then(|url| url.host_str().map(str::to_owned));
     let server = format!("the token server {}", host.unwrap_or_default());
     let refused = |problem: &dyn fmt::Display| TokenError::Refused(format!("{server} {problem}"));
-    let request = token_request(grant, route).map_err(|e| refused(&format!("cannot be asked: {e}")))?;
+    let request = token_request(grant, route).map_err(|e| refused(&format!("cannot be called: {e}")))?;
     match client.ask(account, &request, TOKEN_TIMEOUT).await {
         Ok(answer) => read(&answer, Instant::now()).map_err(|problem| {
             let problem = refused(&problem);

@@ -29,7 +29,7 @@ pub(crate) struct Request {
     pub(crate) body: Bytes,
     /// The secrets that must not be stored with the answer.
     pub(crate) redaction: Redaction,
-    /// `None` if the destination has no own settings for connections.
+    /// `None` if the destination has no settings of its own for connections.
     pub(crate) route: Option<Route>,
     /// The credentials for an access token; `None` if the request needs no token.
     pub(crate) grant: Option<Grant>,
@@ -40,7 +40,7 @@ pub(crate) struct Request {
 pub(crate) enum NoRequest {
     #[error(transparent)]
     Render(#[from] render::RenderError),
-    #[error("the engine failed while it filled in the templates; simplify them, and tell the operator of Leadline")]
+    #[error("the template engine failed; simplify the templates, and inform the operator of Leadline")]
     Engine,
     #[error("the token that should sign the request was deleted; assign another one")]
     TokenGone,

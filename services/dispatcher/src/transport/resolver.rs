@@ -70,13 +70,11 @@ pub(crate) enum LookupError {
     NoAddress(String),
     #[error("no name server answered within {LOOKUP_TIMEOUT:?} for the host {0}")]
     NoAnswer(String),
-    #[error(
-        "the host {0} was not looked up: too many other names of this account have name servers that do not answer"
-    )]
+    #[error("the host {0} was not looked up: too many other look-ups wait for name servers that do not answer")]
     NoTurn(String),
     #[error("cannot look up the host {host}: the name server answered {code}")]
     Refused { host: String, code: String },
-    #[error("which address the host {host} has cannot be asked")]
+    #[error("cannot ask the name servers for the host {host}")]
     Failed { host: String, source: NetError },
     #[error("cannot look up the host {host}")]
     OutOfFiles { host: String, source: std::io::Error },

@@ -6,7 +6,7 @@ use crypto::{MasterKey, OpenError};
 use domain::registry::{ClientCertificate, Destination, DestinationProxy, ProxyAddress, Transport};
 use url::Url;
 
-use crate::transport::client::Proxy;
+use crate::transport::client::proxy::Proxy;
 
 /// The settings of a destination's connections. Connections are shared by requests whose settings are equal.
 #[derive(Clone)]
@@ -38,7 +38,7 @@ impl fmt::Debug for Route {
 }
 
 impl Route {
-    /// `None` if the destination has no own settings for connections.
+    /// `None` if the destination has no settings of its own for connections.
     pub(crate) fn of(destination: &Destination, key: &MasterKey) -> Result<Option<Self>, NoRoute> {
         let transport = &destination.transport;
         if **transport == Transport::default() {

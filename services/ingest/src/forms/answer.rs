@@ -8,7 +8,7 @@ use axum::{
 use serde_json::json;
 use url::Url;
 
-use super::Refusal;
+use super::refusal::Refusal;
 use crate::publisher::Published;
 
 /// The pages load and run nothing.

@@ -8,7 +8,7 @@ use multer::Multipart;
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use url::form_urlencoded;
 
-use super::Refusal;
+use super::refusal::Refusal;
 
 /// Maximum number of fields. The largest forms of the web have a few hundred.
 const MAX_FIELDS: usize = 1_000;

@@ -18,8 +18,8 @@ use uuid::Uuid;
 /// The share of unknown ids that a part reports as known. It is low, because one question to query delays all events of
 /// a request, and requests have hundreds.
 const FALSE_POSITIVES: f64 = 0.000_1;
-/// The numbers of ids in the parts of a filter. A part is added when the previous one is full, so that few ids take
-/// little memory. All parts together take 100 MiB.
+/// The number of ids that each part of a filter holds. A part is added when the previous one is full, so that few ids
+/// take little memory. All parts together take 100 MiB.
 const PARTS: [u64; 4] = [1 << 17, 1 << 20, 1 << 23, 1 << 25];
 /// The maximum number of ids. A fuller filter would avoid few questions.
 pub(super) const MAX_IDS: u64 = 1 << 27;
@@ -59,7 +59,7 @@ impl Filter {
         self.lock().is_some()
     }
 
-    /// Frees the memory. Until the next start, each id may be known.
+    /// Frees the memory. Until the filter is complete again, [`Self::may_know`] is true for every id.
     pub(super) fn stop(&self) {
         *self.lock() = None;
     }
@@ -79,8 +79,8 @@ impl Filter {
         gathered.ids.count
     }
 
-    /// Adds the id of an event that this process stored, and notes its sequence. The id may have been added before the
-    /// last start.
+    /// Adds the id of an event that this process stored, and notes its sequence. [`Self::start`] may have removed the
+    /// id, which was added when the event was sent.
     pub(super) fn own(&self, id: &str, sequence: u64) {
         if let Some(gathered) = &mut *self.lock() {
             gathered.ids.add(id);

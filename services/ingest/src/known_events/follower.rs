@@ -1,8 +1,8 @@
 //! The follower: it fills the filter of known event ids, and keeps it complete.
 //!
-//! The first ids come from the read model, by query. The ids of later events are read from LEADS, without payloads,
-//! unless this process stored the event itself. If LEADS no longer holds an event, only the read model knows its id, so
-//! the follower fills the filter again. It begins with the first event whose publisher names the event id.
+//! The first ids come from the read model, through query. The ids of later events are read from LEADS, without
+//! payloads, unless this process stored the event itself. If LEADS no longer holds an event, only the read model knows
+//! its id, so the follower fills the filter again. The follower starts when a publisher first names an event id.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ use tokio::{
 
 use super::filter::{Filter, MAX_IDS};
 
-/// The number of ids that are added while publishers wait.
+/// The number of ids that are added at once. Publishers wait meanwhile.
 const CHUNK: usize = 100;
 /// The follower reads LEADS this many times within the deduplication window, and at least every [`MAX_INTERVAL`].
 /// Between two reads, this process notes each event that it stores.
@@ -29,8 +29,8 @@ const RETRY_DELAY: Duration = Duration::from_millis(500);
 /// times the duration of filling.
 const MIN_PAUSE: Duration = Duration::from_secs(5);
 const PAUSE_FACTOR: u32 = 10;
-/// The maximum number of events to read from LEADS. Reading more would take minutes, because the read model is far
-/// behind.
+/// The maximum number of events to read from LEADS. If more are missing, the read model is far behind, and reading them
+/// would take minutes.
 const MAX_MISSING: u64 = 10_000_000;
 
 /// Why the filter is not complete.
@@ -40,7 +40,7 @@ enum Incomplete {
     Journal(#[from] JournalError),
     #[error("no query process answers")]
     NoQuery,
-    #[error("LEADS does not hold events that the filter misses")]
+    #[error("LEADS no longer holds events that the filter lacks")]
     Gone,
     #[error("more than {MAX_IDS} event ids are known")]
     TooMany,

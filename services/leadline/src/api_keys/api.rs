@@ -5,10 +5,12 @@ use clap::Args;
 use tonic::Code;
 
 use crate::{
-    output::{note, print},
-    session::{ForAccount, Paging, Remote, within},
-    table::{Cell, Column, Tone, fixed, flexible},
-    time_args::{future, shown},
+    remote::session::{ForAccount, Paging, Remote, within},
+    terminal::{
+        output::{note, print},
+        table::{Cell, Column, Tone, fixed, flexible},
+        time_args::{future, shown},
+    },
 };
 
 #[derive(Debug, Args)]
@@ -28,8 +30,8 @@ pub(super) struct List {
 pub(super) struct Create {
     /// Name of the key; the log shows it beside the calls made with the key
     name: String,
-    /// Scopes of the key: publish, read, operate (includes read), admin (includes these), payload (to see what
-    /// was published)
+    /// Scopes of the key: publish, form (only forms of web pages), read, operate (includes read), admin (includes all
+    /// of these), payload (to see what was published)
     #[arg(long, required = true, value_name = "SCOPE", value_delimiter = ',', value_parser = scope)]
     scope: Vec<Scope>,
     /// When the key expires: 90d (from now), 2027-01-31, or RFC 3339 [default: never]
@@ -127,7 +129,7 @@ impl Whoami {
 }
 
 const COLUMNS: [Column; 6] =
-    [fixed("KEY"), flexible("NAME"), flexible("ACCOUNT"), fixed("SCOPES"), fixed("MADE"), flexible("STATE")];
+    [fixed("KEY"), flexible("NAME"), flexible("ACCOUNT"), fixed("SCOPES"), fixed("CREATED"), flexible("STATE")];
 
 fn row(key: &api::Key) -> Vec<Cell> {
     let account = match (key.account_id.as_str(), key.client_id.as_str()) {
@@ -151,7 +153,7 @@ fn state(key: &api::Key) -> Cell {
         (Some(at), _) => Cell::toned(format!("revoked {}", shown(Some(at))), Tone::Bad),
         (None, Some(at)) if at <= jiff::Timestamp::now() => Cell::toned("expired", Tone::Bad),
         (None, Some(_)) => format!("until {}", shown(key.expires_at.as_ref())).into(),
-        (None, None) => "good".into(),
+        (None, None) => "valid".into(),
     }
 }
 

@@ -36,7 +36,7 @@ impl<'a> Setting<'a> {
         });
         let Some(found) = found else { return Some(format!("{name} is gone")) };
         if found.get_action().takes_values() != self.written.contains('=') {
-            return Some(format!("{name} takes a value, or takes none any more"));
+            return Some(format!("{name} takes a value now, or no longer takes one"));
         }
         let variable = found.get_env().and_then(|name| name.to_str());
         let is_same = self.variable.is_none_or(|own| variable == Some(format!("LEADLINE_{own}").as_str()));

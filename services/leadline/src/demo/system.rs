@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 use tonic::transport::Channel;
 
-use crate::{data_dir::ADMIN_KEY, up::ADDRESSES};
+use crate::processes::{data_dir::ADMIN_KEY, up::ADDRESSES};
 
 /// How long the system may take to start or to stop.
 const START_DEADLINE: Duration = Duration::from_secs(60);
@@ -72,9 +72,10 @@ impl System {
         let addresses = addresses(&mut child, folder).await?;
         let text = |name: &str| addresses[name].as_str().map(str::to_owned).context("addresses.json is incomplete");
         let (http, grpc) = (text("http")?, text("grpc")?);
-        let channel = Channel::from_shared(grpc.clone())?.connect().await.context("its gRPC does not answer")?;
-        let key = fs::read_to_string(folder.join("data").join(ADMIN_KEY)).context("its key cannot be read")?;
-        let with_key = AuthInterceptor::new(&key).context("its key is invalid")?;
+        let channel =
+            Channel::from_shared(grpc.clone())?.connect().await.context("leadline up does not answer over gRPC")?;
+        let key = fs::read_to_string(folder.join("data").join(ADMIN_KEY)).context("the admin key cannot be read")?;
+        let with_key = AuthInterceptor::new(&key).context("the admin key is invalid")?;
         let (key, channel) = (key.trim().to_owned(), with_key.over(channel));
         let web = reqwest::Client::builder().no_proxy().tls_backend_preconfigured(no_tls()?).build()?;
         Ok(Self { child, folder: folder.to_owned(), http, grpc, web, key, channel })

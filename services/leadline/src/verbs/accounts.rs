@@ -11,10 +11,12 @@ use clap::{Args, Subcommand};
 use prost_types::FieldMask;
 
 use crate::{
-    errors::usage,
-    session::{Paging, Remote, within},
-    table::{Cell, Column, fixed, flexible},
-    time_args::{days, span},
+    remote::session::{Paging, Remote, within},
+    terminal::{
+        errors::usage,
+        table::{Cell, Column, fixed, flexible},
+        time_args::{days, span},
+    },
 };
 
 /// Configure accounts.
@@ -81,7 +83,7 @@ struct Fields {
     /// Name of the account
     #[arg(long)]
     name: Option<String>,
-    /// Brand that its mails name
+    /// Brand that its mails show
     #[arg(long)]
     brand: Option<String>,
     /// Addresses for mails about failures, separated by commas; '' removes all

@@ -3,16 +3,18 @@
 use clap::Args;
 
 use crate::{
-    output::{note, print},
-    session::{Remote, within},
-    time_args::shown,
+    remote::session::{Remote, within},
+    terminal::{
+        output::{note, print},
+        time_args::shown,
+    },
 };
 
 /// Print a link that logs its reader in to the console, once
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  leadline console --person 'Ada Lovelace'")]
 pub(crate) struct Console {
-    /// Name of the person who will use it; changes by this person name the key and the person
+    /// Name of the person who will use it; the audit log names the key and this person
     #[arg(long, default_value = "", value_name = "NAME")]
     person: String,
     #[command(flatten)]

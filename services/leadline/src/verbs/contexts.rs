@@ -4,11 +4,12 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use crate::{
-    client::ClientOptions,
-    contexts::Contexts,
-    errors::usage,
-    output::{Out, print},
-    table::{Cell, Table, fixed, flexible},
+    remote::{client::ClientOptions, contexts::Contexts},
+    terminal::{
+        errors::usage,
+        output::{Out, print},
+        table::{Cell, Table, fixed, flexible},
+    },
 };
 
 /// Name connections, and choose the one that commands use.
@@ -20,7 +21,7 @@ pub(crate) struct ContextVerbs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Keep the given connection under a name; the first one is used from now on
+    /// Save the given connection under a name; the first saved one is used from then on
     #[command(
         after_help = "Example:\n  leadline context add live --grpc-url https://leads.example:9090 --api-key ll_… --account acme"
     )]
@@ -66,11 +67,11 @@ impl ContextVerbs {
                 contexts.contexts.insert(name.clone(), client.described(account.as_deref())?);
                 contexts.current.get_or_insert_with(|| name.clone());
                 contexts.write()?;
-                print(&format!("Context {name} is kept."))
+                print(&format!("Context {name} is saved."))
             }
             Verb::Use(Named { name }) => {
                 if !contexts.contexts.contains_key(&name) {
-                    return Err(usage(format!("there is no context {name}; leadline context list shows them")));
+                    return Err(usage(format!("there is no context {name}; leadline context list shows all contexts")));
                 }
                 contexts.current = Some(name.clone());
                 contexts.write()?;
@@ -79,7 +80,7 @@ impl ContextVerbs {
             Verb::List(list) => list.run(&contexts),
             Verb::Remove(Named { name }) => {
                 if contexts.contexts.remove(&name).is_none() {
-                    return Err(usage(format!("there is no context {name}; leadline context list shows them")));
+                    return Err(usage(format!("there is no context {name}; leadline context list shows all contexts")));
                 }
                 contexts.current = contexts.current.filter(|current| *current != name);
                 contexts.write()?;

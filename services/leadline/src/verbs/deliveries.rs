@@ -9,11 +9,15 @@ use api::DeliveryStatus;
 use clap::{Args, Subcommand};
 
 use crate::{
-    names::Names,
-    output::print,
-    session::{ForAccount, Paging, Remote, Session, within},
-    table::{Cell, Table, Tone, fixed, flexible, print_facts, wrapped},
-    time_args::{lasted, past, shown},
+    remote::{
+        names::Names,
+        session::{ForAccount, Paging, Remote, Session, within},
+    },
+    terminal::{
+        output::print,
+        table::{Cell, Table, Tone, fixed, flexible, print_facts, wrapped},
+        time_args::{lasted, past, shown},
+    },
     verbs::searching,
 };
 

@@ -25,10 +25,12 @@ use super::{
     tokens::{Overlap, rotate},
 };
 use crate::{
-    errors::usage,
-    session::{ForAccount, Remote, within},
-    table::{Cell, Tone, fixed, flexible, wrapped},
-    time_args::{lasted, shown},
+    remote::session::{ForAccount, Remote, within},
+    terminal::{
+        errors::usage,
+        table::{Cell, Tone, fixed, flexible, wrapped},
+        time_args::{lasted, shown},
+    },
 };
 
 /// Configure destinations, enable, disable and test them.

@@ -5,11 +5,13 @@ use clap::Args;
 
 use super::deliveries::{destination_id, status_cell};
 use crate::{
-    errors::usage,
-    output::{note, print},
-    session::{ForAccount, Remote, within},
-    table::{Cell, Table, Tone, fixed, print_facts, wrapped},
-    time_args::shown,
+    remote::session::{ForAccount, Remote, within},
+    terminal::{
+        errors::usage,
+        output::{note, print},
+        table::{Cell, Table, Tone, fixed, print_facts, wrapped},
+        time_args::shown,
+    },
 };
 
 /// Explain why a destination got the events of a lead, or did not.
@@ -38,7 +40,7 @@ impl Explain {
             (Some(_), Some(only), None) => (String::new(), only),
             (None, Some(lead), Some(destination)) => (lead.clone(), destination),
             (Some(_), ..) => return Err(usage("give the destination and either a lead or --event, not both")),
-            (None, ..) => return Err(usage("give a lead, or --event and its id, and a destination")),
+            (None, ..) => return Err(usage("give a destination, and either a lead or --event ID")),
         };
         let session = self.remote.connect().await?;
         let account_id = session.account(&self.account).await?;

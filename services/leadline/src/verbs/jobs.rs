@@ -11,11 +11,13 @@ use tokio::time::{Instant, sleep};
 use tonic::Status;
 
 use crate::{
-    errors::{AlreadyReported, is_away, usage},
-    output::{note, print},
-    session::{ForAccount, Paging, Remote, Session, within},
-    table::{Cell, Column, Table, Tone, fixed, flexible, print_facts, wrapped},
-    time_args::{shown, span},
+    remote::session::{ForAccount, Paging, Remote, Session, within},
+    terminal::{
+        errors::{AlreadyReported, is_away, usage},
+        output::{note, print},
+        table::{Cell, Column, Table, Tone, fixed, flexible, print_facts, wrapped},
+        time_args::{shown, span},
+    },
 };
 
 /// How often a followed job is read.
@@ -309,9 +311,9 @@ fn summary(job: &api::Job) -> String {
     let would = if job.dry_run { "would be " } else { "" };
     let mut said = vec![format!("{examined} examined"), format!("{retried} {would}retried")];
     if matches!(job.plan, Some(Plan::Recovery(_))) {
-        said.push(format!("{requested} {would}brought for the first time"));
-        said.push(format!("{had} there already"));
-        said.push(format!("{before_created} from before it was created"));
+        said.push(format!("{requested} {would}requested for the first time"));
+        said.push(format!("{had} already delivered or in progress"));
+        said.push(format!("{before_created} older than the destination"));
     }
     said.push(format!("{refused} refused"));
     said.join(", ")

@@ -12,12 +12,16 @@ use tonic::{Code, Request};
 
 use self::lines::Lines;
 use crate::{
-    errors::usage,
-    names::Names,
-    output::{harmless, in_json, note, print, write},
-    session::{ForAccount, Paging, Remote, Session, within},
-    table::{Cell, Table, Tone, fixed, flexible, print_facts, wrapped},
-    time_args::{past, shown},
+    remote::{
+        names::Names,
+        session::{ForAccount, Paging, Remote, Session, within},
+    },
+    terminal::{
+        errors::usage,
+        output::{harmless, in_json, note, print, write},
+        table::{Cell, Table, Tone, fixed, flexible, print_facts, wrapped},
+        time_args::{past, shown},
+    },
     verbs::searching,
 };
 

@@ -20,11 +20,13 @@ use tonic::Request;
 
 use super::deliveries::destination_id;
 use crate::{
-    errors::{AlreadyReported, code_name, usage},
-    output::{note, print},
-    session::{ForAccount, Remote},
-    table::one_line,
-    time_args::past,
+    remote::session::{ForAccount, Remote},
+    terminal::{
+        errors::{AlreadyReported, code_name, usage},
+        output::{note, print},
+        table::one_line,
+        time_args::past,
+    },
 };
 
 /// The maximum number of events that are read ahead.
@@ -58,8 +60,7 @@ pub(crate) struct Publish {
     /// The client: a customer of the account
     #[arg(long, value_name = "ID")]
     client: Option<String>,
-    /// A destination, by its id or its name: the events go to it alone, whatever event types and conditions
-    /// destinations have
+    /// A destination, by its id or its name: the events go to it alone; event types and conditions are ignored
     #[arg(long, value_name = "DESTINATION")]
     destination: Option<String>,
     /// Id of the lead [default: computed from the event id]
@@ -173,7 +174,7 @@ impl Publish {
             std::io::stdin().read_to_string(&mut text).context("standard input cannot be read")?;
         }
         let payload =
-            RawValue::from_string(text.trim().to_owned()).map_err(|e| usage(format!("--payload: is not JSON: {e}")))?;
+            RawValue::from_string(text.trim().to_owned()).map_err(|e| usage(format!("--payload is not JSON: {e}")))?;
         Ok(Event {
             account: None,
             interface: None,
@@ -189,7 +190,7 @@ impl Publish {
 }
 
 impl Event {
-    /// Fills fields that the event does not have from `rest`.
+    /// Fills the missing fields of the event from `rest`.
     fn completed(self, rest: &api::PublishLeadRequest) -> api::PublishLeadRequest {
         let or = |own: Option<String>, other: &String| own.unwrap_or_else(|| other.clone());
         api::PublishLeadRequest {

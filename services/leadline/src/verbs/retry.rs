@@ -11,9 +11,11 @@ use super::{
     jobs::{follow, show},
 };
 use crate::{
-    errors::usage,
-    session::{ForAccount, Remote, Session, within},
-    time_args::{past, span},
+    remote::session::{ForAccount, Remote, Session, within},
+    terminal::{
+        errors::usage,
+        time_args::{past, span},
+    },
 };
 
 /// The options of a new job.

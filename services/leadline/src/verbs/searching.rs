@@ -20,8 +20,8 @@ pub(super) fn value(text: &str) -> Result<(String, String), String> {
 pub(super) fn values(given: &[(String, String)]) -> anyhow::Result<HashMap<String, String>> {
     let values: HashMap<_, _> = given.iter().cloned().collect();
     if values.len() < given.len() {
-        return Err(crate::errors::usage(
-            "--where names a field twice; a lead has to have every value, so give one for each field",
+        return Err(crate::terminal::errors::usage(
+            "--where names a field twice; give each field once, because a lead has to have all of the values",
         ));
     }
     Ok(values)

@@ -3,10 +3,12 @@
 use clap::Args;
 
 use crate::{
-    output::{Out, note, print},
-    session::{Remote, within},
-    table::{Cell, Table, Tone, fixed, flexible, print_facts, wrapped},
-    time_args::{ago, days, shown},
+    remote::session::{Remote, within},
+    terminal::{
+        output::{Out, note, print},
+        table::{Cell, Table, Tone, fixed, flexible, print_facts, wrapped},
+        time_args::{ago, days, shown},
+    },
 };
 
 /// Show how much waits, where it waits, and what is stored.
@@ -16,7 +18,7 @@ pub(crate) struct Status {
     /// The maximum number of failing destinations, and of destinations with parked deliveries, to show
     #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=500))]
     top: u32,
-    /// Explain the words below the figures
+    /// Explain, below the figures, what each word means
     #[arg(long)]
     explain: bool,
     #[command(flatten)]
@@ -40,7 +42,7 @@ impl Status {
         facts.extend([
             ("last hour", rates(&status).into()),
             ("failing", failing(&status)),
-            ("oldest waits", status.oldest_waiting_at.as_ref().map(|at| ago(Some(at))).unwrap_or_default().into()),
+            ("oldest waiting", status.oldest_waiting_at.as_ref().map(|at| ago(Some(at))).unwrap_or_default().into()),
             ("parked", format!("{} for {} destinations", status.parked, status.parked_destinations).into()),
             ("retries waiting", status.timers_pending.into()),
             ("in order", status.in_order.into()),
@@ -62,7 +64,7 @@ impl Status {
         let row = |lag: &api::ConsumerLag| {
             vec![lag.name.as_str().into(), lag.stream.as_str().into(), lag.waiting.into(), lag.in_hand.into()]
         };
-        let columns = [fixed("WHO"), fixed("STREAM"), fixed("WAITING"), fixed("IN HAND")];
+        let columns = [fixed("CONSUMER"), fixed("STREAM"), fixed("WAITING"), fixed("IN HAND")];
         Table::new(columns).print(&session.out, &status.lags.iter().map(row).collect::<Vec<_>>())?;
         print("")?;
         let row = |kind: &'static str| {
@@ -74,7 +76,7 @@ impl Status {
         };
         let stored: Vec<Vec<Cell>> =
             status.streams.iter().map(row("stream")).chain(status.tables.iter().map(row("table"))).collect();
-        let columns = ["KIND", "NAME", "ROWS", "SIZE", "A DAY ADDS", "OLDEST"].map(fixed);
+        let columns = ["KIND", "NAME", "ROWS", "SIZE", "ADDED PER DAY", "OLDEST"].map(fixed);
         Table::new(columns).print(&session.out, &stored)?;
         print_parked(&session.out, &status.most_parked)?;
         if self.explain {
@@ -92,7 +94,7 @@ const WORDS: [(&str, &str); 14] = [
     ("trouble", "a part of the installation that does not work now, and why"),
     ("last hour", "deliveries that ended and attempts that were made in the last hour, or up to five minutes more"),
     ("failing", "destinations that are switched on and whose last three attempts failed"),
-    ("oldest waits", "the age of the oldest delivery that has not ended, held ones too"),
+    ("oldest waiting", "the age of the oldest delivery that has not ended, held ones too"),
     ("parked", "work that its lane cannot take now: the destination is switched off, slow or away"),
     ("retries waiting", "deliveries whose next attempt waits for its time"),
     ("in order", "deliveries of ordered destinations that have not ended"),

@@ -10,10 +10,12 @@ use clap::{Args, Subcommand};
 use self::import::Import;
 use super::deliveries::named;
 use crate::{
-    output::{note, print},
-    session::{ForAccount, Paging, Remote, Session, within},
-    table::{fixed, flexible},
-    time_args::{shown, span},
+    remote::session::{ForAccount, Paging, Remote, Session, within},
+    terminal::{
+        output::{note, print},
+        table::{fixed, flexible},
+        time_args::{shown, span},
+    },
 };
 
 /// Configure tokens: the secrets that sign requests.

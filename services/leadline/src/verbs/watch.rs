@@ -13,17 +13,21 @@ use super::deliveries::{
     destination, destination_id, status, status_cell,
 };
 use crate::{
-    errors::is_away,
-    names::Names,
-    output::note,
-    session::{ForAccount, Remote, Session},
-    table::{Cell, Table, fixed, flexible},
-    time_args::clock,
+    remote::{
+        names::Names,
+        session::{ForAccount, Remote, Session},
+    },
+    terminal::{
+        errors::is_away,
+        output::note,
+        table::{Cell, Table, fixed, flexible},
+        time_args::clock,
+    },
 };
 
 /// The pause before an interrupted watch continues.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
-/// How often in a row a watch may be interrupted without a message in between.
+/// How many times in a row a watch may be interrupted without a message in between.
 const MAX_BREAKS: u32 = 60;
 
 /// Watch deliveries as they change, until Ctrl-C.

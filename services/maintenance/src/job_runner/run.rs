@@ -27,7 +27,7 @@ const RECORD_INTERVAL: Duration = Duration::from_secs(2);
 const MAX_REFUSED: usize = 1_000;
 /// The largest difference between the clocks of two streams' leaders.
 const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(1);
-/// The largest age of the state that decisions rest on. A process that was silent for longer, because its machine hung,
+/// The largest age of the state that a decision uses. A process that was silent for longer, because its machine hung,
 /// may have lost the job.
 const MAX_STATE_AGE: Duration = RECORD_INTERVAL.saturating_add(ACK_WAIT);
 /// The interval of checks while the router or the configuration has to catch up.
@@ -88,8 +88,8 @@ impl<'a> Run<'a> {
     }
 
     /// Finds the requests since the last record. Their process died before it could record them, or does not know yet
-    /// that it has lost the job. Call this after reading deliveries: it then finds the request of each delivery that is
-    /// no longer failed because of this job.
+    /// that it has lost the job. Call this after reading deliveries: it then finds the request of each delivery that
+    /// this job has retried and that is therefore not failed any more.
     pub(super) async fn read_requests(&mut self) -> Result<(), JobError> {
         if !self.job.started.dry_run {
             let since = self.reached_at.checked_sub(MAX_CLOCK_SKEW).unwrap_or(Timestamp::MIN);

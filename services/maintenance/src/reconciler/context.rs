@@ -12,8 +12,8 @@ use read_model::{
 #[derive(Debug, Clone, Copy, clap::Args)]
 #[group(id = "reconciler")]
 pub struct Options {
-    /// How old an event, or how late a delivery must be before the reconciler checks it, e.g. 5m. Use more than a
-    /// broker takes to write to its disk
+    /// How old an event or how late a delivery must be before the reconciler checks it, e.g. 5m. Use a longer time
+    /// than the broker takes to flush to its disk
     #[arg(long, env = "LEADLINE_RECONCILE_AFTER", default_value = "5m", value_name = "TIME", value_parser = runtime::duration::parse)]
     pub reconcile_after: Duration,
     /// Maximum number of events and deliveries that the reconciler checks per second

@@ -24,18 +24,23 @@ use runtime::ErrorChain as _;
 use tonic::{Code, Status};
 use uuid::Uuid;
 
-use super::{DeliveryService, destination};
-use crate::{caller::Caller, errors::unknown_configuration, failed, listing, payload_views::Viewed};
+use super::state::{DeliveryService, destination};
+use crate::call::{
+    caller::Caller,
+    errors::{failed, unknown_configuration},
+    listing,
+    payload_views::Viewed,
+};
 
-/// Stands for signatures.
+/// Replaces signatures.
 const MADE_LATER: &str = "[made when the request is sent]";
-/// Stands for `traceparent`: only the dispatcher knows whether there will be a trace.
+/// Replaces `traceparent`: only the dispatcher knows whether there will be a trace.
 const MADE_IF_TRACED: &str = "[made when the request is sent, if it is traced]";
-/// Stands for credentials.
+/// Replaces credentials.
 const REDACTED: &str = "[redacted]";
 /// The largest payload of a preview, in bytes: no event is larger.
 const MAX_PAYLOAD: usize = 1024 * 1024;
-/// At most this many requests are rendered at a time: a template may take some ten milliseconds of a processor.
+/// At most this many requests are rendered at a time: a template may take tens of milliseconds of a processor.
 pub(super) const MAX_RENDERING: usize = 2;
 /// The size of the page that holds only the latest change.
 const ONE: u32 = 1;
@@ -160,9 +165,9 @@ impl DeliveryService {
         let rendering = tokio::task::spawn_blocking(move || {
             render::render_apart(&settings, &Input { reference: &reference, occurred_at, payload: &payload })
         });
-        let rendered = rendering.await.map_err(|_| internal("the engine failed while it rendered the request"))?;
+        let rendered = rendering.await.map_err(|_| internal("the template engine failed; simplify the templates"))?;
         let rendered = rendered.map_err(|error| {
-            let problem = format!("the settings of the destination make no request of this: {}", error.chain());
+            let problem = format!("the destination's settings make no valid request of this event: {}", error.chain());
             because(Code::FailedPrecondition, "NOT_RENDERED", problem)
         })?;
         Ok(rendered_to_api(destination, of, rendered))
@@ -190,7 +195,7 @@ impl PreviewSource {
                 None
             }
             (false, Some(_)) => {
-                fields.wrong("payload", "is given beside event_id; give one of them");
+                fields.wrong("payload", "is given together with event_id; give one of them");
                 None
             }
         }

@@ -14,7 +14,7 @@ use read_model::{
 };
 use tonic::Status;
 
-use crate::{failed, search};
+use crate::call::{errors::failed, search};
 
 /// The hashes of a filter's values. They differ by account, so the filter has to name one.
 pub(crate) fn wanted(

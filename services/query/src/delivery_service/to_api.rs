@@ -9,7 +9,7 @@ use read_model::{
     tables::attempts::{AttemptRow, DestinationEvent},
 };
 
-use crate::{caller::Caller, for_clients};
+use crate::call::{caller::Caller, for_clients};
 
 pub(crate) fn place(delivery: &Delivery) -> Place {
     let at = delivery.requested_at.unwrap_or(Timestamp::UNIX_EPOCH).as_microsecond();

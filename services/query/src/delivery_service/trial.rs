@@ -18,8 +18,15 @@ use tonic::{Code, Status};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use super::{DeliveryService, SHOWN_DEADLINE, SHOWN_POLL, destination, requests::payload};
-use crate::{caller::Caller, errors::unknown_configuration, failed};
+use super::{
+    requests::payload,
+    state::{DeliveryService, destination, no_destination},
+};
+use crate::call::{
+    caller::Caller,
+    errors::{failed, unknown_configuration},
+};
+use read_model::read_barrier::{SHOWN_DEADLINE, SHOWN_POLL};
 
 /// The largest payload of a test, in bytes.
 const MAX_PAYLOAD: usize = 64 * 1024;
@@ -43,7 +50,7 @@ impl DeliveryService {
         let registry = self.registry.up_to_date().await.map_err(unknown_configuration)?;
         let destination = destination(&registry, &account, &id)?;
         if !caller.owns(destination) {
-            return Err(super::no_destination(&account, &id));
+            return Err(no_destination(&account, &id));
         }
         takes_tests(destination)?;
         let event_id = EventId::from_uuid(Uuid::now_v7());

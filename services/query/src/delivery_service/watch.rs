@@ -5,8 +5,10 @@
 //! facts that a slow reader has not taken stay on the broker, and several changes of a delivery become one. The
 //! sequence in the stream is the token with which a watch resumes later, in any process.
 
-use std::collections::{HashMap, VecDeque};
-use std::time::Duration;
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
 
 use api::{
     deliveries::{http_status, http_status_class, statuses},
@@ -17,14 +19,23 @@ use domain::{Delivery, DeliveryFact, DestinationId, LeadId, Registry};
 use journal::{RegistryView, StreamName, StreamReader};
 use read_model::{
     Store,
+    read_barrier::SHOWN_POLL,
     tables::deliveries::pages::{DeliveryFilter, SwitchedOff},
 };
 use runtime::Drain;
 use tokio::time::timeout;
 use tonic::{Code, Status};
 
-use super::{Changes, DeliveryService, SHOWN_POLL, to_api::delivery_for, watchers::Counted};
-use crate::{caller::Caller, errors::unread, failed, listing};
+use super::{
+    state::{Changes, DeliveryService},
+    to_api::delivery_for,
+    watchers::Counted,
+};
+use crate::call::{
+    caller::Caller,
+    errors::{failed, unread},
+    listing,
+};
 
 /// At most this many facts are read in one batch.
 const MAX_BATCH: usize = 500;

@@ -10,8 +10,8 @@ use tonic::Status;
 
 use super::JobService;
 use crate::{
+    call::{errors::failed, listing},
     delivery_service::{chosen, place},
-    failed, listing,
 };
 
 const PAGE: u32 = 500;
@@ -38,7 +38,7 @@ impl JobService {
             found.extend(rows.into_iter().map(|delivery| delivery.reference.delivery));
             if found.len() > MAX_LISTED {
                 let problem =
-                    format!("matches more than {MAX_LISTED} deliveries, which is the limit; set more of the filter");
+                    format!("matches more than {MAX_LISTED} deliveries, which is the limit; narrow the filter");
                 return Err(invalid("filter.where", problem));
             }
             if token.is_empty() {

@@ -2,11 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use api::{
-    duration,
-    request::{Violations, WrongField, required},
-    status::{invalid, not_found, unavailable},
-};
+use api::status::{not_found, unavailable};
 use domain::{AccountId, InterfaceId, LeadEvent, LeadId, LeadSequence};
 use jiff::Timestamp;
 use journal::{JournalError, StreamFact as _, StreamName};
@@ -14,54 +10,20 @@ use read_model::{read_barrier::Stale, tables::leads::Lead};
 use runtime::{ErrorChain as _, trace::TraceContext};
 use tonic::Status;
 
-use super::LeadService;
-use crate::{caller::Caller, failed, stale};
+use super::{LeadService, requested::Requested};
+use crate::call::{
+    caller::Caller,
+    errors::{failed, stale},
+};
 
-/// At most this many leads are in one request.
-const MAX_LEADS: usize = 100;
 /// At most this many events are covered by one request by age.
 const MAX_EVENTS: u32 = 500;
-
-/// The leads that a request names.
-pub(super) enum Requested {
-    /// These leads, each once.
-    Leads(BTreeSet<LeadId>),
-    /// The leads of an interface with events that were received longer ago than this.
-    OlderThan(InterfaceId, Duration),
-}
-
-impl Requested {
-    pub(super) fn of(request: &api::AnonymizeLeadsRequest) -> Result<Self, Status> {
-        let Some(age) = &request.older_than else {
-            if !request.interface_id.is_empty() {
-                return Err(invalid("older_than", "is missing; interface_id needs it"));
-            }
-            return Ok(Self::Leads(ids(&request.lead_ids)?));
-        };
-        let mut fields = Violations::default();
-        if !request.lead_ids.is_empty() {
-            fields.wrong("lead_ids", "is given besides older_than; give one of them");
-        }
-        let interface = fields.note(required("interface_id", &request.interface_id, InterfaceId::parse));
-        let age = duration(age).filter(|age| !age.is_zero());
-        let age = fields.note(age.ok_or_else(|| WrongField::new("older_than", "is not more than 0")));
-        fields.end(|| Some(Self::OlderThan(interface?, age?)))
-    }
-}
 
 pub(super) struct Done {
     /// The leads after the request.
     pub(super) leads: Vec<Lead>,
     /// Whether more leads match the request.
     pub(super) more: bool,
-}
-
-fn ids(given: &[String]) -> Result<BTreeSet<LeadId>, WrongField> {
-    if given.is_empty() || given.len() > MAX_LEADS {
-        let problem = format!("has {} entries; 1 to {MAX_LEADS} are allowed", given.len());
-        return Err(WrongField::new("lead_ids", problem));
-    }
-    given.iter().map(|text| required("lead_ids", text, LeadId::parse)).collect()
 }
 
 impl LeadService {

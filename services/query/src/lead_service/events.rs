@@ -6,7 +6,7 @@ use read_model::tables::events::EventOutline;
 use tonic::Status;
 
 use super::LeadService;
-use crate::{caller::Caller, not_found, payload_views::Viewed};
+use crate::call::{caller::Caller, not_found, payload_views::Viewed};
 
 impl LeadService {
     pub(super) async fn event(&self, caller: &Caller, account: &AccountId, id: &EventId) -> Result<api::Event, Status> {

@@ -9,7 +9,7 @@ use domain::{DestinationId, health::Answers};
 use jiff::Timestamp;
 use read_model::tables::counts::{Bucket, CountFilter, Width};
 
-use crate::caller::Caller;
+use crate::call::caller::Caller;
 
 /// Reads the filter of a request, and notes what is wrong with it.
 pub(super) fn filter(

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use tonic::Status;
 
 use super::counts::shown_answers;
-use crate::{failed, lanes::Lanes};
+use crate::{call::errors::failed, lanes::Lanes};
 
 /// The period that rates cover.
 const RECENT: SignedDuration = SignedDuration::from_hours(1);
@@ -120,7 +120,7 @@ fn health_to_api(
     }
 }
 
-/// The deliveries that wait, and those of them that are held, as lists show them.
+/// The number of deliveries that wait, and of those that are held, as lists show them.
 fn waiting(row: &HealthRow, switch: Switch) -> (u64, u64) {
     let (mut waiting, mut held) = (0, 0);
     for (status, count) in OPEN.into_iter().zip(row.open) {
@@ -135,19 +135,18 @@ fn waiting(row: &HealthRow, switch: Switch) -> (u64, u64) {
 
 fn summary(state: api::HealthState, row: &HealthRow, counts: &Counts, now: Timestamp) -> String {
     let streak = &row.streak;
-    let ago = |at: Option<Timestamp>| {
-        at.map_or_else(|| "never".to_owned(), |at| format!("{} ago", short(now.duration_since(at))))
-    };
+    let last_success = streak.last_success_at.map_or_else(
+        || "none has succeeded yet".to_owned(),
+        |at| format!("the last success was {} ago", short(now.duration_since(at))),
+    );
     match state {
-        api::HealthState::Failing => format!(
-            "Fails: {} attempts in a row failed; the last success was {}.",
-            streak.failures_in_a_row,
-            ago(streak.last_success_at)
-        ),
+        api::HealthState::Failing => {
+            format!("Fails: {} attempts in a row failed; {last_success}.", streak.failures_in_a_row)
+        }
         api::HealthState::Idle => "Nothing was sent yet.".to_owned(),
         api::HealthState::Disabled => "A person disabled the destination; its deliveries are held.".to_owned(),
         api::HealthState::Deactivated => "A rule deactivated the destination; its deliveries are held.".to_owned(),
-        _ if counts.attempts == 0 => format!("Works: the last success was {}.", ago(streak.last_success_at)),
+        _ if counts.attempts == 0 => format!("Works: {last_success}."),
         _ => format!("Works: {} of {} attempts succeeded.", counts.attempts - counts.failed_attempts, counts.attempts),
     }
 }

@@ -10,7 +10,7 @@ use domain::{
 use tonic::{Request, Response, Status};
 
 use super::{Answer, RegistryService, confirmations::unconfirmed, lookup::account_of, mask::Mask};
-use crate::{caller::Caller, listing::Listing};
+use crate::call::{caller::Caller, listing::Listing};
 
 pub(super) const FIELDS: [&str; 8] = [
     "name",

@@ -15,7 +15,7 @@ use super::{
     lookup::{account_of, api_user_id, api_user_of, listed},
     mask::Mask,
 };
-use crate::caller::Caller;
+use crate::call::caller::Caller;
 
 pub(super) const FIELDS: [&str; 3] = ["name", "email", "role"];
 
@@ -97,7 +97,7 @@ impl RegistryService {
     }
 }
 
-/// Merges the API messages and checks the result, because no value of the domain stands for a missing role.
+/// Merges the API messages and checks the result, because the domain has no value for a missing role.
 fn merged(
     registry: &Registry,
     account: &AccountId,

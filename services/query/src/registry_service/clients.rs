@@ -14,7 +14,7 @@ use super::{
     lookup::{client_id, client_of, listed},
     mask::Mask,
 };
-use crate::caller::Caller;
+use crate::call::caller::Caller;
 
 pub(super) const FIELDS: [&str; 1] = ["name"];
 

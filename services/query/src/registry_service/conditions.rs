@@ -15,7 +15,7 @@ use super::{
     Answer, RegistryService,
     lookup::{account_of, destination_of},
 };
-use crate::caller::Caller;
+use crate::call::caller::Caller;
 
 /// The largest payload, in bytes: no event is larger.
 const MAX_PAYLOAD: usize = 1024 * 1024;
@@ -34,7 +34,7 @@ impl RegistryService {
         match (&condition, r.destination_id.as_str()) {
             (Some(None), "") => fields.wrong("condition", "is missing; give it, or a destination_id"),
             (Some(Some(_)), id) if !id.is_empty() => {
-                fields.wrong("condition", "is given beside destination_id; give one of them");
+                fields.wrong("condition", "is given together with destination_id; give one of them");
             }
             _ => {}
         }

@@ -9,7 +9,7 @@ use domain::{
 use tonic::{Request, Response, Status};
 
 use super::{Answer, RegistryService, lookup::account_of};
-use crate::caller::Caller;
+use crate::call::caller::Caller;
 
 impl RegistryService {
     pub(super) async fn confirm_email(

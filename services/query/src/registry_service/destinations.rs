@@ -20,7 +20,7 @@ use super::{
     transport::{Kept, Sealing},
     warnings,
 };
-use crate::caller::Caller;
+use crate::call::caller::Caller;
 
 #[rustfmt::skip]
 pub(super) const FIELDS: [&str; 26] = [
@@ -66,7 +66,7 @@ impl RegistryService {
         let find = |registry: &Registry| Ok(warnings::added(registry, destination_of(registry, &account, &id)?));
         let command = Command::CreateDestination(destination);
         if request.validate_only {
-            // A creation that was made before makes nothing.
+            // If an earlier call created the destination, there is nothing to decide.
             let new = |registry: &Registry| Ok(find(registry).is_err().then_some(command));
             return find(&*self.changes.validate(&caller, new).await?).map(Response::new);
         }
@@ -164,7 +164,7 @@ impl RegistryService {
             Ok(command)
         };
         let registry = self.changes.make(&caller, owned).await?;
-        tracing::info!(destination = %id, by = caller.by(), "a destination is enabled");
+        tracing::info!(destination = %id, by = caller.by(), "enabled destination");
         Ok(Response::new(self.with_held(destination_of(&registry, &account, &id)?).await))
     }
 
@@ -181,7 +181,7 @@ impl RegistryService {
             Ok(command)
         };
         let registry = self.changes.make(&caller, owned).await?;
-        tracing::info!(destination = %id, by = caller.by(), "a destination is disabled");
+        tracing::info!(destination = %id, by = caller.by(), "disabled destination");
         Ok(Response::new(self.with_held(destination_of(&registry, &account, &id)?).await))
     }
 
@@ -241,9 +241,9 @@ fn owned(caller: &Caller, destination: &Destination) -> Result<(), Status> {
     if caller.owns(destination) { Ok(()) } else { Err(missing(EntityKind::Destination, destination.id.as_str())) }
 }
 
-/// Parses the body template. That depends on the content type, so it follows when the whole destination is known.
+/// Tries the templates. The result depends on the content type, so call this once the whole destination is known.
 fn check_templates(destination: &Destination) -> Result<(), Status> {
-    // Parsing may take some ten milliseconds, for which other calls need not wait.
+    // Parsing may take tens of milliseconds, for which other calls need not wait.
     tokio::task::block_in_place(|| render::check(destination)).map_err(|e| invalid("template", e.chain()))
 }
 
@@ -308,7 +308,7 @@ fn merged_transport(now: &Transport, new: &Transport, mask: Mask<'_>) -> Transpo
     }
 }
 
-/// Of client and interface, the one that an update names replaces the other.
+/// The scope after an update. A named client replaces an interface, and a named interface replaces a client.
 fn merged_scope(now: Scope, new: Scope, mask: Mask<'_>) -> Scope {
     let (client, interface) = (mask.names("client_id"), mask.names("interface_id"));
     let named = match (&new, &now) {

@@ -16,7 +16,7 @@ use super::{
     lookup::{account_of, interface_id, interface_of, listed},
     mask::Mask,
 };
-use crate::caller::Caller;
+use crate::call::caller::Caller;
 
 pub(super) const FIELDS: [&str; 4] = ["name", "retention", "lead_notification_emails", "searchable_fields"];
 /// The warning about a change of the searchable fields.

@@ -12,7 +12,7 @@ use domain::{
 };
 use tonic::Status;
 
-use crate::{caller::Caller, listing::Listing};
+use crate::call::{caller::Caller, listing::Listing};
 
 pub(super) fn missing(kind: EntityKind, id: &str) -> Status {
     refusal(&Refusal::NotFound { kind, id: id.to_owned() })

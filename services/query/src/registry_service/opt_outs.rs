@@ -5,7 +5,7 @@ use domain::{OptOutId, registry::Command};
 use tonic::{Request, Response};
 
 use super::{Answer, RegistryService, lookup::listed};
-use crate::caller::Caller;
+use crate::call::caller::Caller;
 
 impl RegistryService {
     pub(super) async fn list_opt_outs(

@@ -14,8 +14,8 @@ pub(super) struct Given {
 }
 
 /// Refuses an update that would send credentials, signatures or a client certificate of one origin (RFC 6454: scheme,
-/// host and port) to another one, or credentials through another proxy. A person who may change the URL need not know
-/// them.
+/// host and port) to another one, or credentials through another proxy. Some people who may change the URL
+/// must not know them.
 pub(super) fn check(now: &Destination, changed: &Destination, given: Given) -> Result<(), Status> {
     let has_certificate = now.transport.client_certificate.is_some();
     let credentials = (now.request.credentials.is_some() && !given.credentials, "its credentials (auth)");
@@ -27,11 +27,11 @@ pub(super) fn check(now: &Destination, changed: &Destination, given: Given) -> R
             (now.token.is_some() && !given.token, "its token (token_id)"),
             (has_certificate && !given.certificate, "its client certificate (client_certificate)"),
         ];
-        refuse_kept("url", &format!("would take the destination from {before} to {after}"), &kept)?;
+        refuse_kept("url", &format!("would move the destination from {before} to {after}"), &kept)?;
     }
     match &changed.transport.proxy {
         Some(proxy) if now.transport.proxy.as_ref().map(|proxy| &proxy.url) != Some(&proxy.url) => {
-            refuse_kept("proxy", &format!("would take requests through {}", quoted(&proxy.url)), &[credentials])
+            refuse_kept("proxy", &format!("would send requests through {}", quoted(&proxy.url)), &[credentials])
         }
         _ => Ok(()),
     }
@@ -45,8 +45,8 @@ fn refuse_kept(field: &str, what: &str, kept: &[(bool, &str)]) -> Result<(), Sta
     Err(invalid(
         field,
         format!(
-            "{what} and {} with it; give them again in the same update, or remove them (leadline destinations update: \
-             --token ID, --client-cert FILE, and auth in the file of --from)",
+            "{what}, together with {}; give them again in the same update, or remove them (leadline destinations \
+             update: --token ID, --client-cert FILE, and auth in the file of --from)",
             kept.join(" and ")
         ),
     ))

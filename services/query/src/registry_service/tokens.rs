@@ -21,7 +21,7 @@ use super::{
     lookup::{listed, token_id, token_of},
     mask::Mask,
 };
-use crate::{caller::Caller, errors::no_randomness};
+use crate::call::{caller::Caller, errors::no_randomness};
 
 /// How long the old secret of a token still signs by default, and at most.
 const DEFAULT_OVERLAP: Duration = Duration::from_secs(24 * 60 * 60);
@@ -165,7 +165,7 @@ impl NewSecret {
         Ok(())
     }
 
-    /// The secret for the receiver of the token's signatures; empty if it has it already.
+    /// The secret for the receiver of the token's signatures; empty if the receiver has it already.
     fn for_receiver(self, algorithm: Algorithm) -> String {
         match (self.was_imported, algorithm) {
             (true, _) => String::new(),

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use tonic::Status;
 use url::Url;
 
-use crate::errors::no_randomness;
+use crate::call::errors::no_randomness;
 
 /// The longest credentials, in bytes.
 const MAX_CREDENTIALS: usize = 4_000;

@@ -18,9 +18,9 @@ pub(super) fn about(registry: &Registry, destination: &Destination) -> Vec<Strin
     let found = overlaps(registry, destination);
     let mut warnings = vec![];
     if !found.overrides.is_empty() {
-        let when = if destination.condition.is_some() { " that its condition holds for" } else { "" };
+        let when = if destination.condition.is_some() { " if its condition holds" } else { "" };
         warnings.push(format!(
-            "This destination overrides {}: events{when} that both want go to this one only. {ADVICE}",
+            "This destination overrides {}: events that both want go to this one only{when}. {ADVICE}",
             names(&found.overrides)
         ));
     }
@@ -31,14 +31,14 @@ pub(super) fn about(registry: &Registry, destination: &Destination) -> Vec<Strin
     }
     if !sometimes.is_empty() {
         warnings.push(format!(
-            "This destination is overridden by {} for the events that the condition there holds for. {ADVICE}",
+            "This destination is overridden by {} for the events that meet the condition of one of them. {ADVICE}",
             names(&sometimes)
         ));
     }
     warnings
 }
 
-const ADVICE: &str = "Set the account's routing to all if both are to get them.";
+const ADVICE: &str = "Set the account's routing to all if both should get them.";
 
 fn names(overlaps: &[Overlap]) -> String {
     let named = overlaps.iter().take(MAX_NAMED).map(|overlap| {

@@ -6,14 +6,14 @@ use api::{RoutingAnswer, RoutingExplanation, RoutingOutcome, RoutingRule, timest
 use bytes::Bytes;
 use domain::{
     AccountId, Delivery, DeliveryStatus, DestinationId, LeadEvent, Registry,
-    routing::{Answer, Outcome, Reason, Rule, explain},
+    routing::{Answer, Outcome, Reason, Rule, destinations_for, explain},
 };
 
-use super::{Became, is_routed};
-use crate::{caller::Caller, delivery_service};
+use super::became::Became;
+use crate::{call::caller::Caller, delivery_service};
 
 /// The reason of a rule that needs an erased payload.
-const PAYLOAD_GONE: &str = "not asked, because the payload is erased";
+const PAYLOAD_GONE: &str = "not evaluated, because the payload is erased";
 
 pub(super) fn explanation(
     caller: &Caller,
@@ -142,7 +142,7 @@ fn summary(why_not: Option<String>, delivery: Option<&api::Delivery>, of: &Becam
     match (why_not, status) {
         (None, Some(status)) => format!("The destination gets the event. The delivery is {status}."),
         (None, None) if of.stored.is_none() => {
-            "No rule that can still be asked keeps the event from the destination, and there is no delivery.".to_owned()
+            "No rule that can still be evaluated stops the event, and there is no delivery.".to_owned()
         }
         (None, None) => "The destination gets the event, but there is no delivery yet.".to_owned(),
         (Some(why), None) => format!("The destination does not get the event: {why}."),
@@ -151,4 +151,9 @@ fn summary(why_not: Option<String>, delivery: Option<&api::Delivery>, of: &Becam
              configuration changed at the same time. The delivery is {status}."
         ),
     }
+}
+
+/// Whether the router would give the destination the event with this configuration.
+fn is_routed(registry: &Registry, event: &LeadEvent, id: &DestinationId) -> bool {
+    destinations_for(registry, event).iter().any(|destination| destination.id == *id)
 }

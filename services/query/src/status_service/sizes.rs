@@ -47,7 +47,7 @@ impl Sizes {
         Self { store, latest: Arc::default(), turn: Arc::default() }
     }
 
-    /// The latest figures, which are measured again if they are too old; `None` if the first measurement takes long.
+    /// The latest figures, which are measured again if they are too old; empty if the first measurement takes long.
     pub(super) async fn measured(&self) -> Measured {
         let is_fresh = |measured: &Measured| measured.until.is_some_and(|until| Instant::now() < until);
         let mut latest = self.latest.subscribe();

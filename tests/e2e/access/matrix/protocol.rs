@@ -4,7 +4,7 @@ use bytes::Bytes;
 use prost_reflect::{DynamicMessage, MethodDescriptor, prost::Message as _};
 use tonic::{Code, Request, Status, client::Grpc};
 
-use super::Raw;
+use super::raw::Raw;
 use crate::{
     web::streams::{prefixed, taken},
     world::{World, web},

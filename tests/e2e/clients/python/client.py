@@ -45,7 +45,7 @@ def event_of(event, payload):
 
 
 def wait_for(status, ids, retries):
-    """Watches until each of these events has a delivery with this status after so many retries."""
+    """Watches until each of these events has a delivery with this status after this number of retries."""
     request = delivery_pb2.WatchDeliveriesRequest(account_id=account, statuses=[status], existing=True)
     watch = deliveries.WatchDeliveries(request, metadata=metadata, timeout=60)
     missing = set(ids)

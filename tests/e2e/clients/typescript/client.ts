@@ -31,7 +31,7 @@ const registry = createClient(RegistryService, transport);
 const routing = createClient(RoutingService, transport);
 const events = Array.from({ length: Number(count) }, (_, number) => `${protocol}${number}`);
 
-// Watches until each of these events has a delivery with this status after so many retries.
+// Watches until each of these events has a delivery with this status after this number of retries.
 async function waitFor(status: DeliveryStatus, ids: string[], retries: number): Promise<void> {
   const missing = new Set(ids);
   const watch = deliveries.watchDeliveries(

@@ -84,7 +84,10 @@ fn check_event_types(count: usize) -> Result<(), Refusal> {
     if (1..=MAX_PATTERNS).contains(&count) {
         return Ok(());
     }
-    Err(invalid("event_types", format!("needs 1 to {MAX_PATTERNS} patterns; \"*\" is every type")))
+    Err(invalid(
+        "event_types",
+        format!("needs 1 to {MAX_PATTERNS} patterns; \"*\" matches every type that publishers may use"),
+    ))
 }
 
 fn check_timeout(destination: &Destination) -> Result<(), Refusal> {
@@ -157,7 +160,7 @@ fn check_days(
 
 fn check_emails(field: &'static str, emails: &[String]) -> Result<(), Refusal> {
     if emails.len() > MAX_EMAILS {
-        return Err(invalid(field, format!("are more than {MAX_EMAILS}")));
+        return Err(invalid(field, format!("has {} addresses, and {MAX_EMAILS} is the limit", emails.len())));
     }
     emails.iter().try_for_each(|email| check_email(email).map_err(|problem| invalid(field, problem)))
 }

@@ -12,7 +12,8 @@ use crate::registry::{
 
 pub(in crate::registry) fn check_request(shape: &RequestShape) -> Result<(), Refusal> {
     if shape.headers.len() > RequestShape::MAX_HEADERS {
-        return Err(invalid("headers", format!("are more than {}", RequestShape::MAX_HEADERS)));
+        let max = RequestShape::MAX_HEADERS;
+        return Err(invalid("headers", format!("has {} entries, and {max} is the limit", shape.headers.len())));
     }
     for (name, value) in &shape.headers {
         RequestShape::check_header(name).map_err(|problem| invalid("headers", problem))?;
@@ -130,7 +131,14 @@ impl CompatibilitySignature {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry::{ContentType, CredentialKind, Credentials, Encoding, Hash, Method, SealedSecret};
+    use crate::registry::{
+        entities::secret::SealedSecret,
+        request::{
+            compatibility::{Encoding, Hash},
+            content::ContentType,
+            shape::{CredentialKind, Credentials, Method},
+        },
+    };
 
     fn refused(body: Body, content_type: &str) -> Option<&'static str> {
         let content_type = Some(content_type).filter(|text| !text.is_empty()).map(|t| ContentType::parse(t).unwrap());

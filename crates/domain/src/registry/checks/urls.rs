@@ -24,7 +24,7 @@ pub(in crate::registry) fn check_url(field: &'static str, text: &str, rules: Url
     }
     let url = match Url::parse(text) {
         Ok(url) => url,
-        Err(e) => return refuse(format!("{} is no URL: {e}", quoted(text))),
+        Err(e) => return refuse(format!("{} is not a URL: {e}", quoted(text))),
     };
     match url.scheme() {
         "https" => {}

@@ -43,7 +43,7 @@ impl Account {
 /// How an event is routed if several destinations want it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Routing {
-    /// The destinations of the highest level get it; a higher level overrides the lower ones until it is removed.
+    /// Of the destinations that want an event, only those of the highest level get it.
     #[default]
     Override,
     /// All destinations that want the event get it.

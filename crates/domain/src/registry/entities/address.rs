@@ -1,6 +1,6 @@
-//! Mail addresses and brands, which are the texts of an account in mails and envelopes.
+//! Mail addresses and brands: the texts of an account that mails contain.
 //!
-//! Guarantee: an accepted address fits an envelope, because [`envelope_address`] makes both the check and the text that
+//! Guarantee: an accepted address fits an envelope, because [`envelope_address`] checks it and writes the text that
 //! mail servers get.
 
 use url::Host;
@@ -30,7 +30,7 @@ pub fn check_email(text: &str) -> Result<(), String> {
 /// # Errors
 /// Why the text is not an address.
 pub fn envelope_address(text: &str) -> Result<String, String> {
-    let problem = |why: &str| Err(format!("{} is no email address: {why}", quoted(text)));
+    let problem = |why: &str| Err(format!("{} is not an email address: {why}", quoted(text)));
     if text.len() > MAX_ADDRESS {
         return problem(&format!("it is longer than {MAX_ADDRESS} bytes"));
     }
@@ -51,7 +51,7 @@ pub fn envelope_address(text: &str) -> Result<String, String> {
         return problem(&format!("the part before the @ is longer than {MAX_LOCAL_PART} bytes"));
     }
     let Some(domain) = ascii_domain(domain) else {
-        return problem("the part after the @ is no domain name");
+        return problem("the part after the @ is not a domain name");
     };
     let address = format!("{local}@{domain}");
     if address.len() > MAX_ADDRESS {

@@ -9,7 +9,7 @@ use std::{
 use jiff::Timestamp;
 
 use crate::{
-    access::Scopes,
+    access::scope::Scopes,
     ids::{AccountId, ClientId, KeyId},
 };
 

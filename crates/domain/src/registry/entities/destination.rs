@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     condition::Condition,
-    delivery::Switch,
+    delivery::state::Switch,
     ids::{AccountId, ClientId, DestinationId, EventType, IdError, InterfaceId, TokenId},
     policy::RetryPolicy,
     registry::{
@@ -33,7 +33,8 @@ impl Scope {
     /// Every [`level`](Self::level).
     pub const LEVELS: std::ops::RangeInclusive<u8> = 0..=2;
 
-    /// 0 is the highest. A higher level overrides the lower ones, unless the account routes to all.
+    /// 0 is the highest. A destination that wants an event overrides those of lower levels, unless the account routes
+    /// to all.
     pub const fn level(&self) -> u8 {
         match self {
             Self::Account => 0,

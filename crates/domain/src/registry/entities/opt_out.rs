@@ -2,10 +2,10 @@
 
 use crate::{
     ids::{AccountId, OptOutId},
-    notice::NoticeKind,
+    notice::kind::NoticeKind,
 };
 
-/// The wish of one address to get no mails of one kind about one account.
+/// The opt-out of one address from mails of one kind about one account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OptOut {
     pub account: AccountId,

@@ -3,7 +3,7 @@
 
 use crate::text::quoted;
 
-/// The format of the second signature. The token of the destination signs it, too.
+/// The format of the second signature, which the destination's token makes, too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CompatibilitySignature {
     /// The header of the signature, in lower case.
@@ -42,7 +42,7 @@ pub enum SignedContent {
     Body,
     /// `<timestamp>.<body>`; the timestamp, in seconds since 1970, is in this header.
     TimestampInHeader(String),
-    /// `<timestamp>.<body>`; the header of the signature is `t=<timestamp>,v1=<signature>`, as at Stripe.
+    /// `<timestamp>.<body>`; the header of the signature is `t=<timestamp>,v1=<signature>`, as Stripe writes it.
     TimestampInSignature,
 }
 
@@ -112,7 +112,7 @@ impl SignedContent {
         }
     }
 
-    /// The header of the timestamp; `None` if the timestamp has no own header.
+    /// The header of the timestamp; `None` if the timestamp has no header of its own.
     pub fn timestamp_header(&self) -> Option<&str> {
         match self {
             Self::TimestampInHeader(header) => Some(header),

@@ -40,7 +40,7 @@ impl ContentType {
         let is_line = text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
         let is_type = essence.trim().split_once('/').is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype));
         if !is_line || !is_type || !are_parameters(parameters) {
-            return Err(format!("{} is no media type such as application/json; charset=utf-8", quoted(text)));
+            return Err(format!("{} is not a media type such as application/json; charset=utf-8", quoted(text)));
         }
         Ok(Self(text.to_owned()))
     }

@@ -5,9 +5,7 @@ use crate::{registry::refusal::Refusal, text::quoted};
 /// How a form is written (the body presets `form` and `multipart`).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Form {
-    /// The name of a nested field.
     pub nesting: Nesting,
-    /// The names of the items of a list.
     pub lists: Lists,
     /// Paths in the payload, such as `person.email` or `tags.0`, and the names of these fields in the form. A field
     /// with an empty name is not sent.
@@ -96,12 +94,12 @@ impl Form {
         let refuse = |field, problem| Err(Refusal::Invalid { field, problem });
         for (field, entries) in [("form.fields", &self.fields), ("form.constants", &self.constants)] {
             if entries.len() > Self::MAX_FIELDS {
-                return refuse(field, format!("are more than {}", Self::MAX_FIELDS));
+                return refuse(field, format!("has {} entries, and {} is the limit", entries.len(), Self::MAX_FIELDS));
             }
         }
         for (index, (path, name)) in self.fields.iter().enumerate() {
             if !is_path(path) {
-                return refuse("form.fields", format!("{} is no path such as person.email", quoted(path)));
+                return refuse("form.fields", format!("{} is not a path such as person.email", quoted(path)));
             }
             if !is_name(name) && !name.is_empty() {
                 return refuse("form.fields", not_a_name(name));
@@ -132,7 +130,7 @@ fn is_name(text: &str) -> bool {
 }
 
 fn not_a_name(text: &str) -> String {
-    format!("{} is no name of a field: one line of 1 to {} bytes", quoted(text), Form::MAX_NAME)
+    format!("{} is not a name of a field: it has to be one line of 1 to {} bytes", quoted(text), Form::MAX_NAME)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ const MAX_VALUE: usize = 2_000;
 /// The parameters that Leadline sets.
 const RESERVED: [&str; 4] = ["grant_type", "client_id", "client_secret", "scope"];
 
-/// A client of a token server. Its secret is sealed with the credentials that it is a part of.
+/// A client of a token server. Its secret is in the credentials, sealed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OAuth2Client {
     pub token_url: String,
@@ -64,7 +64,8 @@ impl OAuth2Client {
             return Err(invalid("auth.oauth2.scope", line));
         }
         if self.parameters.len() > MAX_PARAMETERS {
-            return Err(invalid("auth.oauth2.parameters", format!("are more than {MAX_PARAMETERS}")));
+            let problem = format!("has {} entries, and {MAX_PARAMETERS} is the limit", self.parameters.len());
+            return Err(invalid("auth.oauth2.parameters", problem));
         }
         for (name, value) in &self.parameters {
             if name.is_empty() || !is_line(name) || !is_line(value) {
@@ -115,7 +116,7 @@ mod tests {
             (OAuth2Client { parameters: with(""), ..client() }, "auth.oauth2.parameters: each name"),
             (
                 OAuth2Client { parameters: vec![with("a").remove(0); 21], ..client() },
-                "auth.oauth2.parameters: are more than 20",
+                "auth.oauth2.parameters: has 21 entries, and 20 is",
             ),
         ] {
             let problem = refused(changed);

@@ -120,7 +120,7 @@ pub enum SentTrace {
     None,
     /// A new trace, to which the span of the attempt links. No ids and no content of the publisher's trace are sent.
     Restart,
-    /// `traceparent`, `tracestate` and `baggage`, as the publisher began them.
+    /// `traceparent`, `tracestate` and `baggage`, which continue the publisher's trace.
     Continue,
 }
 
@@ -205,7 +205,7 @@ pub struct RequestShape {
     /// Headers besides those that every request has: names in lower case, and values.
     pub headers: Vec<(String, String)>,
     pub credentials: Option<Credentials>,
-    /// A signature beside that of Standard Webhooks.
+    /// A signature besides that of Standard Webhooks.
     pub compatibility_signature: Option<CompatibilitySignature>,
     pub webhook_id: WebhookId,
     pub trace_context: SentTrace,
@@ -246,7 +246,7 @@ impl RequestShape {
         ];
         let token = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "!#$%&'*+-.^_`|~".contains(c);
         if name.is_empty() || name.len() > 100 || !name.chars().all(token) {
-            return Err(format!("{} is no name of a header in lower case", quoted(name)));
+            return Err(format!("{} is not the name of a header in lower case", quoted(name)));
         }
         let prefixed = ["webhook-", "leadline-", "proxy-"].iter().any(|prefix| name.starts_with(prefix));
         if name == "content-type" {

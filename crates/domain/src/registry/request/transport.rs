@@ -92,7 +92,7 @@ impl DestinationProxy {
     }
 
     fn check(&self) -> Result<(), Refusal> {
-        let url = Url::parse(&self.url).map_err(|e| invalid("proxy.url", format!("is no URL: {e}")))?;
+        let url = Url::parse(&self.url).map_err(|e| invalid("proxy.url", format!("is not a URL: {e}")))?;
         ProxyAddress::of(&url).map_err(|problem| invalid("proxy.url", problem))?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err(invalid("proxy.url", "must not contain credentials; they are username and password".into()));
@@ -192,7 +192,7 @@ mod tests {
         assert_eq!(check("http://proxy.example:3128", "leadline", Some(b"sealed")), Ok(()));
         for (refused, field) in [
             (check("http://user:pw@proxy.example:3128", "", None), "proxy.url: must not contain credentials"),
-            (check("no url", "", None), "proxy.url: is no URL"),
+            (check("no url", "", None), "proxy.url: is not a URL"),
             (check("ftp://proxy.example", "", None), "proxy.url: has to begin with http://"),
             (check("socks5://proxy.example", "a:b", None), "proxy.username: has to be one line"),
             (check("socks5://proxy.example", "", Some(b"sealed")), "proxy.username: is missing"),

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     ids::{ApiUserId, ClientId, DestinationId, InterfaceId, OptOutId, TokenId},
-    notice::NoticeKind,
+    notice::kind::NoticeKind,
     registry::{
         entities::{
             account::{Account, ApiUser, Client, Interface, Role},
@@ -46,8 +46,8 @@ impl AccountEntry {
         self.api_users.values()
     }
 
-    /// The recipients of notices about deactivations, each once: the account's addresses for them and those of API
-    /// users. If both are missing, the recipients of notices about failures.
+    /// The recipients of notices about deactivations, each once: the account's addresses for them, and those of API
+    /// users who are not viewers. If both are missing, the recipients of notices about failures.
     pub fn told_of_deactivations(&self) -> Vec<String> {
         let users = self.api_users().filter(|user| !user.deleted && user.role >= Role::Operator);
         let recipients = each_once(self.account.api_user_emails.iter().chain(users.map(|user| &user.email)));

@@ -29,7 +29,7 @@ impl AccountEntry {
         for (name, value) in given {
             let Some((field, kinds)) = known.iter().find(|(field, _)| field.as_str() == name) else {
                 problems.push(format!(
-                    "{} is no searchable field of account {}; {}",
+                    "{} is not a searchable field of account {}; {}",
                     quoted(name),
                     self.account.id,
                     there_are(&known)
@@ -53,5 +53,5 @@ fn there_are(known: &BTreeMap<&FieldName, BTreeSet<Kind>>) -> String {
         return "its interfaces name none (leadline interfaces update --searchable)".to_owned();
     }
     let names: Vec<_> = known.keys().map(|name| name.as_str()).collect();
-    format!("there are {}", names.join(", "))
+    format!("its searchable fields are {}", names.join(", "))
 }

@@ -12,9 +12,10 @@ use domain::{
 pub use domain::delivery::DeliveryFilter;
 
 use crate::{
-    Store, StoreError,
+    error::StoreError,
     page::Page,
     sql::{self, Condition, Statement, Value},
+    store::Store,
     tables::{
         deliveries::{COLUMNS, from_row},
         values::Chosen,
@@ -84,7 +85,7 @@ impl SwitchedOff {
         Self { retrying: places(DeliveryStatus::Retrying), pending: places(DeliveryStatus::Pending) }
     }
 
-    /// The condition on the destination for which rows with the stored `status` are shown with a wanted status; `None`
+    /// Limits the rows with the stored `status` to the destinations where they are shown with a wanted status; `None`
     /// if no such row is shown.
     fn condition(&self, status: DeliveryStatus, wanted: &[DeliveryStatus]) -> Option<Condition> {
         let places = match status {
@@ -243,7 +244,7 @@ pub(crate) fn branches(filter: &DeliveryFilter, types: Option<Vec<String>>, off:
     vec![scope.into_iter().chain([any_status(filter, off)]).collect()]
 }
 
-/// The same for deliveries of chosen leads. Those of named leads are found by the leads and sorted.
+/// The queries of a filter for deliveries of chosen leads. Deliveries of named leads are found by the leads and sorted.
 pub(crate) fn branches_among(
     filter: &DeliveryFilter,
     types: Option<Vec<String>>,

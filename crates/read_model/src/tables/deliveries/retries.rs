@@ -4,7 +4,8 @@ use domain::{Delivery, DeliveryId, DeliveryStatus, delivery::DeliveryFilter};
 use jiff::Timestamp;
 
 use crate::{
-    Store, StoreError,
+    error::StoreError,
+    store::Store,
     tables::deliveries::{
         from_row,
         pages::{SwitchedOff, branches, chosen, is_of_account},

@@ -4,7 +4,7 @@ use domain::{AccountId, EventId, EventType, InterfaceId, LeadEvent, LeadId, Lead
 use jiff::Timestamp;
 
 use crate::{
-    sql::plans::stores,
+    sql::both::stores,
     tables::{
         leads,
         values::{self, NewValues, Said, WantedHash},

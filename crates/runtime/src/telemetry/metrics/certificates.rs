@@ -6,7 +6,7 @@ use opentelemetry::KeyValue;
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 
-use super::{are_on, meter};
+use super::meter::{are_on, meter};
 
 /// Observes how long the first certificate of a file is still valid. `what` says what it is for. The file is read once,
 /// as the certificate is used until the process ends. A file that cannot be read is skipped here: the listener that

@@ -8,7 +8,7 @@ use std::{
 
 use opentelemetry::KeyValue;
 
-use super::openmetrics;
+use super::labels::labels;
 
 /// How long an exemplar stays before another one may replace it: a busy series would replace it all the time.
 const MIN_AGE: Duration = Duration::from_secs(1);
@@ -36,10 +36,7 @@ impl Exemplars {
     pub(super) fn of(name: &str, attributes: &[KeyValue], bounds: &'static [f64]) -> Arc<Self> {
         let buckets = (0..=bounds.len()).map(|_| Mutex::new(None)).collect();
         let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(
-            all.entry(series(name, &openmetrics::labels(attributes)))
-                .or_insert_with(|| Arc::new(Self { bounds, buckets })),
-        )
+        Arc::clone(all.entry(series(name, &labels(attributes))).or_insert_with(|| Arc::new(Self { bounds, buckets })))
     }
 
     /// The exemplars of the series with these labels; `None` if it has none.

@@ -11,7 +11,7 @@ use opentelemetry_sdk::metrics::data::{
     AggregatedMetrics, Histogram, HistogramDataPoint, Metric, MetricData, ResourceMetrics,
 };
 
-use super::exemplars::Exemplars;
+use super::{exemplars::Exemplars, labels::labels};
 
 /// All metrics, and `target_info` with the attributes of the process.
 pub(super) fn written(metrics: &ResourceMetrics) -> String {
@@ -27,19 +27,6 @@ pub(super) fn written(metrics: &ResourceMetrics) -> String {
         }
     }
     out.push_str("# EOF\n");
-    out
-}
-
-/// Labels in the order of their names, such as `a="1",b="2"`.
-pub(super) fn labels(attributes: &[KeyValue]) -> String {
-    let mut named: Vec<_> = attributes.iter().map(|a| (label_name(a.key.as_str()), a.value.as_str())).collect();
-    named.sort_unstable();
-    let mut out = String::new();
-    for (name, value) in named {
-        let comma = if out.is_empty() { "" } else { "," };
-        let value = value.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n");
-        let _ = write!(out, "{comma}{name}=\"{value}\"");
-    }
     out
 }
 
@@ -127,17 +114,13 @@ fn family_name(name: &str, unit: &str) -> (String, Option<&'static str>) {
     (name, word)
 }
 
-fn label_name(key: &str) -> String {
-    key.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use opentelemetry::metrics::MeterProvider as _;
     use opentelemetry_sdk::metrics::{SdkMeterProvider, reader::MetricReader as _};
 
     use super::*;
-    use crate::telemetry::metrics::scrape::Reader;
+    use crate::telemetry::metrics::reader::Reader;
 
     #[test]
     fn names_follow_the_rules_for_prometheus() {
@@ -175,11 +158,5 @@ mod tests {
             assert!(text.contains(part), "{part:?} is not in:\n{text}");
         }
         assert!(text.ends_with("# EOF\n"));
-    }
-
-    #[test]
-    fn labels_are_sorted_and_their_values_escaped() {
-        let attributes = [KeyValue::new("b.c", "x\"y\\z\n"), KeyValue::new("a", 1)];
-        assert_eq!(labels(&attributes), r#"a="1",b_c="x\"y\\z\n""#);
     }
 }

@@ -9,7 +9,7 @@ use nix::sys::{
 use opentelemetry::KeyValue;
 use tokio::runtime::Handle;
 
-use super::meter;
+use super::meter::meter;
 
 /// Registers the instruments. Has to be called inside a tokio runtime.
 pub(super) fn observe() {

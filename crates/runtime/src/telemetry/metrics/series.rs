@@ -12,7 +12,10 @@ use opentelemetry::{
     metrics::{BoundCounter, BoundHistogram, Counter, Histogram},
 };
 
-use super::{are_on, exemplars::Exemplars, meter};
+use super::{
+    exemplars::Exemplars,
+    meter::{are_on, meter},
+};
 use crate::trace::TraceContext;
 
 /// At most this many sets of attributes of one instrument are bound. The SDK looks further ones up, and counts those

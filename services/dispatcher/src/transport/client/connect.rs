@@ -117,7 +117,7 @@ impl Call<'_> {
         Ok((stream, Endpoint::Address(address)))
     }
 
-    /// Tries one place after another, because the proxy decides how many connections it makes.
+    /// Tries one endpoint after another, because the proxy decides how many connections it makes.
     async fn connect_through(
         self,
         own: Option<&Proxy>,

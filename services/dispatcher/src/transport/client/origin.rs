@@ -4,8 +4,8 @@ use std::{hash::Hash, sync::Arc};
 
 use domain::registry::Transport;
 use http::{
-    HeaderMap, HeaderValue, Method, Uri,
-    header::{ACCEPT, CONTENT_LENGTH, Entry, HOST, USER_AGENT},
+    HeaderMap, HeaderName, HeaderValue, Method, Uri,
+    header::{ACCEPT, CONTENT_LENGTH, HOST, USER_AGENT},
 };
 use http_body_util::Full;
 use url::{Host, Position, Url};
@@ -21,7 +21,7 @@ pub(super) struct Origin {
     pub(super) https: bool,
     pub(super) host: Host,
     pub(super) port: u16,
-    /// The certificate, authorities and proxy of a destination; `None` if it has no own ones.
+    /// The certificate, authorities and proxy of a destination; `None` if it has none of its own.
     pub(super) transport: Option<Arc<Transport>>,
 }
 
@@ -60,13 +60,10 @@ pub(super) fn for_http2(request: &Request) -> Result<http::Request<()>, Failure>
     Ok(sent)
 }
 
-/// The headers that are sent, as people see them. For HTTP/2 a `host` header stands for the host of the URL.
-pub(super) fn sent_headers(request: &Request) -> HeaderMap {
-    let mut headers = headers(request);
-    if let Ok(host) = HeaderValue::from_str(authority(request)) {
-        headers.insert(HOST, host);
-    }
-    headers
+/// The headers that are sent in addition to those of the request. For HTTP/2, `host` stands for the host of the URL.
+pub(super) fn added_headers(request: &Request) -> Vec<(HeaderName, HeaderValue)> {
+    let host = HeaderValue::from_str(authority(request)).map(|host| (HOST, host));
+    added(request).chain(host.ok()).collect()
 }
 
 fn authority(request: &Request) -> &str {
@@ -75,16 +72,16 @@ fn authority(request: &Request) -> &str {
 
 fn headers(request: &Request) -> HeaderMap {
     let mut headers = request.headers.clone();
-    // A request without a body has no content length (RFC 9110, 8.6); some servers refuse a GET that has one.
-    if !request.body.is_empty() || !matches!(request.method, Method::GET | Method::DELETE) {
-        headers.insert(CONTENT_LENGTH, request.body.len().into());
-    }
-    for (name, value) in [(USER_AGENT, AGENT), (ACCEPT, ANYTHING)] {
-        if let Entry::Vacant(vacant) = headers.entry(name) {
-            vacant.insert(value);
-        }
-    }
+    headers.extend(added(request));
     headers
+}
+
+fn added(request: &Request) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    // A request without a body has no content length (RFC 9110, 8.6); some servers refuse a GET that has one.
+    let has_length = !request.body.is_empty() || !matches!(request.method, Method::GET | Method::DELETE);
+    let length = has_length.then(|| (CONTENT_LENGTH, request.body.len().into()));
+    let defaults = [(USER_AGENT, AGENT), (ACCEPT, ANYTHING)];
+    length.into_iter().chain(defaults.into_iter().filter(|(name, _)| !request.headers.contains_key(name)))
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use runtime::ErrorChain as _;
 const ROUND_TIMEOUT: Duration = Duration::from_millis(1_400);
 /// The maximum number of further rounds. Two rounds fit into the deadline of a look-up.
 const MAX_REPEATS: usize = 1;
-/// The maximum number of cached answers for all accounts; each takes some hundred bytes.
+/// The maximum number of cached answers for all accounts; each takes a few hundred bytes.
 const MAX_CACHED: u64 = 10_000;
 /// An address is looked up again after five minutes, even if its TTL is longer, because receivers move.
 const MAX_POSITIVE_TTL: Duration = Duration::from_secs(300);

@@ -2,10 +2,10 @@
 
 use clap::{Args, Subcommand};
 
-use super::{List, Named};
+use super::args::{List, Named};
 use crate::{
-    session::{ForAccount, Paging, Remote, within},
-    table::{Cell, Column, fixed, flexible},
+    remote::session::{ForAccount, Paging, Remote, within},
+    terminal::table::{Cell, Column, fixed, flexible},
     verbs::accounts::{marked_addresses, mask, names},
 };
 

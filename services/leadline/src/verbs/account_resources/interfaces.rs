@@ -5,12 +5,14 @@ use std::time::Duration;
 use api::duration_to_api;
 use clap::{Args, Subcommand};
 
-use super::{List, Named};
+use super::args::{List, Named};
 use crate::{
-    output::note,
-    session::{ForAccount, Paging, Remote, within},
-    table::{Cell, Column, fixed, flexible},
-    time_args::{days, span},
+    remote::session::{ForAccount, Paging, Remote, within},
+    terminal::{
+        output::note,
+        table::{Cell, Column, fixed, flexible},
+        time_args::{days, span},
+    },
     verbs::{
         accounts::{marked_addresses, mask, names, some},
         searching,
@@ -57,8 +59,8 @@ struct Fields {
     /// Addresses for mails about its leads, separated by commas; '' removes all
     #[arg(long, value_name = "EMAIL", value_delimiter = ',')]
     notify: Option<Vec<String>>,
-    /// Value in payloads by which its leads are found: a name, a path, and how it is compared (text, email or phone);
-    /// repeat it for each of at most 8, which replace all others; '' removes all
+    /// Value in payloads by which its leads are found: a name, a path, and how it is compared (text, email or phone).
+    /// May be given up to 8 times. The given values replace all others; '' removes all
     #[arg(long, value_name = "NAME=PATH:KIND", value_parser = searching::field)]
     searchable: Option<Vec<Option<api::SearchableField>>>,
     #[command(flatten)]

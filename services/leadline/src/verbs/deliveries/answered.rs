@@ -2,7 +2,7 @@
 
 use domain::outcome::{HttpStatusClass, NO_RESPONSE_STATUS};
 
-/// The two fields of the API; 0 stands for any.
+/// The two fields of the API; 0 matches any answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Answered {
     pub(crate) status: u32,

@@ -1,6 +1,6 @@
 //! Shows an attempt as on the wire: the request, and the answer below it.
 
-use crate::{
+use crate::terminal::{
     output::{harmless, print as line},
     time_args::lasted,
 };

@@ -3,9 +3,11 @@
 use clap::Args;
 
 use crate::{
-    output::{harmless, note, print},
-    session::{Remote, Session, within},
-    time_args::shown,
+    remote::session::{Remote, Session, within},
+    terminal::{
+        output::{harmless, note, print},
+        time_args::shown,
+    },
 };
 
 #[derive(Debug, Args)]
@@ -34,9 +36,9 @@ impl AttemptRequest {
             note(&format!("The settings of the destination were changed at {at}, after the attempt."));
         }
         match (answer.body_matches, answer.url_matches) {
-            (Some(true), true) => note("URL and body are what was sent."),
-            (Some(false), _) | (_, false) => note("URL or body differ from what was sent."),
-            (None, true) => note("It is not known whether the body is what was sent."),
+            (Some(true), true) => note("URL and body are the same as in the attempt."),
+            (Some(false), _) | (_, false) => note("URL or body differ from those of the attempt."),
+            (None, true) => note("It is not known whether the body is the same as in the attempt."),
         }
         print_request(&session, &answer.request.unwrap_or_default())
     }

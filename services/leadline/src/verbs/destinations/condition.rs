@@ -6,15 +6,17 @@ use anyhow::Context as _;
 use clap::{ArgGroup, Args};
 
 use crate::{
-    errors::{AlreadyReported, usage},
-    output::print,
-    session::{ForAccount, Remote, within},
+    remote::session::{ForAccount, Remote, within},
+    terminal::{
+        errors::{AlreadyReported, usage},
+        output::print,
+    },
 };
 
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("tested").required(true).args(["destination", "condition"])))]
 pub(super) struct TestCondition {
-    /// The destination whose condition it is: its id or its name
+    /// The destination whose condition to test: its id or its name
     destination: Option<String>,
     /// A condition in JSON, as in --condition of create and update
     #[arg(long, value_name = "JSON")]
@@ -51,9 +53,9 @@ impl TestCondition {
         if session.out.is_json() {
             session.out.json(&answer)?;
         } else if answer.holds {
-            print("It holds.")?;
+            print("The condition holds.")?;
         } else {
-            print(&format!("It does not hold: {}: {}.", answer.unmet, answer.reason))?;
+            print(&format!("The condition does not hold: {}: {}.", answer.unmet, answer.reason))?;
         }
         if answer.holds { Ok(()) } else { Err(AlreadyReported.into()) }
     }

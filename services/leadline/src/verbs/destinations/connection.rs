@@ -4,7 +4,7 @@
 use anyhow::Context as _;
 use clap::Args;
 
-use crate::{errors::usage, table::Cell, time_args::shown};
+use crate::terminal::{errors::usage, table::Cell, time_args::shown};
 
 /// The options for the connections to a destination.
 #[derive(Debug, Args)]

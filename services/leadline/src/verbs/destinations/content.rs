@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::errors::usage;
+use crate::terminal::errors::usage;
 
 /// The options for the content of requests.
 #[derive(Debug, Args)]

@@ -11,9 +11,11 @@ use super::{
     view::{scope, state},
 };
 use crate::{
-    session::{ForAccount, Paging, Remote, Session, within},
-    table::{Cell, Tone, fixed, flexible, print_facts},
-    time_args::{lasted, shown},
+    remote::session::{ForAccount, Paging, Remote, Session, within},
+    terminal::{
+        table::{Cell, Tone, fixed, flexible, print_facts},
+        time_args::{lasted, shown},
+    },
 };
 
 const PAGE: u32 = 200;
@@ -122,13 +124,13 @@ impl Health {
             ("deliveries", format!("{} succeeded, {} failed", of.succeeded, of.failed).into()),
             ("attempts", format!("{}, {} of them failed", of.attempts, of.failed_attempts).into()),
             ("answers", answers(&of.answers.unwrap_or_default()).into()),
-            ("receiver takes", receiver.into()),
+            ("response time", receiver.into()),
             ("last success", shown(of.last_success_at.as_ref()).into()),
             ("last failure", shown(of.last_failure_at.as_ref()).into()),
             ("failures in a row", of.failures_in_a_row.into()),
             ("waiting", of.waiting.into()),
             ("held", of.held.into()),
-            ("oldest waits since", shown(of.oldest_waiting_at.as_ref()).into()),
+            ("oldest waiting since", shown(of.oldest_waiting_at.as_ref()).into()),
             ("lane", Cell::toned(lane.summary, tone)),
             ("switched off by", of.switched_off_by.as_str().into()),
             ("switched off at", shown(of.switched_off_at.as_ref()).into()),
@@ -159,7 +161,7 @@ pub(crate) fn word(state: HealthState) -> Cell {
 /// The outcomes of the deliveries of the last hour.
 pub(crate) fn last_hour(of: &api::DestinationHealth) -> Cell {
     match (of.succeeded, of.failed) {
-        (0, 0) if of.failed_attempts > 0 => Cell::toned(format!("{} tries failed", of.failed_attempts), Tone::Bad),
+        (0, 0) if of.failed_attempts > 0 => Cell::toned(format!("{} attempts failed", of.failed_attempts), Tone::Bad),
         (0, 0) => "".into(),
         (succeeded, 0) => format!("{succeeded} ok").into(),
         (succeeded, failed) => Cell::toned(format!("{succeeded} ok, {failed} failed"), Tone::Bad),

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::session::{ForAccount, Remote, Session};
+use crate::remote::session::{ForAccount, Remote, Session};
 
 #[derive(Debug, Args)]
 pub(super) struct Named {

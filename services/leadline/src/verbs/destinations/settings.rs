@@ -9,7 +9,7 @@ use runtime::duration;
 use serde_json::Value;
 
 use super::{connection::ConnectionSettings, content::Content};
-use crate::{errors::usage, output::from_json};
+use crate::terminal::{errors::usage, output::from_json};
 
 /// The options for settings of a destination.
 #[derive(Debug, Args)]

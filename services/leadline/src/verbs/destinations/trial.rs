@@ -10,9 +10,8 @@ use tonic::Code;
 
 use super::named::Named;
 use crate::{
-    errors::AlreadyReported,
-    output::note,
-    session::within,
+    remote::session::within,
+    terminal::{errors::AlreadyReported, output::note},
     verbs::deliveries::{print_detail, request::print_request},
 };
 
@@ -73,7 +72,7 @@ impl Trial {
             if over || Instant::now() >= give_up {
                 print_detail(&session, &detail)?;
                 if !over {
-                    note(&format!("It is still in flight: leadline deliveries show {}", sent.delivery_id));
+                    note(&format!("The delivery has not ended yet: leadline deliveries show {}", sent.delivery_id));
                 }
                 return if status == Some(DeliveryStatus::Succeeded) { Ok(()) } else { Err(AlreadyReported.into()) };
             }

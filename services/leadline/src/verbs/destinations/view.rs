@@ -4,10 +4,12 @@ use api::retry_policy::Policy;
 
 use super::{super::deliveries::answer, connection, content};
 use crate::{
-    output::{in_json, note},
-    session::Session,
-    table::{Cell, Column, Tone, fixed, flexible, print_facts},
-    time_args::{lasted, shown},
+    remote::session::Session,
+    terminal::{
+        output::{in_json, note},
+        table::{Cell, Column, Tone, fixed, flexible, print_facts},
+        time_args::{lasted, shown},
+    },
 };
 
 pub(super) const COLUMNS: [Column; 6] =
@@ -63,9 +65,9 @@ pub(super) fn show(session: &Session, destination: &api::Destination) -> anyhow:
             destination.compatibility_signature.as_ref().map(content::signature).unwrap_or_default().into(),
         ),
         ("timeout", lasted(destination.timeout.as_ref()).into()),
-        ("at once", destination.concurrency.into()),
-        ("a second", if destination.rate == 0 { "any number".into() } else { destination.rate.into() }),
-        ("order kept", if destination.ordered { "yes".into() } else { "no".into() }),
+        ("requests at once", destination.concurrency.into()),
+        ("requests a second", if destination.rate == 0 { "any number".into() } else { destination.rate.into() }),
+        ("ordered", if destination.ordered { "yes".into() } else { "no".into() }),
         ("retry policy", policy.into()),
     ];
     facts.extend(connection::facts(destination));

@@ -26,7 +26,7 @@ pub(crate) struct Import {
 enum Format {
     /// Standard Webhooks: whsec_ and base64 of 24 to 64 bytes
     Whsec,
-    /// The text itself, 8 to 256 bytes; of Stripe, too
+    /// The text itself, 8 to 256 bytes, such as a secret of Stripe
     #[value(name = "utf-8", alias = "utf8")]
     Utf8,
     /// 8 to 256 bytes in hexadecimal digits

@@ -56,7 +56,7 @@ async fn answers_that_browsers_and_curl_accept_are_accepted() {
         ),
         ("space before the colon", b"HTTP/1.1 200 OK\r\nx-a : b\r\ncontent-length: 2\r\n\r\nok", 200, "ok"),
         (
-            "a line that is no header",
+            "a line that is not a header",
             b"HTTP/1.1 200 OK\r\nWarning mysql_connect()\r\ncontent-length: 2\r\n\r\nok",
             200,
             "ok",

@@ -1,0 +1,30 @@
+//! The request to anonymise a lead.
+
+use domain::{AccountId, AnonymisationFact, LeadId, LeadSequence, anonymisation::LeadAnonymised};
+use jiff::Timestamp;
+use runtime::{publishing, trace::TraceContext};
+use tracing::Instrument as _;
+
+use crate::{error::JournalError, handles::Anonymised, streams::StreamName};
+
+impl Anonymised<'_> {
+    /// Anonymises everything about a lead up to a sequence of LEADS. Returns the sequence of the fact, from which
+    /// everything else follows.
+    ///
+    /// # Errors
+    /// When the broker does not confirm the fact.
+    pub async fn anonymise(
+        self,
+        account: &AccountId,
+        lead: LeadId,
+        until: LeadSequence,
+        by: String,
+        trace: Option<&TraceContext>,
+    ) -> Result<u64, JournalError> {
+        let (span, trace) =
+            TraceContext::enter(trace, || publishing!(StreamName::Anonymised, leadline.account.id = %account));
+        let fact = LeadAnonymised { account: account.clone(), lead, until, at: Timestamp::now(), by };
+        let fact = AnonymisationFact::LeadAnonymised(fact);
+        Ok(self.append(&fact, &trace).instrument(span).await?.sequence)
+    }
+}

@@ -1,0 +1,74 @@
+//! Tries a template before the first lead arrives, so that a template that cannot work is refused when it is
+//! configured.
+//!
+//! The fields of future leads are unknown, so placeholders replace them: a placeholder has every field, is a list of
+//! one, and is written as a text or as a number. A placeholder may cause a failure, so most failures are left to real
+//! leads. A result that is not JSON is refused if values are between quotes of the template, or if nothing in it
+//! depends on a lead. A result that is not a form or XML is refused if nothing in it depends on a lead.
+
+use ::url::Url;
+use bytes::Bytes;
+use domain::{
+    ClientId, DeliveryId, DeliveryRef, EventId, EventType, InterfaceId, LeadId, LeadSequence,
+    registry::{Body, Destination},
+};
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::{
+    error::RenderError,
+    template::{
+        engine::{Compiled, is_template},
+        part::Part,
+    },
+    url,
+    values::{Input, Root},
+};
+
+/// Compiles the templates of a destination, and tries them.
+///
+/// # Errors
+/// When they fail for every lead.
+pub(crate) fn attempt(destination: &Destination) -> Result<(), RenderError> {
+    let reference = reference(destination);
+    let payload = Bytes::new();
+    let input = Input { reference: &reference, occurred_at: Timestamp::UNIX_EPOCH, payload: &payload };
+    if is_template(&destination.url) {
+        let template = Compiled::read(&destination.url, Part::Url)?;
+        let written = Url::parse(&destination.url)?;
+        if let Ok(filled) = template.fill(Root::placeholder(&input, true)) {
+            match url::checked(&filled, &written) {
+                // The length depends on the lead.
+                Ok(_) | Err(RenderError::LongUrl { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    if let Body::Template(text) = &destination.request.body {
+        let part = Part::of_body(destination.request.format());
+        let template = Compiled::read(text, part)?;
+        let fill = |quoted| template.fill(Root::placeholder(&input, quoted));
+        let Ok(Err(wrong)) = fill(true).map(|text| part.checked(text)) else { return Ok(()) };
+        let with_numbers = part == Part::Json && fill(false).is_ok_and(|text| part.checked(text).is_ok());
+        if with_numbers || !template.depends_on_the_lead {
+            return Err(wrong);
+        }
+    }
+    Ok(())
+}
+
+fn reference(destination: &Destination) -> DeliveryRef {
+    let some = "some";
+    DeliveryRef {
+        delivery: DeliveryId::from_uuid(Uuid::nil()),
+        account: destination.account.clone(),
+        interface: InterfaceId::parse(some).expect("an id"),
+        client: ClientId::parse(some).ok(),
+        destination: destination.id.clone(),
+        event_id: EventId::parse(some).expect("an id"),
+        event_type: EventType::lead_created(),
+        lead: LeadId::parse(some).expect("an id"),
+        lead_sequence: LeadSequence(1),
+        requested_at: None,
+    }
+}

@@ -1,0 +1,16 @@
+//! The state of the broker, as its threads share it.
+
+use std::time::Duration;
+
+use nix::unistd::Pid;
+
+/// How long the broker may take to stop after a signal.
+pub(super) const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Default)]
+pub(super) struct Running {
+    pub(super) process: Option<Pid>,
+    pub(super) stopping: bool,
+    /// The broker got a signal to end and will be restarted.
+    pub(super) restarting: bool,
+}
