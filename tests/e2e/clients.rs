@@ -147,10 +147,11 @@ fn script(name: &str) -> String {
 
 #[tokio::test]
 async fn python_client_works_with_leads_and_deliveries() {
+    // First, while another test may have it.
+    let stage = Stage::shared().await;
     let generated = tempfile::tempdir().unwrap();
     let folder = generated.path().to_str().unwrap();
     generate(&["--python_out", folder, "--grpc_python_out", folder]);
-    let stage = Stage::shared().await;
     let receiver = stage.account("py").await;
     let mut client = tokio::process::Command::new(root().join(".tools/python-grpc/bin/python"));
     client.args([&script("python/client.py"), folder, stage.grpc.trim_start_matches("http://"), &stage.key]);
@@ -179,9 +180,9 @@ fn compiled(folder: &Path) -> PathBuf {
 
 #[tokio::test]
 async fn typescript_client_works_over_the_http_port() {
+    let stage = Stage::shared().await;
     let folder = tempfile::tempdir().unwrap();
     let file = compiled(folder.path());
-    let stage = Stage::shared().await;
     for protocol in ["connect", "grpc-web"] {
         let receiver = stage.account(protocol).await;
         let mut client = tokio::process::Command::new("node");
