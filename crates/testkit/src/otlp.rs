@@ -159,7 +159,7 @@ mod tests {
 
     use opentelemetry_proto::tonic::{
         collector::trace::v1::{ExportTraceServiceRequest, trace_service_client::TraceServiceClient},
-        common::v1::{KeyValue, any_value::Value},
+        common::v1::{AnyValue, KeyValue, any_value::Value},
         resource::v1::Resource,
         trace::v1::{
             ResourceSpans, ScopeSpans, Span,

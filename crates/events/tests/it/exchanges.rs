@@ -102,7 +102,7 @@ fn typical_exchange_takes_few_bytes() {
         times: Times { first_byte: Some(Duration::from_millis(20)), ..Times::default() },
         ..Exchange::default()
     };
-    let bytes = encode_exchange(usual, &reference());
+    let bytes = encode_exchange(usual.clone(), &reference());
     assert!(bytes.0.len() <= 400, "{} bytes", bytes.0.len());
     let fact = |exchange: Option<Exchange>| {
         let outcome =

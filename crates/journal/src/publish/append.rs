@@ -25,9 +25,9 @@ use crate::{
         batch::Batcher,
         message::{Appended, Outgoing, confirmed, stopped},
     },
-    registry::last_answer::wait_propagation,
+    registry::freshness::wait_propagation,
     streams::StreamName,
-    subjects,
+    subjects::{self, Traffic},
 };
 
 impl Leads<'_> {

@@ -61,8 +61,8 @@ impl Freshness {
     }
 }
 
-/// Waits until [`RegistryView::up_to_date`](crate::RegistryView::up_to_date) includes in every process what is stored
-/// now. Each confirmation of a change waits for this.
+/// Waits until [`RegistryView::up_to_date`](crate::RegistryView::up_to_date) of every process includes all changes that
+/// are stored now. Each confirmation of a change waits for this.
 pub async fn wait_propagation() {
     sleep(MAX_ANSWER_AGE).await;
 }

@@ -13,7 +13,7 @@ use runtime::{Platform, trace::TraceContext};
 use tokio::sync::watch;
 
 use crate::{
-    connection::connect::Journal, error::JournalError, handles::RegistryLog, registry::last_answer::Freshness,
+    connection::connect::Journal, error::JournalError, handles::RegistryLog, registry::freshness::Freshness,
     streams::StreamFact as _, subjects,
 };
 
