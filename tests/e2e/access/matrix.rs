@@ -7,7 +7,6 @@ mod raw;
 use std::fmt;
 
 use api::{DeliveryStatus, Scope};
-use bytes::Bytes;
 use prost_reflect::{DescriptorPool, DynamicMessage, Kind, MethodDescriptor, ReflectMessage as _, Value};
 use testkit::Receiver;
 use tonic::{Code, Status};

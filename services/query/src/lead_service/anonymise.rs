@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use api::status::{not_found, unavailable};
+use api::status::{invalid, not_found, unavailable};
 use domain::{AccountId, InterfaceId, LeadEvent, LeadId, LeadSequence};
 use jiff::Timestamp;
 use journal::{JournalError, StreamFact as _, StreamName};

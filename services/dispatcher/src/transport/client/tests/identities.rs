@@ -9,7 +9,7 @@ use testkit::{
 };
 
 use super::*;
-use crate::transport::route::Route;
+use crate::transport::{client::proxy::Proxy, route::Route};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
