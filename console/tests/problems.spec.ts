@@ -6,7 +6,7 @@ test("a problem is acknowledged, its deliveries are retried, and it closes", asy
   inside: page,
 }) => {
   receiver.status = 503;
-  await world.destination("CRM", receiver.url);
+  await world.destination("CRM", receiver.url, { eventTypes: ["lead.created"] });
   await world.destination("Mail", receiver.url, { eventTypes: ["email.*"], enabled: false });
   for (const lead of ["ada", "grace", "joan"]) await world.publish(lead);
   await world.have(3, "failed");
