@@ -38,6 +38,7 @@ async function prepared({
   await world.publish("ada", { opened: true }, { type: "email.open" });
   const [failed] = await world.have(5, "failed");
   receiver.status = 200;
+  receiver.body = "taken";
   await world.publish("hedy");
   const [succeeded] = await world.have(1, "succeeded");
   await leadline.call("RegistryService/UpdateDestination", {
