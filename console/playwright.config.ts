@@ -28,6 +28,8 @@ export default defineConfig({
     },
     actionTimeout: 20_000,
     navigationTimeout: 20_000,
-    trace: "retain-on-failure",
+    // A trace of DOM snapshots; the screencast of every test would cost more than the test.
+    trace: { mode: "retain-on-failure", screenshots: false, sources: false },
+    screenshot: "only-on-failure",
   },
 });

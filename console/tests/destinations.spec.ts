@@ -128,6 +128,9 @@ test("deliveries of a disabled destination are held, then skipped or sent", asyn
   await expect(page.getByText("It is disabled. Its deliveries are held until it is enabled.")).toBeVisible();
   await world.publish("ada");
   const [held] = await world.have(1, "held");
+  const facts = page.locator(".facts div");
+  await expect(facts.filter({ hasText: /^Held/ }).locator("dd")).toHaveText("1");
+  await expect(facts.filter({ hasText: /^Switched off by/ })).toContainText(`key of ${world.account}`);
   await page.goto(`${leadline.http}/console/deliveries/${held?.deliveryId}`);
   await expect(
     page.getByText("CRM is disabled, so this delivery is held. It is sent when CRM is enabled."),

@@ -102,3 +102,21 @@ test("new attempts of a destination are listed after a click", async ({ world, r
   await expect(attempts).toHaveCount(3);
   await expect(attempts.first()).toContainText("joan");
 });
+
+test("a watch that falls silent is begun again", async ({ world, receiver, inside: page }) => {
+  await world.destination("CRM", receiver.url);
+  let calls = 0;
+  // The first call gets no answer, as on a connection that died while the computer slept.
+  await page.route("**/leadline.v1.DeliveryService/WatchDeliveries", async (route) => {
+    calls += 1;
+    if (calls > 1) await route.continue();
+  });
+  await page.clock.install();
+  await page.reload();
+  await expect(page.getByText("There is no delivery yet")).toBeVisible();
+  await expect(page.getByText("Live", { exact: true })).toHaveCount(0);
+  await page.clock.fastForward(75_000);
+  await live(page);
+  await world.publish("ada");
+  await expect(page.getByRole("link", { name: /delivery of ada/ })).toBeVisible();
+});

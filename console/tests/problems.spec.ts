@@ -6,15 +6,25 @@ test("a problem is acknowledged, its deliveries are retried, and it closes", asy
   inside: page,
 }) => {
   receiver.status = 503;
-  await world.destination("CRM", receiver.url);
+  await world.destination("CRM", receiver.url, { eventTypes: ["lead.created"] });
+  await world.destination("Mail", receiver.url, { eventTypes: ["email.*"], enabled: false });
   for (const lead of ["ada", "grace", "joan"]) await world.publish(lead);
   await world.have(3, "failed");
+  await world.publish("ada", {}, { type: "email.open" });
+  await world.have(1, "held");
   await page.getByRole("link", { name: "Problems" }).click();
   const row = page.locator("[data-row]").filter({ hasText: "CRM" });
   await expect(row).toContainText("answers 503");
   await expect(row).toContainText("The receiver failed on its side.");
   await expect(row.getByRole("link", { name: "3 deliveries" })).toBeVisible();
-  await expect(page.locator(".figures div").filter({ hasText: "failed today" }).locator("dd")).toHaveText("3");
+  const figure = (label: string) => page.locator(".figures div").filter({ hasText: label }).locator("dd");
+  for (const [label, value] of [
+    ["failing destinations", "1"],
+    ["destinations switched off", "1"],
+    ["failed today", "3"],
+    ["held", "1 delivery"],
+  ] as const)
+    await expect(figure(label)).toHaveText(value);
   await page.getByRole("button", { name: "Acknowledge CRM: answers 503" }).click();
   await expect(row).toContainText("Acknowledged");
   await expect(row).toContainText(`key of ${world.account}`);

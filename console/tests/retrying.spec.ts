@@ -24,6 +24,25 @@ test("a failed delivery is found and retried, and turns green", async ({ world, 
   await expect(page.getByText("No delivery matches these filters.")).toBeVisible();
 });
 
+test("a list says that it loads, that it has nothing yet, or that nothing matches", async ({ inside: page }) => {
+  let answer = (): void => {};
+  const asked = new Promise<void>((done) => (answer = done));
+  await page.route("**/leadline.v1.DeliveryService/ListDeliveries", async (route) => {
+    await asked;
+    await route.continue();
+  });
+  await page.reload();
+  await expect(page.getByText("Loading deliveries …")).toBeVisible();
+  answer();
+  await expect(page.getByText("There is no delivery yet.")).toBeVisible();
+  await expect(page.getByText("leadline publish --interface")).toBeVisible();
+  await page.getByRole("button", { name: "Failed" }).click();
+  await expect(page.getByText("No delivery matches these filters.")).toBeVisible();
+  await page.getByRole("button", { name: "Clear filters" }).first().click();
+  await expect(page).not.toHaveURL(/status=/);
+  await expect(page.getByText("There is no delivery yet.")).toBeVisible();
+});
+
 test("new deliveries are listed after a click", async ({ world, receiver, inside: page }) => {
   await world.destination("CRM", receiver.url);
   await world.publish("ada");

@@ -4,42 +4,117 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::{Arc, Weak},
     time::Duration,
 };
 
+use access::{AuthChannel, AuthInterceptor};
+use api::{lead_service_client::LeadServiceClient, registry_service_client::RegistryServiceClient};
 use testkit::{Answer, Process, Receiver};
+use tokio::{sync::Mutex, time::timeout};
+use tonic::transport::Channel;
 
 use crate::{
     features::root,
-    world::{ACCOUNT, INTERFACE, World, some_destination},
+    world::{ACCOUNT, Home, INTERFACE, World, some_destination},
 };
 
 /// The events that each client publishes. They fill three pages of two.
 const EVENTS: usize = 5;
-/// The leads that each client pages through: 20 pages of 500.
+/// The leads that each client pages through: 20 pages of 500. curl.sh publishes them.
 const LEADS: usize = 10_000;
-/// An interface whose events no destination wants.
+/// The interface of these leads, whose events no destination wants.
 const IMPORTED: &str = "imported";
 const PATIENCE: Duration = Duration::from_secs(300);
-const NO_ENVIRONMENT: [(&str, &str); 0] = [];
 
-/// A system whose receiver refuses each event of an interface once.
-async fn stage(interface: &str, events: usize) -> (World, Receiver) {
-    let (world, receiver) = (World::start().await, Receiver::start().await);
-    receiver.answer_next(std::iter::repeat_n(Answer::Status(500), events));
-    if interface != INTERFACE {
-        world.interface(interface).await;
-    }
-    let interface_id = interface.to_owned();
-    world.destination_with(api::Destination { interface_id, url: receiver.url(), ..some_destination() }).await;
-    (world, receiver)
+/// A system in which curl.sh has done everything. The other clients page through the leads that it published.
+struct Stage {
+    /// Its process ends before its folder goes.
+    _process: Process,
+    _home: Home,
+    http: String,
+    grpc: String,
+    key: String,
+    /// The receiver of curl.sh, and what curl.sh wrote.
+    receiver: Receiver,
+    said: String,
 }
 
-/// Runs a client until it ends. Returns the lines that it wrote.
-async fn ran(name: &str, program: &Path, args: &[&str]) -> Vec<String> {
-    let client = Process::start(name, program, args, NO_ENVIRONMENT);
-    assert!(client.wait_exit(PATIENCE).await.success(), "{}", client.output());
-    client.output().lines().map(str::to_owned).collect()
+impl Stage {
+    /// The system of the tests that run now. The first of them starts it, and it ends with the last.
+    async fn shared() -> Arc<Self> {
+        static STAGE: Mutex<Weak<Stage>> = Mutex::const_new(Weak::new());
+        let mut shared = STAGE.lock().await;
+        if let Some(stage) = shared.upgrade() {
+            return stage;
+        }
+        let stage = Arc::new(Self::start().await);
+        *shared = Arc::downgrade(&stage);
+        stage
+    }
+
+    async fn start() -> Self {
+        let (world, receiver) = (World::start().await, Receiver::start().await);
+        receiver.answer_next([Answer::Status(500)]);
+        world.interface("contact-form").await;
+        let destination =
+            api::Destination { interface_id: "contact-form".into(), url: receiver.url(), ..some_destination() };
+        world.destination_with(destination).await;
+        let mut curl = tokio::process::Command::new("sh");
+        curl.args(["-eu", &script("curl.sh")]);
+        curl.env("LEADLINE_URL", &world.http).env("LEADLINE_API_KEY", &world.key);
+        let said = ran(curl).await;
+        let World { home, process, http, grpc, key, .. } = world;
+        Self { _process: process, _home: home, http, grpc, key, receiver, said }
+    }
+
+    /// The API, for the test that calls it.
+    async fn channel(&self) -> AuthChannel {
+        let channel = Channel::from_shared(self.grpc.clone()).unwrap().connect().await.unwrap();
+        AuthInterceptor::new(&self.key).unwrap().over(channel)
+    }
+
+    /// An account of a client, whose receiver refuses each event once.
+    async fn account(&self, account_id: &str) -> Receiver {
+        let receiver = Receiver::start().await;
+        receiver.answer_next(std::iter::repeat_n(Answer::Status(500), EVENTS));
+        let mut registry = RegistryServiceClient::new(self.channel().await);
+        let account = api::Account { account_id: account_id.into(), ..api::Account::default() };
+        registry.create_account(api::CreateAccountRequest { account: Some(account) }).await.unwrap();
+        let interface = api::Interface {
+            account_id: account_id.into(),
+            interface_id: INTERFACE.into(),
+            ..api::Interface::default()
+        };
+        registry.create_interface(api::CreateInterfaceRequest { interface: Some(interface) }).await.unwrap();
+        let destination = api::Destination { account_id: account_id.into(), url: receiver.url(), ..some_destination() };
+        let request = api::CreateDestinationRequest {
+            destination: Some(destination),
+            ..api::CreateDestinationRequest::default()
+        };
+        Box::pin(registry.create_destination(request)).await.unwrap();
+        receiver
+    }
+
+    /// The receiver got the resent event three times, and the log says why.
+    async fn was_resent(&self, receiver: &Receiver, account: &str, event: &str, lead: &str) {
+        let sent = receiver.requests().iter().filter(|seen| seen.header("leadline-event-id") == event).count();
+        assert_eq!(sent, 3);
+        let request = api::GetLeadLogRequest { account_id: account.into(), lead_id: lead.into(), ..Default::default() };
+        let log = LeadServiceClient::new(self.channel().await).get_lead_log(request).await.unwrap();
+        let log = log.into_inner().entries;
+        let mut reasons = log.iter().filter(|entry| entry.kind() == api::LeadLogKind::Resentwebhook);
+        assert!(reasons.next_back().unwrap().detail.contains("the receiver lost it"), "{log:?}");
+    }
+}
+
+/// Runs a client until it ends. Returns what it wrote to its standard output: its libraries may warn on the other one.
+async fn ran(mut client: tokio::process::Command) -> String {
+    client.kill_on_drop(true);
+    let ended = timeout(PATIENCE, client.output()).await.expect("the client ends in time").unwrap();
+    let (out, errors) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
+    assert!(ended.status.success(), "{out}\n{errors}");
+    out.into_owned()
 }
 
 /// What a client writes that did everything. Its events have this prefix.
@@ -49,20 +124,9 @@ fn expected(prefix: &str, refused: &str) -> Vec<String> {
         format!("found: {prefix}1; payload: {prefix}1@example.com"),
         "explained: The destination gets the event. The delivery is succeeded. Against it: nothing".into(),
         format!("without force: {refused}; resent: {prefix}1"),
-        format!("stored: {LEADS}; listed: {LEADS} of {LEADS} on 20 pages; the same: true"),
+        format!("listed: {LEADS} of {LEADS} on 20 pages; all are there: true"),
         "done".into(),
     ]
-}
-
-/// The receiver got each event twice and the resent one three times, and the log says why.
-async fn was_resent(world: &World, receiver: &Receiver, event: &str, lead: &str) {
-    let sent =
-        |event: &str| receiver.requests().iter().filter(|seen| seen.header("leadline-event-id") == event).count();
-    assert_eq!(sent(event), 3);
-    let request = api::GetLeadLogRequest { account_id: ACCOUNT.into(), lead_id: lead.into(), ..Default::default() };
-    let log = world.leads().get_lead_log(request).await.unwrap().into_inner().entries;
-    let mut reasons = log.iter().filter(|entry| entry.kind() == api::LeadLogKind::Resentwebhook);
-    assert!(reasons.next_back().unwrap().detail.contains("the receiver lost it"), "{log:?}");
 }
 
 /// Runs a generator of code with protoc, which comes with grpcio-tools.
@@ -83,19 +147,19 @@ fn script(name: &str) -> String {
 
 #[tokio::test]
 async fn python_client_works_with_leads_and_deliveries() {
+    // First, while another test may have it.
+    let stage = Stage::shared().await;
     let generated = tempfile::tempdir().unwrap();
     let folder = generated.path().to_str().unwrap();
     generate(&["--python_out", folder, "--grpc_python_out", folder]);
-    let (world, receiver) = stage(INTERFACE, EVENTS).await;
-    world.interface(IMPORTED).await;
-    let (count, leads) = (EVENTS.to_string(), LEADS.to_string());
-    let address = world.grpc.trim_start_matches("http://");
-    let client = script("python/client.py");
-    let args = [&client, folder, address, &world.key, ACCOUNT, INTERFACE, &count, IMPORTED, &leads];
-    let said = ran("client.py", &root().join(".tools/python-grpc/bin/python"), &args).await;
-    assert_eq!(said, expected("py", "FAILED_PRECONDITION"));
+    let receiver = stage.account("py").await;
+    let mut client = tokio::process::Command::new(root().join(".tools/python-grpc/bin/python"));
+    client.args([&script("python/client.py"), folder, stage.grpc.trim_start_matches("http://"), &stage.key]);
+    client.args(["py", INTERFACE, &EVENTS.to_string(), ACCOUNT, IMPORTED, &LEADS.to_string()]);
+    let said = ran(client).await;
+    assert_eq!(said.lines().collect::<Vec<_>>(), expected("py", "FAILED_PRECONDITION"));
     assert_eq!(receiver.count(), 2 * EVENTS + 1);
-    was_resent(&world, &receiver, "py1", "py1").await;
+    stage.was_resent(&receiver, "py", "py1", "py1").await;
 }
 
 /// Compiles the client with the generated code. Returns the file to run.
@@ -116,19 +180,20 @@ fn compiled(folder: &Path) -> PathBuf {
 
 #[tokio::test]
 async fn typescript_client_works_over_the_http_port() {
+    let stage = Stage::shared().await;
     let folder = tempfile::tempdir().unwrap();
-    let client = compiled(folder.path());
-    let client = client.to_str().unwrap();
+    let file = compiled(folder.path());
     for protocol in ["connect", "grpc-web"] {
-        let (world, receiver) = stage(INTERFACE, EVENTS).await;
-        world.interface(IMPORTED).await;
-        let (count, leads) = (EVENTS.to_string(), LEADS.to_string());
-        let args = [client, protocol, &world.http, &world.key, ACCOUNT, INTERFACE, &count, IMPORTED, &leads];
-        let said = ran("client.ts", Path::new("node"), &args).await;
-        assert_eq!(said, expected(protocol, "FailedPrecondition with google.rpc.ErrorInfo"), "{protocol}");
+        let receiver = stage.account(protocol).await;
+        let mut client = tokio::process::Command::new("node");
+        client.arg(&file).args([protocol, &stage.http, &stage.key, protocol, INTERFACE, &EVENTS.to_string()]);
+        client.args([ACCOUNT, IMPORTED, &LEADS.to_string()]);
+        let said = ran(client).await;
+        let expected = expected(protocol, "FailedPrecondition with google.rpc.ErrorInfo");
+        assert_eq!(said.lines().collect::<Vec<_>>(), expected, "{protocol}");
         assert_eq!(receiver.count(), 2 * EVENTS + 1);
         let resent = format!("{protocol}1");
-        was_resent(&world, &receiver, &resent, &resent).await;
+        stage.was_resent(&receiver, protocol, &resent, &resent).await;
     }
 }
 
@@ -137,11 +202,8 @@ async fn curl_works_as_the_readme_shows() {
     let text = fs::read_to_string(script("curl.sh")).unwrap();
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     assert!(readme.contains(text.trim()), "README.md does not quote tests/e2e/clients/curl.sh");
-    let (world, receiver) = stage("contact-form", 1).await;
-    let environment = [("LEADLINE_URL", world.http.as_str()), ("LEADLINE_API_KEY", &world.key)];
-    let curl = Process::start("curl.sh", Path::new("sh"), ["-eu", &script("curl.sh")], environment);
-    assert!(curl.wait_exit(PATIENCE).await.success(), "{}", curl.output());
-    let said = curl.output();
+    let stage = Stage::shared().await;
+    let said = &stage.said;
     for step in [
         r#""leadId":""#,
         r#"\"email\": \"ada@example.com\""#,
@@ -151,8 +213,9 @@ async fn curl_works_as_the_readme_shows() {
     ] {
         assert!(said.contains(step), "{step}: {said}");
     }
-    assert!(said.trim_end().ends_with("}10000 leads"), "{said}");
-    assert_eq!(receiver.count(), 3);
-    let lead = world.delivery("order-7").await.delivery.unwrap().lead_id;
-    was_resent(&world, &receiver, "order-7", &lead).await;
+    assert!(said.trim_end().ends_with(&format!("}}{LEADS} leads")), "{said}");
+    assert_eq!(stage.receiver.count(), 3);
+    let event = api::GetEventRequest { account_id: ACCOUNT.into(), event_id: "order-7".into() };
+    let lead = LeadServiceClient::new(stage.channel().await).get_event(event).await.unwrap().into_inner().lead_id;
+    stage.was_resent(&stage.receiver, ACCOUNT, "order-7", &lead).await;
 }

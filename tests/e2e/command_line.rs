@@ -92,8 +92,11 @@ async fn errors_are_plain_and_have_exit_codes() {
         (&["deliveries", "--status", "lost"], "is not one of pending, processing"),
         (&["retry"], "which deliveries?"),
         (&["retry", "one", "--destination", "CRM"], "not both"),
+        (&["deliveries", "show", "order-7"], "leadline deliveries --event order-7"),
+        (&["retry", "order-7"], "order-7 is not the id of a delivery"),
         (&["accounts", "update", "acme"], "nothing to change"),
         (&["publish", "--payload", "{"], "is not JSON"),
+        (&["leads", "show", "ada@example.com", "--account", "acme"], "leads --where email=ada@example.com"),
         (&["destinations", "create", "--name", "nowhere"], "--url is missing"),
         (&["leadership"], "unrecognized subcommand"),
     ] {
@@ -104,7 +107,6 @@ async fn errors_are_plain_and_have_exit_codes() {
     let no_such = "00000000-0000-5000-8000-000000000000";
     for (args, says) in [
         (&["deliveries", "show", no_such][..], "refused (NOT_FOUND): "),
-        (&["deliveries", "show", "x"], "refused (INVALID_ARGUMENT): delivery_id: "),
         (&["leads", "show", "nobody"], "refused (NOT_FOUND): "),
         (&["destinations", "show", "CRM"], "refused (NOT_FOUND): account acme has no destination CRM"),
         (&["accounts", "create", "acme"], "refused (ALREADY_EXISTS): "),
@@ -116,6 +118,9 @@ async fn errors_are_plain_and_have_exit_codes() {
         assert_eq!(ran.code, 1, "{ran:?}");
         assert!(ran.err.contains(says) && ran.out.is_empty(), "{args:?}: {ran:?}");
     }
+    // The port of HTTP.
+    let ran = world.run(&["leads", "--grpc-url", &world.http]).await;
+    assert!(ran.code == 1 && ran.err.contains("names another port than that of gRPC"), "{ran:?}");
     // With two accounts, the account has to be named.
     world.run(&["accounts", "create", "second"]).await.well();
     let ran = world.run(&["leads"]).await;

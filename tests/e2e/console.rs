@@ -1,6 +1,7 @@
 //! The console in a browser: the tests of `console/tests`, which start this program and work with it in Chromium.
 
 use std::{
+    io::{Write as _, stderr},
     path::PathBuf,
     process::{Command, Stdio},
 };
@@ -28,6 +29,9 @@ fn run(pattern: &str) {
     let ran = tests.output().unwrap();
     let (out, errors) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
     assert!(ran.status.success(), "{out}\n{errors}");
+    // "66 passed (2.4m)", also of a test that succeeds: the bound is in docs/console.md.
+    let total = out.lines().rfind(|line| line.contains(" passed (")).unwrap_or_default();
+    writeln!(stderr(), "tests of the console: {}", total.trim()).unwrap();
 }
 
 #[test]

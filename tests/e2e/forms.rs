@@ -99,6 +99,16 @@ async fn form_keys_permit_only_forms_and_forms_need_them() {
     let refused = web().post(url).header(header::CONTENT_TYPE, URLENCODED).body("name=Ada").send().await.unwrap();
     assert_eq!(refused.status(), StatusCode::FORBIDDEN);
 
+    // A script gets code, reason and field as from /v1/leads.
+    let url = format!("{}/v1/forms/{ACCOUNT}/nowhere?key={key}", world.http);
+    let call = web().post(url).header(header::CONTENT_TYPE, URLENCODED).header(header::ACCEPT, "application/json");
+    let error = call.body("name=Ada").send().await.unwrap().json::<Value>().await.unwrap()["error"].clone();
+    assert_eq!(
+        (error["reason"].as_str(), error["field"].as_str()),
+        (Some("FIELD_INVALID"), Some("interface")),
+        "{error}"
+    );
+
     let with_more = api::CreateKeyRequest {
         account_id: ACCOUNT.into(),
         name: "form".into(),

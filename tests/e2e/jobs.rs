@@ -46,11 +46,8 @@ impl World {
     /// Publishes `e0`, `e1`, … to receivers that refuse, and waits until each delivery is failed.
     pub(crate) async fn publish_failing(&self, count: usize) -> Vec<api::Delivery> {
         self.publish_many(count).await;
-        wait::until("all failed", SOON, async || {
-            let failed = self.all(DeliveryStatus::Failed).await;
-            if failed.len() == count { Ok(failed) } else { Err(failed.len()) }
-        })
-        .await
+        wait::until_eq("all failed", SOON, count, async || self.all(DeliveryStatus::Failed).await.len()).await;
+        self.all(DeliveryStatus::Failed).await
     }
 
     async fn refusals(&self, job_id: &str) -> Vec<api::JobRefusal> {

@@ -12,6 +12,7 @@ async fn event_goes_only_to_the_destination_that_it_names() {
     let (everything, opens) = (Receiver::start().await, Receiver::start().await);
     world.destination(&everything.url()).await;
     let named = api::Destination {
+        name: "Opens".into(),
         url: opens.url(),
         event_types: vec!["email.open".into()],
         condition: r#"{"payload.country": "NO"}"#.into(),
@@ -24,7 +25,7 @@ async fn event_goes_only_to_the_destination_that_it_names() {
     let request = api::GetEventRequest { account_id: ACCOUNT.into(), event_id: "e1".into() };
     assert_eq!(world.leads().get_event(request).await.unwrap().into_inner().destination_id, id);
 
-    let published = ["publish", "--interface", "form", "--event", "e2", "--payload", "{}", "--destination", &id];
+    let published = ["publish", "--interface", "form", "--event", "e2", "--payload", "{}", "--destination", "Opens"];
     world.run(&published).await.well();
     wait::until_eq("the second event", SOON, 2, async || opens.count()).await;
     // A recovery of another destination skips these events.

@@ -220,9 +220,12 @@ async fn health_shows_failures_waiting_work_and_who_disabled() {
     assert_eq!((shown.fact("health"), shown.fact("held")), ("disabled", "3"));
     assert_eq!(shown.fact("answers"), "2xx: 4, 5xx: 3");
 
-    let by_bucket = counts(&world, CountBucket::Day).await;
-    let sum = |of: fn(&api::DeliveryCounts) -> u64| by_bucket.iter().map(of).sum::<u64>();
-    assert_eq!((sum(|c| c.succeeded), sum(|c| c.attempts), sum(|c| c.failed_attempts)), (4, 7, 3));
+    for (bucket, seconds) in [(CountBucket::FiveMinutes, 300), (CountBucket::Hour, 3_600), (CountBucket::Day, 86_400)] {
+        let found = counts(&world, bucket).await;
+        assert!(found.iter().all(|counts| counts.start.unwrap().seconds % seconds == 0), "{found:?}");
+        let sum = |of: fn(&api::DeliveryCounts) -> u64| found.iter().map(of).sum::<u64>();
+        assert_eq!((sum(|c| c.succeeded), sum(|c| c.attempts), sum(|c| c.failed_attempts)), (4, 7, 3), "{bucket:?}");
+    }
 }
 
 #[tokio::test]

@@ -56,7 +56,9 @@ impl World {
     /// Starts two systems: one with its read model in SQLite, one in PostgreSQL.
     pub(crate) async fn on_both() -> [Self; 2] {
         let database = testkit::postgres::database().await;
-        [Self::start().await, Self::start_with(&["--database-url", &database], &[]).await]
+        let args = ["--database-url", database.as_str()];
+        let (sqlite, postgres) = tokio::join!(Box::pin(Self::start()), Box::pin(Self::start_with(&args, &[])));
+        [sqlite, postgres]
     }
 
     /// Waits until a process is ready.

@@ -31,6 +31,8 @@ const MIN_PAUSE_MS = 500;
 const MAX_PAUSE_MS = 10_000;
 /** The minimum time between two updates of the page. */
 const TOGETHER_MS = 100;
+/** The server sends a message every 30 seconds. A connection that misses two is dead, as after the computer slept. */
+const MAX_SILENCE_MS = 75_000;
 
 export function useWatch(watched: Watched, follower: Follower): Watching {
   const [watching, setWatching] = useState<Watching>({ live: false, why: "" });
@@ -56,6 +58,7 @@ class Watch {
   private changes: Delivery[] = [];
   private drawing: ReturnType<typeof setTimeout> | undefined;
   private pause: ReturnType<typeof setTimeout> | undefined;
+  private silence: ReturnType<typeof setTimeout> | undefined;
   private failures = 0;
   private readonly seen = (): void => (document.hidden ? this.sleep() : this.run());
 
@@ -78,6 +81,7 @@ class Watch {
 
   private sleep(): void {
     clearTimeout(this.pause);
+    clearTimeout(this.silence);
     this.abort?.abort();
     this.abort = undefined;
   }
@@ -86,11 +90,23 @@ class Watch {
     if (this.abort !== undefined) return;
     const abort = new AbortController();
     this.abort = abort;
+    this.heard();
     this.read(abort.signal).catch((error: unknown) => {
       if (abort.signal.aborted) return;
       this.abort = undefined;
+      clearTimeout(this.silence);
       this.after(ConnectError.from(error));
     });
+  }
+
+  /** Waits for the next message, but not for ever. */
+  private heard(): void {
+    clearTimeout(this.silence);
+    this.silence = setTimeout(() => {
+      this.sleep();
+      this.tell({ live: false, why: "" });
+      this.run();
+    }, MAX_SILENCE_MS);
   }
 
   private async read(signal: AbortSignal): Promise<void> {
@@ -108,6 +124,7 @@ class Watch {
     })) {
       this.failures = 0;
       this.token = resumeToken;
+      this.heard();
       if (delivery === undefined) continue;
       this.changes.push(delivery);
       this.drawing ??= setTimeout(() => this.draw(), TOGETHER_MS);

@@ -49,6 +49,12 @@ export class Leadline {
     return leadline;
   }
 
+  /** Starts the program at a fixed address, to which links in mails lead, and at which it is again after `halt`. */
+  static async startAtFixedAddress(...args: string[]): Promise<Leadline> {
+    const address = `127.0.0.1:${await freePort()}`;
+    return Leadline.start("--http", address, "--public-url", `http://${address}`, ...args);
+  }
+
   /** Starts the program; again after `halt`. */
   async run(): Promise<void> {
     const { args } = this;
@@ -85,10 +91,11 @@ export class Leadline {
     this.process = child;
   }
 
-  /** The texts of the mails in the outbox. */
-  async mails(): Promise<string[]> {
+  /** The texts of the mails to this address in the outbox. */
+  async mails(address: string): Promise<string[]> {
     const outbox = join(this.folder, "data", "outbox");
-    const files = (await readdir(outbox)).filter((name) => name.endsWith(".eml"));
+    const all = await readdir(outbox).catch(() => []);
+    const files = all.filter((name) => name.endsWith(".eml") && name.includes(address));
     return Promise.all(files.map(async (name) => plain(await readFile(join(outbox, name), "latin1"))));
   }
 

@@ -87,7 +87,7 @@ let accounts = 0;
 export const test = base.extend<OfTest, { leadline: Leadline }>({
   leadline: [
     async ({}, use) => {
-      const leadline = await Leadline.start();
+      const leadline = await Leadline.startAtFixedAddress();
       await use(leadline);
       await leadline.stop();
     },

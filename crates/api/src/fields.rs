@@ -53,4 +53,17 @@ mod tests {
         assert_eq!(fields("Destination", &destination), BTreeMap::from(expected));
         assert!(fields("Nothing", &destination).is_empty());
     }
+
+    #[test]
+    fn every_file_names_its_package_in_other_languages() {
+        let files: Vec<_> =
+            POOL.as_ref().unwrap().files().filter(|file| file.package_name() == "leadline.v1").collect();
+        assert!(files.len() > 10, "{files:?}");
+        for file in files {
+            let options = file.file_descriptor_proto().options.clone().unwrap_or_default();
+            let own = (options.go_package(), options.java_package(), options.csharp_namespace());
+            assert_eq!(own, ("leadline/v1;leadlinev1", "leadline.v1", "Leadline.V1"), "{}", file.name());
+            assert!(options.java_multiple_files(), "{}", file.name());
+        }
+    }
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use testkit::{Answer, Process, Receiver, wait};
 use tokio::process::Command;
 
-use super::{finished, program};
+use super::{Ran, finished, program};
 use crate::world::{ACCOUNT, INTERFACE, SOON, World, some_destination};
 
 #[tokio::test]
@@ -49,6 +49,9 @@ async fn unknown_names_in_filters_are_errors() {
         (&["leads", "--client", "nobody"], "client"),
         (&["deliveries", "--account", "acme", "--interface", "nowhere"], "interface"),
         (&["deliveries", "--account", "acme", "--lead", "nobody"], "lead"),
+        // With one account only, a platform-wide key need not name it.
+        (&["deliveries", "--lead", "nobody"], "lead"),
+        (&["deliveries", "--interface", "nowhere"], "interface"),
         (&["deliveries", "--destination", "Mail"], "has no destination Mail"),
         (&["deliveries", "--account", "acme", "--destination", &nowhere], "destination"),
         (&["deliveries", "--account", "acme", "--event", "e9"], "event"),
@@ -104,6 +107,23 @@ async fn contexts_store_connections_privately() {
     run(&["context", "use", "elsewhere"]).await.well();
     assert_eq!(run(&["leads"]).await.code, 1);
     assert_eq!(run(&["context", "use", "nowhere"]).await.code, 2);
+    // Lists are those of the account of the context, also with a key that sees all accounts.
+    let receiver = Receiver::start().await;
+    let other = api::Account { account_id: "other".into(), ..api::Account::default() };
+    world.registry().create_account(api::CreateAccountRequest { account: Some(other) }).await.unwrap();
+    let form =
+        api::Interface { account_id: "other".into(), interface_id: INTERFACE.into(), ..api::Interface::default() };
+    world.registry().create_interface(api::CreateInterfaceRequest { interface: Some(form) }).await.unwrap();
+    let destination = api::Destination { account_id: "other".into(), url: receiver.url(), ..some_destination() };
+    world.destination_with(destination).await;
+    world.publish_with("of-other", json!({"account": "other"})).await;
+    world.delivery_is("of-other", DeliveryStatus::Succeeded).await;
+    world.new_key("other", &[api::Scope::Read]).await;
+    for (args, in_all) in [(["deliveries", "list", "--json"], 1), (["keys", "list", "--json"], 1)] {
+        let of_other = |ran: Ran| ran.json_lines().iter().filter(|line| line["account_id"] == "other").count();
+        assert_eq!(of_other(world.run(&args).await.well()), in_all, "{args:?}");
+        assert_eq!(of_other(run(&[&["--context", "here"][..], &args].concat()).await.well()), 0, "{args:?}");
+    }
     // The key of a context is sent to its own server only.
     let strange = run(&["--context", "here", "leads", "--grpc-url", "http://127.0.0.2:1"]).await;
     assert!(strange.err.contains("there is no API key"), "{strange:?}");

@@ -75,6 +75,8 @@ async fn leads_are_listed_shown_and_exported() {
         let shown = world.run(&["leads", "show", "lead-bad"]).await.well();
         assert_eq!(shown.fact("failed deliveries"), "1 of 1");
         assert!(shown.out.contains("received") && shown.out.contains("attempt 1 to"), "{shown:?}");
+        let log = shown.out.lines().find(|line| line.contains("  webhook  ")).unwrap();
+        assert!(log.contains("  CRM  "), "{log}");
         let document = world.run(&["leads", "show", "lead-bad", "--json"]).await.well().json();
         assert_eq!(document["lead"]["failed"], true);
         let entries = document["log"].as_array().unwrap().iter().map(|entry| entry["entry"].as_str().unwrap());
@@ -84,7 +86,8 @@ async fn leads_are_listed_shown_and_exported() {
         assert!(csv.starts_with("account_id,interface_id,") && csv.matches("acme,").count() == 2, "{csv}");
         let file = world.home.data().join("leads.csv");
         let to_file = ["export", "--failed", "--output", file.to_str().unwrap()];
-        assert_eq!(world.run(&to_file).await.well().out, "");
+        let ran = world.run(&to_file).await.well();
+        assert!(ran.out.is_empty() && ran.err.contains("leads.csv has 1 lead."), "{ran:?}");
         let written = fs::read_to_string(&file).unwrap();
         assert!(written.contains("lead-bad") && !written.contains("lead-good"), "{written}");
         assert_eq!(world.run(&["export", "--json"]).await.well().json_lines().len(), 2);

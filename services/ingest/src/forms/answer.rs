@@ -53,9 +53,9 @@ impl Reader {
     }
 
     pub(super) fn refused(self, refusal: &Refusal) -> Response {
-        let Refusal { status, message } = refusal;
+        let Refusal { status, message, error } = refusal;
         let mut response = match self {
-            Self::Script => (*status, Json(json!({"error": {"message": message}}))).into_response(),
+            Self::Script => (*status, Json(json!({"error": error}))).into_response(),
             Self::Browser => page(*status, "Your message was not sent", message),
         };
         if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(status) {

@@ -67,7 +67,7 @@ pub(super) struct Whoami {
 impl List {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let session = self.remote.connect().await?;
-        let (account_id, include_ended) = (self.account.given(), self.ended);
+        let (account_id, include_ended) = (session.account_of_filter(&self.account), self.ended);
         let page = async |page_size, page_token| {
             let account_id = account_id.clone();
             let request = api::ListKeysRequest { account_id, include_ended, page_size, page_token };

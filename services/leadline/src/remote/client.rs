@@ -1,6 +1,6 @@
 //! Connects to a running system with an API key.
 
-use std::{fs, io::ErrorKind, path::PathBuf};
+use std::{fs, io::ErrorKind, path::PathBuf, time::Duration};
 
 use access::{AuthChannel, AuthInterceptor};
 use anyhow::Context as _;
@@ -33,6 +33,12 @@ pub(crate) struct ClientOptions {
     context: Option<String>,
 }
 
+/// How long a connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a server that owes an answer is probed, and how long it may take to react. Otherwise a watch would wait for
+/// ever on a connection that died silently, for example while the computer slept.
+const PROBE_INTERVAL: Duration = Duration::from_secs(30);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
 /// The URL if neither an option nor a context gives one.
 const DEFAULT_URL: &str = "http://127.0.0.1:9090";
 
@@ -42,6 +48,7 @@ impl ClientOptions {
         let url = &self.grpc_url.clone().unwrap_or_else(|| context.grpc_url.clone());
         let endpoint = Endpoint::from_shared(url.clone())
             .with_context(|| format!("--grpc-url: {url:?} is not a URL such as http://127.0.0.1:9090"))?;
+        let endpoint = bounded(endpoint);
         let key = self.key(&context, url, endpoint.uri())?;
         let with_key = AuthInterceptor::new(&key).context("--api-key: an API key is one line, ll_<id>_<secret>")?;
         if endpoint.uri().scheme_str() != Some("https") {
@@ -101,6 +108,12 @@ impl ClientOptions {
     }
 }
 
+/// Connections that fail instead of waiting for ever.
+fn bounded(endpoint: Endpoint) -> Endpoint {
+    let endpoint = endpoint.connect_timeout(CONNECT_TIMEOUT);
+    endpoint.http2_keep_alive_interval(PROBE_INTERVAL).keep_alive_timeout(PROBE_TIMEOUT)
+}
+
 fn is_this_machine(server: &Uri) -> bool {
     let host = server.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
@@ -108,7 +121,22 @@ fn is_this_machine(server: &Uri) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use api::{WhoAmIRequest, access_service_client::AccessServiceClient};
+    use tokio::net::TcpListener;
+
     use super::*;
+    use crate::terminal::errors::is_away;
+
+    #[tokio::test]
+    async fn a_server_that_falls_silent_counts_as_absent() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let channel = bounded(Endpoint::from_shared(url).unwrap()).connect().await.unwrap();
+        let _silent = listener.accept().await.unwrap();
+        tokio::time::pause();
+        let status = AccessServiceClient::new(channel).who_am_i(WhoAmIRequest {}).await.unwrap_err();
+        assert!(is_away(&status), "{status:?}");
+    }
 
     #[test]
     fn the_key_of_the_data_directory_stays_on_this_machine() {

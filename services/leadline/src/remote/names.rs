@@ -20,7 +20,7 @@ const RESERVED: [&str; 2] = ["webhook-test", "webhook-events"];
 /// The names in a filter.
 #[derive(Debug, Default)]
 pub(crate) struct Names<'a> {
-    /// Empty if the filter names no account; then the others are not looked up.
+    /// Empty if the filter names no account; then the others are looked up only if there is one account alone.
     pub(crate) account: &'a str,
     pub(crate) interface: Option<&'a str>,
     pub(crate) client: Option<&'a str>,
@@ -33,9 +33,20 @@ pub(crate) struct Names<'a> {
 impl Names<'_> {
     /// An error if one of them does not exist.
     pub(crate) async fn check(&self, session: &Session) -> anyhow::Result<()> {
-        if self.account.is_empty() {
+        if !self.account.is_empty() {
+            return self.check_in_account(session).await;
+        }
+        let names = [self.interface, self.client, self.lead, self.destination, self.event];
+        if names.iter().all(|name| name.is_none()) {
             return Ok(());
         }
+        match session.only_account().await? {
+            Some(account) => Names { account: &account, ..*self }.check_in_account(session).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn check_in_account(&self, session: &Session) -> anyhow::Result<()> {
         let account_id = || self.account.to_owned();
         known(session.registry().get_account(within(api::GetAccountRequest { account_id: account_id() })).await)?;
         if let Some(id) = self.interface.filter(|id| !RESERVED.contains(id)) {

@@ -2,7 +2,10 @@
 
 mod lists;
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use access::AuthChannel;
 use anyhow::Context as _;
@@ -121,6 +124,12 @@ impl Session {
         StatusServiceClient::new(self.channel.clone())
     }
 
+    /// The account of a filter: the named one, or that of the context. Empty means every account if the key is
+    /// platform-wide.
+    pub(crate) fn account_of_filter(&self, given: &ForAccount) -> String {
+        given.account.as_ref().or(self.account.as_ref()).cloned().unwrap_or_default()
+    }
+
     /// The named account, or that of the context or of the key; empty if the key is platform-wide.
     pub(crate) async fn own_account(&self, given: &ForAccount) -> anyhow::Result<String> {
         if let Some(account) = given.account.as_ref().or(self.account.as_ref()) {
@@ -132,6 +141,17 @@ impl Session {
             Err(status) if status.code() == Code::Unimplemented => Ok(String::new()),
             Err(status) => Err(status.into()),
         }
+    }
+
+    /// The only account that there is; `None` if there are several or none, or if the key may not list them.
+    pub(crate) async fn only_account(&self) -> anyhow::Result<Option<String>> {
+        let request = api::ListAccountsRequest { page_size: 2, page_token: String::new() };
+        let mut accounts = match self.registry().list_accounts(within(request)).await {
+            Ok(listed) => listed.into_inner().accounts,
+            Err(status) if status.code() == Code::PermissionDenied => return Ok(None),
+            Err(status) => return Err(status.into()),
+        };
+        Ok(accounts.pop().filter(|_| accounts.is_empty()).map(|only| only.account_id))
     }
 
     pub(crate) async fn account(&self, given: &ForAccount) -> anyhow::Result<String> {
@@ -170,6 +190,27 @@ impl Session {
                 Err(usage(format!("{named} is the name of several destinations: {}", ids.join(", "))))
             }
         }
+    }
+
+    /// The names of these destinations, by their ids. Without a name is what was deleted, what has none, and what the
+    /// key may not see.
+    pub(crate) async fn names_of<'a>(
+        &self,
+        account: &str,
+        ids: impl Iterator<Item = &'a str>,
+    ) -> anyhow::Result<BTreeMap<String, String>> {
+        let ids: BTreeSet<_> = ids.filter(|id| !id.is_empty()).map(str::to_owned).collect();
+        let mut names = BTreeMap::new();
+        for id in ids {
+            let request = api::GetDestinationRequest { account_id: account.to_owned(), destination_id: id.clone() };
+            match self.registry().get_destination(within(request)).await.map(tonic::Response::into_inner) {
+                Ok(found) if found.name.is_empty() => {}
+                Ok(found) => drop(names.insert(id, found.name)),
+                Err(status) if matches!(status.code(), Code::NotFound | Code::PermissionDenied) => {}
+                Err(status) => return Err(status.into()),
+            }
+        }
+        Ok(names)
     }
 
     pub(crate) async fn destinations_called(&self, account: &str, name: &str) -> anyhow::Result<Vec<api::Destination>> {
@@ -213,11 +254,6 @@ impl Paging {
 impl ForAccount {
     pub(crate) fn is_given(&self) -> bool {
         self.account.is_some()
-    }
-
-    /// The account of a filter; empty means every account if the key is platform-wide.
-    pub(crate) fn given(&self) -> String {
-        self.account.clone().unwrap_or_default()
     }
 }
 

@@ -9,6 +9,10 @@ use tonic::{Code, Status};
 /// The exit code of an invalid command line; clap uses the same.
 const USAGE: u8 = 2;
 
+/// The error if the connection ended without an answer. The port of HTTP does that, too.
+const BROKEN: &str = "the connection ended without an answer: the server was killed, or --grpc-url names another port than \
+                      that of gRPC, which is usually 9090";
+
 /// The command line is invalid.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -47,6 +51,10 @@ fn in_words(error: &anyhow::Error) -> String {
 }
 
 fn of_server(status: &Status) -> String {
+    // The client made the status up: no server of gRPC answered.
+    if status.code() == Code::Unknown && is_away(status) {
+        return format!("{BROKEN} ({})", status.message());
+    }
     let what = match status.code() {
         Code::Unavailable | Code::DeadlineExceeded | Code::Internal | Code::Unknown | Code::DataLoss => "failed",
         _ => "refused",

@@ -14,6 +14,7 @@ use crate::{
         session::{ForAccount, Paging, Remote, Session, within},
     },
     terminal::{
+        errors::usage,
         output::print,
         table::{Cell, Table, Tone, fixed, flexible, print_facts, wrapped},
         time_args::{lasted, past, shown},
@@ -149,7 +150,10 @@ impl Choice {
             None => String::new(),
         };
         // A search by values is within an account.
-        let account_id = if self.values.is_empty() { account.given() } else { session.account(account).await? };
+        let account_id = match self.values.is_empty() {
+            true => session.account_of_filter(account),
+            false => session.account(account).await?,
+        };
         let text = |given: &Option<String>| given.clone().unwrap_or_default();
         let Answered { status, class } = self.answer.unwrap_or_default();
         Ok(api::DeliveryFilter {
@@ -229,6 +233,7 @@ impl List {
 
 impl Show {
     async fn run(&self) -> anyhow::Result<()> {
+        check_id(&self.delivery_id)?;
         let session = self.remote.connect().await?;
         let request = api::GetDeliveryRequest { delivery_id: self.delivery_id.clone() };
         let detail = session.deliveries().get_delivery(within(request)).await?.into_inner();
@@ -295,8 +300,20 @@ fn full_answer(delivery: &api::Delivery) -> String {
 /// The length of the ids that Leadline makes; shorter ones are beginnings.
 const WHOLE_ID: usize = 36;
 
+/// Ids of deliveries are UUIDs. People have the id of an event or a lead at hand, too.
+fn check_id(given: &str) -> anyhow::Result<()> {
+    if given.chars().all(|c| c.is_ascii_hexdigit() || c == '-') {
+        return Ok(());
+    }
+    Err(usage(format!(
+        "{given} is not the id of a delivery; leadline deliveries --event {given}, or --lead {given}, lists deliveries with \
+         their ids"
+    )))
+}
+
 /// The whole id of a delivery; `given` may be its beginning.
 pub(crate) async fn whole_id(session: &Session, given: &str) -> anyhow::Result<String> {
+    check_id(given)?;
     if given.len() >= WHOLE_ID {
         return Ok(given.to_owned());
     }

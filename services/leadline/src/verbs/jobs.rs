@@ -16,7 +16,7 @@ use crate::{
         errors::{AlreadyReported, is_away, usage},
         output::{note, print},
         table::{Cell, Column, Table, Tone, fixed, flexible, print_facts, wrapped},
-        time_args::shown,
+        time_args::{shown, span},
     },
 };
 
@@ -82,9 +82,12 @@ struct Named {
 struct Show {
     #[command(flatten)]
     job: Named,
-    /// Wait for the end of the job, and show its progress
+    /// Wait for the end of the job and for the outcomes of its deliveries, and show the progress
     #[arg(long)]
     follow: bool,
+    /// How long to wait for the outcomes of the deliveries once the job has ended; they continue in any case
+    #[arg(long, value_name = "TIME", value_parser = span, default_value = "1m", requires = "follow")]
+    wait: Duration,
     #[command(flatten)]
     remote: Remote,
 }
@@ -111,11 +114,11 @@ impl Jobs {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         match self.verb {
             Verb::List(list) => list.run().await,
-            Verb::Show(Show { job, follow, remote }) => {
+            Verb::Show(Show { job, follow, wait, remote }) => {
                 let session = remote.connect().await?;
                 let job_id = job.id(&session).await?;
                 if follow {
-                    return self::follow(&session, &job_id, None).await;
+                    return self::follow(&session, &job_id, wait).await;
                 }
                 let job = get(&session, &job_id).await?;
                 show(&session, &job).await
@@ -201,7 +204,7 @@ async fn get(session: &Session, job_id: &str) -> Result<api::Job, Status> {
 
 /// Waits for the end of a job, then at most `wait` for the outcomes of its deliveries, and prints the job. Fails if the
 /// job did not do everything, or if one of its deliveries failed again.
-pub(crate) async fn follow(session: &Session, job_id: &str, wait: Option<Duration>) -> anyhow::Result<()> {
+pub(crate) async fn follow(session: &Session, job_id: &str, wait: Duration) -> anyhow::Result<()> {
     let progress = std::io::stderr().is_terminal() && !session.out.is_json();
     let (mut answered, mut announced) = (Instant::now(), session.out.is_json());
     let mut ended = None;
@@ -238,10 +241,10 @@ pub(crate) async fn follow(session: &Session, job_id: &str, wait: Option<Duratio
 }
 
 /// Whether the outcomes of a job that ended are known, or the wait for them is over.
-fn is_settled(job: &api::Job, ended: Instant, wait: Option<Duration>) -> bool {
+fn is_settled(job: &api::Job, ended: Instant, wait: Duration) -> bool {
     let counts = job.counts.clone().unwrap_or_default();
     let is_known = job.dry_run || counts.succeeded + counts.failed >= counts.retried + counts.requested;
-    is_known || wait.is_none_or(|wait| ended.elapsed() >= wait)
+    is_known || ended.elapsed() >= wait
 }
 
 pub(crate) async fn show(session: &Session, job: &api::Job) -> anyhow::Result<()> {

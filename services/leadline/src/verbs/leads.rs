@@ -1,19 +1,23 @@
 //! `leadline leads` and `leadline export`: lists leads, shows one with its log, and exports them.
 
+mod lines;
+
 use std::{fs::File, io::Write as _, path::PathBuf};
 
 use anyhow::Context as _;
 use api::PayloadState;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use tonic::Request;
+use tonic::{Code, Request};
 
+use self::lines::Lines;
 use crate::{
     remote::{
         names::Names,
         session::{ForAccount, Paging, Remote, Session, within},
     },
     terminal::{
+        errors::usage,
         output::{harmless, in_json, note, print, write},
         table::{Cell, Table, Tone, fixed, flexible, print_facts, wrapped},
         time_args::{past, shown},
@@ -226,7 +230,15 @@ impl Show {
         let session = self.remote.connect().await?;
         let account_id = session.account(&self.account).await?;
         let request = api::GetLeadRequest { account_id: account_id.clone(), lead_id: self.lead_id.clone() };
-        let lead = session.leads().get_lead(within(request)).await?.into_inner();
+        let lead = match session.leads().get_lead(within(request)).await {
+            Err(status) if status.code() == Code::InvalidArgument && self.lead_id.contains('@') => {
+                let email = &self.lead_id;
+                return Err(usage(format!(
+                    "no lead id has an @; leadline leads --where email={email} finds leads by it"
+                )));
+            }
+            found => found?.into_inner(),
+        };
         let log = self.log(&session, &account_id).await?;
         let events = if self.payload { self.events(&session, &account_id, &log).await? } else { vec![] };
         if session.out.is_json() {
@@ -253,15 +265,17 @@ impl Show {
             return Ok(());
         }
         print("")?;
+        let names = session.names_of(&account_id, log.iter().map(|entry| entry.destination_id.as_str())).await?;
         let row = |entry: &api::LeadLogEntry| {
             vec![
                 shown(entry.at.as_ref()).into(),
                 entry.entry.as_str().into(),
+                names.get(&entry.destination_id).unwrap_or(&entry.destination_id).as_str().into(),
                 entry.delivery_id.as_str().into(),
                 entry.detail.as_str().into(),
             ]
         };
-        let columns = [fixed("AT"), fixed("ENTRY"), fixed("DELIVERY"), wrapped("SAYS")];
+        let columns = [fixed("AT"), fixed("ENTRY"), flexible("DESTINATION"), fixed("DELIVERY"), wrapped("SAYS")];
         Table::new(columns).print(&session.out, &log.iter().map(row).collect::<Vec<_>>())?;
         events.iter().try_for_each(print_payload)
     }
@@ -342,13 +356,18 @@ impl Export {
         };
         let failed = || format!("--output: {} cannot be written", file.display());
         let mut written = File::create(file).with_context(failed)?;
-        let mut bytes = 0;
+        let mut lines = Lines::default();
         while let Some(piece) = pieces.message().await.with_context(|| format!("{} is not complete", file.display()))? {
             written.write_all(&piece.csv).with_context(failed)?;
-            bytes += piece.csv.len();
+            lines.count(&piece.csv);
         }
         written.sync_all().with_context(failed)?;
-        note(&format!("{} has {bytes} bytes.", file.display()));
+        // The first line has the titles.
+        let leads = match lines.ended.saturating_sub(1) {
+            1 => "1 lead".to_owned(),
+            leads => format!("{leads} leads"),
+        };
+        note(&format!("{} has {leads}.", file.display()));
         Ok(())
     }
 }

@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Request;
 
+use super::deliveries::destination_id;
 use crate::{
     remote::session::{ForAccount, Remote},
     terminal::{
@@ -59,8 +60,8 @@ pub(crate) struct Publish {
     /// The client: a customer of the account
     #[arg(long, value_name = "ID")]
     client: Option<String>,
-    /// Id of the only destination of the events; event types and conditions are ignored
-    #[arg(long, value_name = "ID")]
+    /// A destination, by its id or its name: the events go to it alone; event types and conditions are ignored
+    #[arg(long, value_name = "DESTINATION")]
     destination: Option<String>,
     /// Id of the lead [default: computed from the event id]
     #[arg(long, value_name = "ID", requires = "payload")]
@@ -117,11 +118,15 @@ impl Publish {
             None => session.own_account(&self.account).await?,
             Some(_) => session.account(&self.account).await?,
         };
+        let destination_id = match &self.destination {
+            Some(named) => destination_id(&session, &self.account, named).await?,
+            None => String::new(),
+        };
         let rest = api::PublishLeadRequest {
             account,
             interface: self.interface.clone().unwrap_or_default(),
             client: self.client.clone().unwrap_or_default(),
-            destination_id: self.destination.clone().unwrap_or_default(),
+            destination_id,
             r#type: self.event_type.clone().unwrap_or_default(),
             ..api::PublishLeadRequest::default()
         };

@@ -192,6 +192,6 @@ impl Going {
         if self.no_wait {
             return show(session, &job).await;
         }
-        follow(session, &job.job_id, Some(self.wait)).await
+        follow(session, &job.job_id, self.wait).await
     }
 }

@@ -77,7 +77,7 @@ impl Watch {
         names.check(&session).await?;
         let Answered { status, class } = self.answer.unwrap_or_default();
         let request = api::WatchDeliveriesRequest {
-            account_id: self.account.given(),
+            account_id: session.account_of_filter(&self.account),
             destination_id,
             lead_id: self.lead.clone().unwrap_or_default(),
             statuses: self.status.iter().map(|status| (*status).into()).collect(),

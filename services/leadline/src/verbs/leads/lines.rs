@@ -1,0 +1,34 @@
+//! Counts the lines of CSV that comes in pieces. A line break within quotes ends no line (RFC 4180).
+
+/// The lines that have ended.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    pub(super) ended: usize,
+    is_quoted: bool,
+}
+
+impl Lines {
+    pub(super) fn count(&mut self, piece: &[u8]) {
+        for byte in piece {
+            match byte {
+                b'"' => self.is_quoted = !self.is_quoted,
+                b'\n' if !self.is_quoted => self.ended += 1,
+                _ => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_break_within_quotes_ends_no_line() {
+        let mut lines = Lines::default();
+        for piece in ["lead,answer\r\n", "ada,\"first\nsec", "ond \"\"line\"\"\"\r\n", "grace,\r\n"] {
+            lines.count(piece.as_bytes());
+        }
+        assert_eq!(lines.ended, 3);
+    }
+}
