@@ -9,7 +9,7 @@ use sqlx::{
 };
 
 /// Version, description and statements of each file. sqlx stores them in the database; they never change.
-const MIGRATIONS: [(i64, &str, &str); 15] = [
+const MIGRATIONS: [(i64, &str, &str); 16] = [
     (1, "read model", include_str!("../../migrations/0001_read_model.sql")),
     (3, "audit", include_str!("../../migrations/0003_audit.sql")),
     (4, "pages", include_str!("../../migrations/0004_pages.sql")),
@@ -25,6 +25,7 @@ const MIGRATIONS: [(i64, &str, &str); 15] = [
     (18, "lead values", include_str!("../../migrations/0018_lead_values.sql")),
     (19, "traces", include_str!("../../migrations/0019_traces.sql")),
     (20, "answers", include_str!("../../migrations/0020_answers.sql")),
+    (21, "problems of all accounts", include_str!("../../migrations/0021_problems_of_all_accounts.sql")),
 ];
 
 /// The lock of sqlx is off: it belongs to a session, which a pooler does not keep. `connect.rs` locks in a transaction.
