@@ -67,20 +67,25 @@ pub(crate) fn published<T>(
     stored: &Result<T, JournalError>,
     trace: Option<&TraceContext>,
 ) {
-    let error = stored.as_ref().err().map(not_stored);
+    let error = stored.as_ref().err().map(kind);
     PUBLISHES.record(&Publish { stream, error }, took, trace);
 }
 
-/// Marks the span of a message that is not stored, and returns the kind of its error.
-pub(crate) fn not_stored(error: &JournalError) -> &'static str {
-    let kind = match error {
+/// Marks the span of a message that is not stored. A lost race is not a failure: its caller looks at what was stored
+/// first.
+pub(crate) fn not_stored(error: &JournalError) {
+    if !matches!(error, JournalError::LostRace) {
+        trace::not_stored(kind(error));
+    }
+}
+
+const fn kind(error: &JournalError) -> &'static str {
+    match error {
         JournalError::LostRace => "lost_race",
         JournalError::CannotStore(_) => "cannot_store",
         JournalError::Unavailable { .. } => "unavailable",
         _ => "refused",
-    };
-    trace::not_stored(kind);
-    kind
+    }
 }
 
 /// The stream of a subject, by its first word.

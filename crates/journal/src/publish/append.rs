@@ -53,13 +53,8 @@ impl Leads<'_> {
             trace: trace.clone(),
             body: event.encode(),
         };
-        let submitted = match self.journal.health().require_storing(StreamName::Leads) {
-            Ok(()) => self.journal.submit(outgoing, |batchers| &batchers.leads).await,
-            Err(error) => Err(error),
-        };
-        submitted.inspect_err(|error| {
-            measured::not_stored(error);
-        })
+        self.journal.health().require_storing(StreamName::Leads).inspect_err(measured::not_stored)?;
+        self.journal.submit(outgoing, |batchers| &batchers.leads).await
     }
 }
 
@@ -205,7 +200,11 @@ async fn outcome<T>(health: &Health, stored: Result<T, JournalError>) -> Result<
             health.acknowledged();
             Ok(stored)
         }
-        Err(error) => Err(health.explain(error).await),
+        Err(error) => {
+            let error = health.explain(error).await;
+            measured::not_stored(&error);
+            Err(error)
+        }
     }
 }
 
