@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_nats::jetstream::{self, stream};
+use async_nats::jetstream;
 use testkit::{NatsServer, SmallDisk, wait};
 
 use crate::{
@@ -22,8 +22,6 @@ use crate::{
 const DISK: u64 = 64 * 1024 * 1024;
 /// How long no event is accepted before the test frees space.
 const FULL: Duration = Duration::from_secs(3);
-/// The stream that fills a broker with a limit.
-const FILLER: &str = "FILLER";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn full_disk_loses_no_accepted_events() {
@@ -47,12 +45,15 @@ async fn full_disk_loses_no_accepted_events() {
     let filler = disk.as_ref().ok().map(|disk| disk.path().join("filler"));
     match &filler {
         Some(file) => SmallDisk::fill(file),
-        None => fill(&fire).await,
+        None => fire.stage.brokers.servers()[0].fill().await,
     }
     nothing_is_accepted(&fire).await;
     match &filler {
         Some(file) => fs::remove_file(file).unwrap(),
-        None => drop(jetstream(&fire).await.delete_stream(FILLER).await.unwrap()),
+        None => {
+            let client = fire.stage.brokers.servers()[0].client().await;
+            jetstream::new(client).delete_stream(NatsServer::FILLER).await.unwrap();
+        }
     }
     // After a full disk the broker stores nothing until it is restarted.
     let who = Victim::Broker(0);
@@ -62,19 +63,6 @@ async fn full_disk_loses_no_accepted_events() {
     fire.back(vec![outage]).await;
     fire.go_on().await;
     fire.out().await;
-}
-
-async fn jetstream(fire: &Fire) -> jetstream::Context {
-    jetstream::new(fire.stage.brokers.servers()[0].client().await)
-}
-
-/// Publishes until the broker refuses.
-async fn fill(fire: &Fire) {
-    let context = jetstream(fire).await;
-    let config = stream::Config { name: FILLER.into(), subjects: vec!["filler".into()], ..stream::Config::default() };
-    context.create_stream(config).await.unwrap();
-    let chunk = bytes::Bytes::from(vec![b'x'; 64 * 1024]);
-    while context.publish("filler", chunk.clone()).await.unwrap().await.is_ok() {}
 }
 
 /// Waits until no event was accepted for [`FULL`].

@@ -10,7 +10,7 @@ use crate::{
     world::{Home, SOON},
 };
 
-const LEFT_TO_OTHERS: [(&str, &str); 1] = [("LEADLINE_NO_MAINTENANCE", "true")];
+pub(crate) const LEFT_TO_OTHERS: [(&str, &str); 1] = [("LEADLINE_NO_MAINTENANCE", "true")];
 
 #[tokio::test]
 async fn without_maintenance_jobs_wait_for_it() {

@@ -1,7 +1,7 @@
 //! Metrics that a collector and a Prometheus server get from a running system.
 
 mod dashboards;
-pub(crate) mod faults;
+mod faults;
 mod installation;
 mod names;
 mod translated;
@@ -46,11 +46,15 @@ impl World {
 
     /// The sum of the samples of this name whose labels contain all of these.
     pub(crate) async fn metric(&self, name: &str, labels: &[&str]) -> f64 {
-        let text = self.metrics().await;
-        let samples = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
-        let wanted = samples.filter(|line| labels.iter().all(|label| line.contains(label)));
-        wanted.filter_map(|line| line.split(" # ").next()?.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+        samples(&self.metrics().await, name, labels).into_iter().sum()
     }
+}
+
+/// The samples of this name whose labels contain all of these.
+fn samples(text: &str, name: &str, labels: &[&str]) -> Vec<f64> {
+    let named = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
+    let wanted = named.filter(|line| labels.iter().all(|label| line.contains(label)));
+    wanted.filter_map(|line| line.split(" # ").next()?.rsplit(' ').next()?.parse().ok()).collect()
 }
 
 /// Delivers a lead with these variables.

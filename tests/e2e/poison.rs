@@ -5,7 +5,10 @@ use async_nats::jetstream;
 use serde_json::json;
 use testkit::{Receiver, wait};
 
-use crate::world::{ACCOUNT, INTERFACE, SOON, World, some_destination};
+use crate::{
+    publishing::nats,
+    world::{ACCOUNT, INTERFACE, SOON, World, some_destination},
+};
 
 /// Unreadable messages: text, a truncated field, an endless group, all ones.
 const RUBBISH: [&[u8]; 4] = [b"rubbish", b"\x0a\x7fcut", b"\x0b\x0b\x0b\x0b", &[0xff; 64]];
@@ -44,10 +47,7 @@ async fn inject(world: &World, destination: &str) -> usize {
 }
 
 async fn broker(world: &World) -> jetstream::Context {
-    let url: async_nats::ServerAddr = world.nats.parse().unwrap();
-    let (user, password) = (url.username().unwrap().to_owned(), url.password().unwrap().to_owned());
-    let options = async_nats::ConnectOptions::new().user_and_password(user, password);
-    jetstream::new(options.connect(url).await.unwrap())
+    jetstream::new(nats(world).await)
 }
 
 async fn status(world: &World) -> api::GetStatusResponse {

@@ -10,6 +10,8 @@ use std::{
     time::Duration,
 };
 
+use async_nats::jetstream::{self, stream};
+use bytes::Bytes;
 use nix::{
     sys::signal::{self, Signal},
     unistd::Pid,
@@ -150,6 +152,22 @@ impl NatsServer {
     /// If the broker does not answer.
     pub async fn client(&self) -> async_nats::Client {
         self.options().connect(self.url()).await.expect("the private broker accepts a connection")
+    }
+
+    /// The stream of [`fill`](Self::fill).
+    pub const FILLER: &'static str = "FILLER";
+
+    /// Stores messages in a stream of their own until the broker refuses. The broker needs a limit (`max_file_store`).
+    ///
+    /// # Panics
+    /// If the broker does not answer.
+    pub async fn fill(&self) {
+        let context = jetstream::new(self.client().await);
+        let subjects = vec!["filler".to_owned()];
+        let config = stream::Config { name: Self::FILLER.to_owned(), subjects, ..stream::Config::default() };
+        context.create_stream(config).await.expect("the broker creates a stream");
+        let chunk = Bytes::from(vec![b'x'; 64 * 1024]);
+        while context.publish("filler", chunk.clone()).await.expect("the broker is connected").await.is_ok() {}
     }
 
     /// SIGKILL: nothing is flushed, connections break. Without effect on a broker that is down.

@@ -13,14 +13,13 @@ use testkit::{Answer, NatsServer, Process, Prometheus, Receiver, SmallDisk, Smtp
 use super::asked;
 use crate::{
     features::root,
+    publishing::nats,
     world::{ACCOUNT, Home, INTERFACE, World, event_json, some_destination, web},
 };
 
 /// The maximum time until a fault fires its alert or clears it, with windows of seconds.
 const FIRED: Duration = Duration::from_secs(90);
-/// The stream that fills a broker with a limit.
-const FILLER: &str = "FILLER";
-/// The size of a small disk, and the limit of a broker, in bytes.
+/// The size of a small disk, in bytes.
 const DISK: u64 = 64 * 1024 * 1024;
 /// Holds the lock of the writer of an SQLite database until it is killed.
 const LOCK: &str = "import sqlite3, sys, time\n\
@@ -151,25 +150,6 @@ async fn full_disk_fires_and_clears_its_alert() {
     drill.clears("LeadlineCannotStore").await;
 }
 
-/// A broker whose store is small.
-pub(crate) async fn small_broker() -> NatsServer {
-    NatsServer::start_with(&format!("max_file_store: {DISK}")).await
-}
-
-/// Fills the store of the broker up to its limit.
-pub(crate) async fn fill(broker: &NatsServer) -> jetstream::Context {
-    let context = jetstream::new(broker.client().await);
-    let filler = jetstream::stream::Config {
-        name: FILLER.to_owned(),
-        subjects: vec!["filler".to_owned()],
-        ..jetstream::stream::Config::default()
-    };
-    context.create_stream(filler).await.unwrap();
-    let chunk = bytes::Bytes::from(vec![b'x'; 64 * 1024]);
-    while context.publish("filler", chunk.clone()).await.unwrap().await.is_ok() {}
-    context
-}
-
 #[tokio::test]
 async fn nearly_full_stream_fires_and_clears_its_alert() {
     let world = World::start_with(&["--stream-max-bytes", "1000000"], &[]).await;
@@ -237,10 +217,7 @@ async fn stopped_projector_fires_and_clears_its_alert() {
 async fn quarantined_message_fires_and_clears_its_alert() {
     let world = World::start().await;
     let drill = Drill::start(&world).await;
-    let url: async_nats::ServerAddr = world.nats.parse().unwrap();
-    let (user, password) = (url.username().unwrap().to_owned(), url.password().unwrap().to_owned());
-    let options = async_nats::ConnectOptions::new().user_and_password(user, password);
-    let context = jetstream::new(options.connect(url).await.unwrap());
+    let context = jetstream::new(nats(&world).await);
     context.publish(format!("lead.{ACCOUNT}.{INTERFACE}"), "rubbish".into()).await.unwrap().await.unwrap();
     drill.fires(&world, "LeadlineQuarantined", "1 message is unreadable and set aside; the last one is LEADS 1").await;
     context.get_stream("POISON").await.unwrap().purge().await.unwrap();

@@ -7,43 +7,35 @@ use async_nats::jetstream;
 use jiff::{SignedDuration, Timestamp};
 use testkit::{NatsCluster, NatsServer, Process, Receiver, postgres, tls::Authority, wait};
 
-use super::label;
+use super::{label, samples};
 use crate::{
     features::root,
+    maintenance::LEFT_TO_OTHERS,
     mutual_tls::identity,
     processes::{Alone, address},
+    publishing::nats,
     tls::{self, trusting},
     world::{ACCOUNT, Home, INTERFACE, SOON, World, some_destination, web},
 };
 
-const LEFT_TO_OTHERS: [(&str, &str); 1] = [("LEADLINE_NO_MAINTENANCE", "true")];
 /// How long servers of a cluster may take on a busy machine.
 const IN_SYNC: Duration = Duration::from_secs(90);
-/// The year in which certificates of these tests expire.
+/// The years in which the certificates of these tests expire.
 const YEARS: [i32; 3] = [2040, 2041, 2042];
 /// How far a value may be from the real one, in seconds: figures are taken every five seconds.
 const TOLERANCE: f64 = 60.0;
 
-/// The value of the only sample whose line has these parts.
-fn value(text: &str, name: &str, parts: &[&str]) -> Option<f64> {
-    let is_meant =
-        |line: &&str| line.split(['{', ' ']).next() == Some(name) && parts.iter().all(|part| line.contains(part));
-    let mut found = text.lines().filter(is_meant);
-    let value = found.next()?.rsplit(' ').next()?.parse().ok();
-    assert_eq!(found.next(), None, "several samples of {name} {parts:?}");
-    value
+/// The only sample of this name whose labels contain all of these; `None` if there is none.
+fn value(text: &str, name: &str, labels: &[&str]) -> Option<f64> {
+    let found = samples(text, name, labels);
+    assert!(found.len() <= 1, "several samples of {name} {labels:?}");
+    found.first().copied()
 }
 
 /// The seconds until a year begins.
 fn until(year: i32) -> f64 {
     let begins: Timestamp = format!("{year}-01-01T00:00:00Z").parse().unwrap();
     begins.duration_since(Timestamp::now()).as_secs_f64()
-}
-
-async fn broker(world: &World) -> jetstream::Context {
-    let url: async_nats::ServerAddr = world.nats.parse().unwrap();
-    let (user, password) = (url.username().unwrap().to_owned(), url.password().unwrap().to_owned());
-    jetstream::new(async_nats::ConnectOptions::new().user_and_password(user, password).connect(url).await.unwrap())
 }
 
 #[tokio::test]
@@ -53,7 +45,7 @@ async fn broker_figures_are_those_of_the_broker() {
     world.destination(&receiver.url()).await;
     world.publish_many(5).await;
     world.delivery_is("e4", DeliveryStatus::Succeeded).await;
-    let context = broker(&world).await;
+    let context = jetstream::new(nats(&world).await);
     let rubbish = context.publish(format!("lead.{ACCOUNT}.{INTERFACE}"), "rubbish".into()).await.unwrap();
     rubbish.await.unwrap();
     world

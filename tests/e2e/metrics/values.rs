@@ -7,7 +7,10 @@ use api::{DeliveryStatus, JobStatus, Scope};
 use serde_json::json;
 use testkit::{Answer, NatsServer, Receiver, SmtpSink, Step, wait};
 
-use super::names::{is_own, named_in};
+use super::{
+    names::{is_own, named_in},
+    samples,
+};
 use crate::{
     features::root,
     world::{ACCOUNT, INTERFACE, OWNER, SOON, World, event_json, retries, some_destination, web},
@@ -32,14 +35,7 @@ impl World {
 
     /// The sum of the samples; `None` if there is none.
     async fn sample(&self, name: &str, labels: &[&str]) -> Option<f64> {
-        let text = self.metrics().await;
-        let is_meant =
-            |line: &str| line.split(['{', ' ']).next() == Some(name) && labels.iter().all(|label| line.contains(label));
-        let values = text.lines().filter(|line| is_meant(line)).map(|line| {
-            let value = line.split(" # ").next().and_then(|sample| sample.rsplit(' ').next());
-            value.unwrap().parse::<f64>().unwrap()
-        });
-        values.reduce(|sum, value| sum + value)
+        samples(&self.metrics().await, name, labels).into_iter().reduce(|sum, value| sum + value)
     }
 
     /// A destination for the leads of an interface, which has the same name.

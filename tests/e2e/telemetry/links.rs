@@ -3,14 +3,13 @@
 use std::collections::BTreeSet;
 
 use api::DeliveryStatus;
-use testkit::{Answer, FakeClock, OtlpSink, Receiver, otlp::ExportedSpan, wait};
+use testkit::{Answer, FakeClock, NatsServer, OtlpSink, Receiver, otlp::ExportedSpan, wait};
 
 use super::spans::{CALLER, TRACE, attempts_of, exporting, roles, spans};
-use crate::{
-    metrics::faults::{fill, small_broker},
-    world::{SOON, World, event_json, retries, some_destination},
-};
+use crate::world::{SOON, World, event_json, retries, some_destination};
 
+/// The limit of what a broker stores, in bytes.
+const STORE: u64 = 64 * 1024 * 1024;
 /// The failures that share a window.
 const FAILURES: usize = 3;
 
@@ -52,8 +51,11 @@ async fn notices_that_collect_failures_link_to_them() {
     assert_eq!(notices.iter().map(|notice| &notice.trace).collect::<BTreeSet<_>>().len(), notices.len());
     assert_eq!([&streak.parent, &further.parent], [""; 2]);
     let failed: BTreeSet<_> = attempts.iter().map(|attempt| attempt.id.clone()).collect();
-    let told: BTreeSet<_> = [first.parent.clone()].into_iter().chain(ids(further)).collect();
-    assert_eq!(told, failed, "the first failure is the parent of its notice, and the others are links: {notices:#?}");
+    let reported: BTreeSet<_> = [first.parent.clone()].into_iter().chain(ids(further)).collect();
+    assert_eq!(
+        reported, failed,
+        "the first failure is the parent of its notice, and the others are links: {notices:#?}"
+    );
     assert!(ids(streak).is_subset(&ids(further)), "the last failure completes the streak: {notices:#?}");
 }
 
@@ -121,9 +123,9 @@ async fn an_error_in_a_span_is_an_event_of_the_conventions() {
 
 #[tokio::test]
 async fn a_message_that_is_not_stored_is_an_error_of_its_span() {
-    let broker = small_broker().await;
+    let broker = NatsServer::start_with(&format!("max_file_store: {STORE}")).await;
     let (collector, world, _receiver) = exporting(&["--nats-url", &broker.url()], &[]).await;
-    fill(&broker).await;
+    broker.fill().await;
     let traceparent = format!("00-{TRACE}-{CALLER}-01");
     let mut number = 0;
     wait::until("an event that is refused", SOON, async || {
