@@ -22,7 +22,7 @@ impl SmallDisk {
     /// Mounts a disk of this size in bytes.
     ///
     /// # Panics
-    /// If it cannot be mounted. The test fails then, because it would show nothing.
+    /// If it cannot be mounted. A test that is skipped would show nothing.
     pub fn mount(size: u64) -> Self {
         Self::try_mount(size).unwrap_or_else(|why| {
             panic!(
@@ -33,7 +33,7 @@ impl SmallDisk {
         })
     }
 
-    /// Like [`SmallDisk::mount`], for tests that can do with less.
+    /// Like [`SmallDisk::mount`], for tests that also run without such a disk.
     ///
     /// # Errors
     /// If it cannot be mounted; the text says why.

@@ -12,7 +12,7 @@ use std::{
 pub const POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// The longest pause after a check that returned at once. Pauses are a tenth of the time waited so far.
 const MAX_POLL_INTERVAL: Duration = Duration::from_millis(100);
-/// The longest pause after a check that took as long: a call that waited for an answer in vain took no processor time.
+/// The longest pause after a slow check: a call that only waited for an answer took no processor time.
 const MAX_PAUSE: Duration = Duration::from_secs(1);
 /// How many deadlines a value may take to reach the expected one while it keeps changing.
 const MAX_DEADLINES: u32 = 10;
@@ -62,8 +62,8 @@ pub async fn until<L: Look>(what: &str, deadline: Duration, condition: impl Asyn
     }
 }
 
-/// Checks `value` until it equals `expected`. The deadline begins anew when the value changes: a count that still grows
-/// on a slow machine is no failure.
+/// Checks `value` until it equals `expected`. The deadline starts again when the value changes: a count that still
+/// grows on a slow machine is not a failure.
 ///
 /// # Panics
 /// If the value does not change for `deadline`, or changes for ten times as long; otherwise like [`until`].
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn deadline_begins_anew_when_the_value_changes() {
+    async fn deadline_starts_again_when_the_value_changes() {
         let (began, deadline) = (Instant::now(), Duration::from_millis(100));
         // Ten values, each of which lasts for half of the deadline.
         until_eq("the tenth value", deadline, 10, async || (began.elapsed().as_millis() / 50).min(10)).await;

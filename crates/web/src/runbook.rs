@@ -1,10 +1,10 @@
 //! The page `/runbook`: docs/runbook.md, to which the alerts of deploy/prometheus/alerts.yml link. Each chapter has its title
-//! in lower case as its anchor, as at the places that show Markdown. Everyone may read it.
+//! in lower case as its anchor, as on pages that show Markdown files. The page needs no API key.
 
 use std::sync::LazyLock;
 
 use axum::Router;
-use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html};
+use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd, html};
 
 use crate::openapi::page::page;
 
@@ -40,20 +40,16 @@ fn written(markdown: &str) -> String {
 /// The HTML of a Markdown text. Links to other files of the repository become plain text, as they are not served.
 fn to_html(markdown: &str) -> String {
     let (mut html, mut is_dropped) = (String::new(), false);
-    let events = Parser::new_ext(markdown, Options::ENABLE_TABLES).map(|event| match event {
-        Event::Start(Tag::Link { ref dest_url, .. }) => {
+    let events = Parser::new_ext(markdown, Options::ENABLE_TABLES).filter(|event| match event {
+        Event::Start(Tag::Link { dest_url, .. }) => {
             is_dropped = !dest_url.starts_with("https://");
-            if is_dropped { nothing() } else { event }
+            !is_dropped
         }
-        Event::End(TagEnd::Link) if is_dropped => nothing(),
-        other => other,
+        Event::End(TagEnd::Link) => !is_dropped,
+        _ => true,
     });
     html::push_html(&mut html, events);
     html
-}
-
-const fn nothing() -> Event<'static> {
-    Event::Text(CowStr::Borrowed(""))
 }
 
 #[cfg(test)]

@@ -23,7 +23,8 @@ use crate::{
 pub(crate) struct PreparedNotice {
     pub(crate) account: AccountId,
     pub(crate) email: Email,
-    /// The spans of the failures that a notice links to: of the first ones of a window, or of the last one of a streak.
+    /// The spans of the failures that the notice reports: of the only one, the first ones of a window, or the last one of a
+    /// streak.
     pub(crate) failures: Vec<SpanRef>,
     subject: Subject,
 }
