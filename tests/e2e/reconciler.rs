@@ -39,6 +39,15 @@ async fn healed(world: &World) -> (u64, u64) {
     (status.healed_requests, status.healed_deliveries)
 }
 
+/// Waits until the status and the metric have these numbers of repaired requests and repaired deliveries.
+async fn reported(world: &World, missing: u32, stuck: u32) {
+    wait::until_eq("an alarm", SOON, (u64::from(missing), u64::from(stuck)), async || healed(world).await).await;
+    for (kind, number) in [("missing", missing), ("stuck", stuck)] {
+        let label = format!("leadline_kind=\"{kind}\"");
+        assert_eq!(world.metric("leadline_healed_total", &[&label]).await, f64::from(number), "{kind}");
+    }
+}
+
 #[tokio::test]
 async fn lost_parked_work_is_repaired() {
     let ((broker, world), receiver) = (reconciled().await, Receiver::start().await);
@@ -50,7 +59,7 @@ async fn lost_parked_work_is_repaired() {
     world.enable(&id, false).await;
     wait::until_eq("all there", SOON, 3, async || world.all(DeliveryStatus::Succeeded).await.len()).await;
     assert_eq!((receiver.count(), events_at(&receiver).len()), (3, 3), "once each");
-    wait::until_eq("an alarm", SOON, (0, 3), async || healed(&world).await).await;
+    reported(&world, 0, 3).await;
 }
 
 #[tokio::test]
@@ -64,7 +73,7 @@ async fn lost_timer_is_repaired() {
     lose_all_of(&broker, "TIMERS", 1).await;
     world.delivery_is("late", DeliveryStatus::Succeeded).await;
     assert_eq!(receiver.count(), 2);
-    wait::until_eq("an alarm", SOON, (0, 1), async || healed(&world).await).await;
+    reported(&world, 0, 1).await;
 }
 
 #[tokio::test]
@@ -110,7 +119,7 @@ async fn lost_request_of_a_delivery_is_repaired() {
     let world = world.again(&["--nats-url", &broker.url(), "--reconcile-after", "1s"]).await;
     world.delivery_is("lost", DeliveryStatus::Succeeded).await;
     assert_eq!(events_at(&receiver), ["before", "lost"]);
-    assert_eq!(healed(&world).await, (1, 0));
+    reported(&world, 1, 0).await;
 }
 
 #[tokio::test]
