@@ -145,6 +145,19 @@ async fn errors_have_the_format_of_connect() {
 }
 
 #[tokio::test]
+async fn unknown_path_is_named_and_the_description_of_the_api() {
+    let world = World::start().await;
+    for path in ["/v1/leads/", "/v1/lead", "/leadline.v1.NoSuchService/Get"] {
+        let answer = sent(web().post(format!("{}{path}", world.http))).await;
+        let error = answer.json()["error"].clone();
+        assert_eq!((answer.status, &error["code"]), (404, &json!("not_found")), "{path}: {error}");
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains(path) && message.contains("/openapi.json"), "{path}: {error}");
+        assert_eq!(error["request_id"], answer.header("x-request-id"), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn message_size_limit_applies_after_decompression() {
     let world = World::start().await;
     let method = "RegistryService/GetAccount";

@@ -7,7 +7,7 @@
 //! Every call becomes a gRPC request to the same routes in the same process ([`call`]), so authentication, access rules
 //! and limits are those of gRPC. [`methods`] reads the methods from the descriptors, so a new one is served without
 //! code. [`openapi`] describes them at `/openapi.json`, and shows that at `/docs`. [`runbook`] is the page that the links
-//! of alerts open.
+//! of alerts open. A path that no service of the process has gets an error that points to the description.
 //!
 //! Guarantees: the body of a call is read after its API key is accepted, up to [`call::MAX_MESSAGE`].
 
@@ -21,12 +21,15 @@ mod runbook;
 use std::sync::Arc;
 
 use axum::{
-    Router,
+    Extension, Json, Router,
     extract::{Request, State},
-    http::{HeaderMap, Method, StatusCode, header},
+    http::{HeaderMap, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
     routing::any,
 };
+use domain::text::bounded;
+use runtime::RequestId;
+use serde_json::json;
 use tonic::{Status, service::Routes};
 use tower::{Layer as _, ServiceExt as _};
 
@@ -62,8 +65,15 @@ impl OverHttp {
         let routes = services
             .into_iter()
             .fold(Router::new(), |router, service| router.route(&format!("/{service}/{{method}}"), any(answer)));
-        routes.with_state(web).merge(described).merge(runbook::routes())
+        routes.with_state(web).merge(described).merge(runbook::routes()).fallback(unknown_path)
     }
+}
+
+/// The answer for a path that no service of this process has, in the format of the errors of `/v1/leads`.
+async fn unknown_path(Extension(id): Extension<RequestId>, address: Uri) -> Response {
+    let message = bounded(format!("there is no path {}; /openapi.json lists the paths of the API", address.path()));
+    let error = json!({"error": {"code": "not_found", "message": message, "request_id": id.as_str()}});
+    (StatusCode::NOT_FOUND, Json(error)).into_response()
 }
 
 async fn answer(State(web): State<Web>, request: Request) -> Response {
