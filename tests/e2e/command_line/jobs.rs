@@ -60,7 +60,7 @@ async fn retry_reports_its_outcome_and_resend_its_reason() {
 
     let resend = ["retry", "--force", "--because", "the CRM lost it", &delivery];
     let ran = world.run(&resend).await.well();
-    assert_eq!((ran.fact("what"), ran.fact("because")), ("resend of 1 deliveries", "the CRM lost it"));
+    assert_eq!((ran.fact("what"), ran.fact("because")), ("resend of 1 delivery", "the CRM lost it"));
     assert_eq!(ran.fact("deliveries"), "1 succeeded, 0 failed again, 0 still waiting");
     let log = world.log("e1").await;
     assert!(

@@ -72,6 +72,11 @@ pub(crate) fn write(text: impl AsRef<[u8]>) -> anyhow::Result<()> {
     }
 }
 
+/// A count with its noun: `1 lead`, `2 leads`.
+pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
 /// Prints to standard error, because a note is for the person at the terminal and not part of the answer.
 pub(crate) fn note(text: &str) {
     eprintln!("{text}");

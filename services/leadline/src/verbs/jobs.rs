@@ -14,7 +14,7 @@ use crate::{
     remote::session::{ForAccount, Paging, Remote, Session, within},
     terminal::{
         errors::{AlreadyReported, is_away, usage},
-        output::{note, print},
+        output::{counted, note, print},
         table::{Cell, Column, Table, Tone, fixed, flexible, print_facts, wrapped},
         time_args::{shown, span},
     },
@@ -332,7 +332,7 @@ fn what(job: &api::Job) -> String {
     let what = match &job.plan {
         Some(Plan::Retry(plan)) => {
             let which = match plan.filter {
-                None => format!("of {} deliveries", plan.delivery_ids.len()),
+                None => format!("of {}", counted(plan.delivery_ids.len() as u64, "delivery", "deliveries")),
                 Some(_) => "by filter".to_owned(),
             };
             format!("{} {which}", if plan.force { "resend" } else { "retry" })

@@ -18,7 +18,7 @@ use crate::{
     },
     terminal::{
         errors::usage,
-        output::{harmless, in_json, note, print, write},
+        output::{counted, harmless, in_json, note, print, write},
         table::{Cell, Table, Tone, fixed, flexible, print_facts, wrapped},
         time_args::{past, shown},
     },
@@ -363,10 +363,7 @@ impl Export {
         }
         written.sync_all().with_context(failed)?;
         // The first line has the titles.
-        let leads = match lines.ended.saturating_sub(1) {
-            1 => "1 lead".to_owned(),
-            leads => format!("{leads} leads"),
-        };
+        let leads = counted(lines.ended.saturating_sub(1), "lead", "leads");
         note(&format!("{} has {leads}.", file.display()));
         Ok(())
     }

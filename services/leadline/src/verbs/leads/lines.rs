@@ -3,7 +3,7 @@
 /// The lines that have ended.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
-    pub(super) ended: usize,
+    pub(super) ended: u64,
     is_quoted: bool,
 }
 
