@@ -156,7 +156,7 @@ async fn failures_are_grouped_by_cause_and_decisions_do_not_count() {
     let ran = world.run(&["problems"]).await.well();
     assert_eq!(ran.out.lines().count(), 3, "{}", ran.out);
     let shown = world.run(&["problems", "show", "CRM", "404"]).await.well();
-    assert_eq!(shown.fact("deliveries"), "2 of 1 leads");
+    assert_eq!(shown.fact("deliveries"), "2 of 1 lead");
     assert!(shown.fact("to do").contains("does not know the URL"), "{}", shown.out);
     let ran = world.run(&["problems", "ack", "CRM", "404"]).await.well();
     assert_eq!(ran.fact("state"), "acknowledged");

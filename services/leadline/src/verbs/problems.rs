@@ -7,7 +7,7 @@ use super::deliveries::destination_id;
 use crate::{
     remote::session::{ForAccount, Paging, Remote, Session, within},
     terminal::{
-        output::{note, print},
+        output::{counted, print},
         table::{Cell, Tone, fixed, flexible, print_facts},
         time_args::shown,
     },
@@ -121,12 +121,9 @@ impl List {
             let page = session.problems().list_problems(within(request)).await?.into_inner();
             Ok((page.problems, page.next_page_token))
         };
-        session.list(&self.paging, columns, row, page).await?;
-        if !session.out.is_json() {
-            let of_account = if of_all { " --account ACCOUNT" } else { "" };
-            note(&format!("leadline problems show DESTINATION CAUSE{of_account} says what to do."));
-        }
-        Ok(())
+        let of_account = if of_all { " --account ACCOUNT" } else { "" };
+        let hint = format!("leadline problems show DESTINATION CAUSE{of_account} says what to do.");
+        session.list_with_hint(&self.paging, columns, row, page, &hint).await
     }
 }
 
@@ -185,7 +182,7 @@ fn print_problem(session: &Session, problem: &api::Problem) -> anyhow::Result<()
         ("first failure", shown(problem.first_at.as_ref()).into()),
         ("last failure", shown(problem.last_at.as_ref()).into()),
         ("closed", shown(problem.closed_at.as_ref()).into()),
-        ("deliveries", format!("{} of {} leads", problem.deliveries, problem.leads).into()),
+        ("deliveries", format!("{} of {}", problem.deliveries, counted(problem.leads, "lead", "leads")).into()),
         ("for example", problem.example_delivery_id.as_str().into()),
         ("held", held.into()),
         ("to do", problem.suggested_action.as_str().into()),
@@ -193,7 +190,8 @@ fn print_problem(session: &Session, problem: &api::Problem) -> anyhow::Result<()
     print_facts(&session.out, facts)?;
     if problem.state() != ProblemState::Closed {
         print("")?;
-        print(&format!("To send them again: leadline retry --destination {}", problem.destination_id))?;
+        let (account, destination) = (&problem.account_id, &problem.destination_id);
+        print(&format!("To send them again: leadline retry --account {account} --destination {destination}"))?;
     }
     Ok(())
 }

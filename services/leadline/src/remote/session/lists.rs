@@ -30,6 +30,23 @@ impl Session {
         Ok(())
     }
 
+    /// Prints a list, and for people a hint about its entries.
+    pub(crate) async fn list_with_hint<T: Message + Name>(
+        &self,
+        paging: &Paging,
+        columns: impl Into<Vec<Column>>,
+        row: impl Fn(&T) -> Vec<Cell>,
+        page: impl AsyncFnMut(u32, String) -> Result<(Vec<T>, String), Status>,
+        hint: &str,
+    ) -> anyhow::Result<()> {
+        match self.list_some(paging, columns, row, page).await? {
+            0 => note("There are none."),
+            _ if self.out.is_json() => {}
+            _ => note(hint),
+        }
+        Ok(())
+    }
+
     /// Prints a list. If it is empty because a filter names something that does not exist, that is an error.
     pub(crate) async fn list_filtered<T: Message + Name>(
         &self,
