@@ -20,7 +20,7 @@ const RESERVED: [&str; 2] = ["webhook-test", "webhook-events"];
 /// The names in a filter.
 #[derive(Debug, Default)]
 pub(crate) struct Names<'a> {
-    /// Empty if the filter names no account; then the others are looked up only if there is one account alone.
+    /// Empty if the filter names no account; then the others are looked up only if there is exactly one account.
     pub(crate) account: &'a str,
     pub(crate) interface: Option<&'a str>,
     pub(crate) client: Option<&'a str>,

@@ -18,7 +18,7 @@ use api::{
 };
 use clap::Args;
 use prost::{Message, Name};
-use tonic::{Code, Request};
+use tonic::{Code, Request, Status};
 
 use crate::{
     remote::client::ClientOptions,
@@ -145,13 +145,18 @@ impl Session {
 
     /// The only account that there is; `None` if there are several or none, or if the key may not list them.
     pub(crate) async fn only_account(&self) -> anyhow::Result<Option<String>> {
-        let request = api::ListAccountsRequest { page_size: 2, page_token: String::new() };
-        let mut accounts = match self.registry().list_accounts(within(request)).await {
-            Ok(listed) => listed.into_inner().accounts,
+        let mut accounts = match self.two_accounts().await {
+            Ok(accounts) => accounts,
             Err(status) if status.code() == Code::PermissionDenied => return Ok(None),
             Err(status) => return Err(status.into()),
         };
         Ok(accounts.pop().filter(|_| accounts.is_empty()).map(|only| only.account_id))
+    }
+
+    /// At most two accounts: enough to know whether there is only one.
+    async fn two_accounts(&self) -> Result<Vec<api::Account>, Status> {
+        let request = api::ListAccountsRequest { page_size: 2, page_token: String::new() };
+        Ok(self.registry().list_accounts(within(request)).await?.into_inner().accounts)
     }
 
     pub(crate) async fn account(&self, given: &ForAccount) -> anyhow::Result<String> {
@@ -159,11 +164,8 @@ impl Session {
         if !own.is_empty() {
             return Ok(own);
         }
-        // Two are enough to know whether there is only one.
-        let request = api::ListAccountsRequest { page_size: 2, page_token: String::new() };
-        let listed = self.registry().list_accounts(within(request)).await;
-        let accounts = listed.context("--account is missing, and accounts cannot be listed")?.into_inner();
-        match accounts.accounts.as_slice() {
+        let accounts = self.two_accounts().await.context("--account is missing, and accounts cannot be listed")?;
+        match accounts.as_slice() {
             [only] => Ok(only.account_id.clone()),
             [] => Err(usage("there is no account yet; create one with leadline accounts create")),
             [first, ..] => {
@@ -192,8 +194,8 @@ impl Session {
         }
     }
 
-    /// The names of these destinations, by their ids. Without a name is what was deleted, what has none, and what the
-    /// key may not see.
+    /// The names of these destinations, by their ids. A destination is left out if it was deleted, has no name, or must
+    /// not be seen with this key.
     pub(crate) async fn names_of<'a>(
         &self,
         account: &str,
