@@ -37,7 +37,7 @@ const RECENT: SignedDuration = SignedDuration::from_hours(1);
 const MAX_FAILING: u32 = 10_000;
 /// The part of the readiness that shows whether the broker answers.
 const BROKER: &str = "broker";
-/// The trouble that messages are unreadable. It is no part of the readiness, because it keeps nothing from working.
+/// The part of the trouble about unreadable messages. Readiness does not depend on it, because all parts still work.
 const QUARANTINE: &str = "quarantine";
 
 struct StatusService {
@@ -225,7 +225,8 @@ impl StatusService {
 fn quarantine_to_api(messages: u64, latest: &Quarantined) -> api::Trouble {
     let Quarantined { original, reader, reason } = latest;
     let count = if messages == 1 { "1 message is".to_owned() } else { format!("{messages} messages are") };
-    let text = format!("{count} unreadable and set aside; the last one is {original}, which {reader} read: {reason}");
+    let text =
+        format!("{count} unreadable and set aside; the last one is {original}; {reader} cannot read it: {reason}");
     api::Trouble { part: QUARANTINE.to_owned(), text }
 }
 

@@ -135,18 +135,19 @@ fn waiting(row: &HealthRow, switch: Switch) -> (u64, u64) {
 
 fn summary(state: api::HealthState, row: &HealthRow, counts: &Counts, now: Timestamp) -> String {
     let streak = &row.streak;
-    let last_success = streak.last_success_at.map_or_else(
-        || "none has succeeded yet".to_owned(),
-        |at| format!("the last success was {} ago", short(now.duration_since(at))),
-    );
+    let ago = |at: Timestamp| format!("the last success was {} ago", short(now.duration_since(at)));
+    let last_success = streak.last_success_at.map(ago);
     match state {
         api::HealthState::Failing => {
+            let last_success = last_success.as_deref().unwrap_or("none has ever succeeded");
             format!("Fails: {} attempts in a row failed; {last_success}.", streak.failures_in_a_row)
         }
         api::HealthState::Idle => "Nothing was sent yet.".to_owned(),
         api::HealthState::Disabled => "A person disabled the destination; its deliveries are held.".to_owned(),
         api::HealthState::Deactivated => "A rule deactivated the destination; its deliveries are held.".to_owned(),
-        _ if counts.attempts == 0 => format!("Works: {last_success}."),
+        _ if counts.attempts == 0 => {
+            last_success.map_or_else(|| "No attempt has succeeded yet.".to_owned(), |last| format!("Works: {last}."))
+        }
         _ => format!("Works: {} of {} attempts succeeded.", counts.attempts - counts.failed_attempts, counts.attempts),
     }
 }

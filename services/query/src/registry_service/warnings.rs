@@ -18,9 +18,9 @@ pub(super) fn about(registry: &Registry, destination: &Destination) -> Vec<Strin
     let found = overlaps(registry, destination);
     let mut warnings = vec![];
     if !found.overrides.is_empty() {
-        let when = if destination.condition.is_some() { " if its condition holds" } else { "" };
+        let condition = if destination.condition.is_some() { ", if its condition holds," } else { "" };
         warnings.push(format!(
-            "This destination overrides {}: events that both want go to this one only{when}. {ADVICE}",
+            "This destination overrides {}: an event that both want goes{condition} only to this one. {ADVICE}",
             names(&found.overrides)
         ));
     }
