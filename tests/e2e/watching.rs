@@ -135,8 +135,9 @@ async fn slow_watch_gets_every_final_status() {
     let mut slow = watch(&world, everything()).await;
     const EVENTS: usize = 3_000;
     world.publish_many(EVENTS).await;
-    // Only then does it read the first change.
+    // The slow watch reads its first change only when every event was delivered and the last one is shown.
     testkit::wait::until_eq("all of them", SOON, EVENTS, async || receiver.count()).await;
+    world.delivery_is(&format!("e{}", EVENTS - 1), DeliveryStatus::Succeeded).await;
     let mut now = HashMap::new();
     while now.len() < EVENTS || now.values().any(|status| *status != DeliveryStatus::Succeeded) {
         let (event, status, _) = next(&mut slow).await;
