@@ -97,9 +97,9 @@ test("a list begins again if more rows came than a page has", () => {
   const page = [row("f", 6), row("e", 5)];
   expect([hasHole(table, page, true), hasHole(table, page, false)]).toEqual([true, false]);
   // Between them and what was shown there may be others, which come with the next page.
-  const anew = show(restart(table, page, true), failed);
-  expect(anew.shown).toEqual(["f", "e"]);
-  expect(append(anew, [row("d", 4), row("b", 2)], true).shown).toEqual(["f", "e", "d", "b"]);
+  const restarted = show(restart(table, page, true), failed);
+  expect(restarted.shown).toEqual(["f", "e"]);
+  expect(append(restarted, [row("d", 4), row("b", 2)], true).shown).toEqual(["f", "e", "d", "b"]);
 });
 
 test("a table remembers a bounded number of deliveries", () => {

@@ -147,7 +147,7 @@ fn script(name: &str) -> String {
 
 #[tokio::test]
 async fn python_client_works_with_leads_and_deliveries() {
-    // First, while another test may have it.
+    // Before the code is generated: a test that runs meanwhile has started the stage, and may end before.
     let stage = Stage::shared().await;
     let generated = tempfile::tempdir().unwrap();
     let folder = generated.path().to_str().unwrap();
