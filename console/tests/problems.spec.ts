@@ -25,6 +25,7 @@ test("a problem is acknowledged, its deliveries are retried, and it closes", asy
     ["held", "1 delivery"],
   ] as const)
     await expect(figure(label)).toHaveText(value);
+  await expect(figure("age of the oldest waiting")).toHaveText(/^\d/);
   await page.getByRole("button", { name: "Acknowledge CRM: answers 503" }).click();
   await expect(row).toContainText("Acknowledged");
   await expect(row).toContainText(`key of ${world.account}`);
