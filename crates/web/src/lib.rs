@@ -16,6 +16,7 @@ mod connect;
 mod json;
 mod methods;
 mod openapi;
+mod page;
 mod runbook;
 
 use std::sync::Arc;

@@ -5,7 +5,7 @@
 
 mod comments;
 mod leads;
-pub(crate) mod page;
+mod page;
 mod schemas;
 
 use std::sync::Arc;

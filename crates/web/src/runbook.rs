@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use axum::Router;
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd, html};
 
-use crate::openapi::page::page;
+use crate::page::page;
 
 const RUNBOOK: &str = include_str!("../../../docs/runbook.md");
 
