@@ -91,8 +91,8 @@ impl api::status_service_server::StatusService for StatusService {
         drop(latest);
         answer.most_parked.truncate(top as usize);
         answer.most_failing.truncate(top as usize);
-        let quarantine = std::mem::replace(&mut answer.troubles, self.troubles());
-        answer.troubles.extend(quarantine);
+        // The trouble of the quarantine is in the cached answer; those of this moment come first.
+        answer.troubles.splice(0..0, self.troubles());
         Ok(Response::new(answer))
     }
 
