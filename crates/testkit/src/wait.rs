@@ -62,11 +62,11 @@ pub async fn until<L: Look>(what: &str, deadline: Duration, condition: impl Asyn
     }
 }
 
-/// Checks `value` until it equals `expected`. The deadline starts again when the value changes: a count that still
-/// grows on a slow machine is not a failure.
+/// Checks `value` until it equals `expected`. The deadline starts again with each new value: a count that still grows on
+/// a slow machine is not a failure.
 ///
 /// # Panics
-/// If the value does not change for `deadline`, or changes for ten times as long; otherwise like [`until`].
+/// If there is no new value for `deadline`, or the expected one for ten times as long; otherwise like [`until`].
 pub async fn until_eq<T: PartialEq + Debug>(
     what: &str,
     deadline: Duration,
@@ -74,15 +74,15 @@ pub async fn until_eq<T: PartialEq + Debug>(
     mut value: impl AsyncFnMut() -> T,
 ) {
     let end = Instant::now() + deadline * MAX_DEADLINES;
-    let mut last = None;
+    let mut before = vec![];
     loop {
         let began = Instant::now();
-        // `Some` is a value that differs from the last one.
+        // `Some` is a new value.
         let changed = attempt(deadline, async || {
             let seen = value().await;
             if seen == expected {
                 Ok(None)
-            } else if last.as_ref() == Some(&seen) || Instant::now() >= end {
+            } else if before.contains(&seen) || Instant::now() >= end {
                 Err(Difference(format!("{seen:?} instead of {expected:?}")))
             } else {
                 Ok(Some(seen))
@@ -91,7 +91,7 @@ pub async fn until_eq<T: PartialEq + Debug>(
         .await;
         match changed {
             Ok(None) => return,
-            Ok(Some(seen)) => last = Some(seen),
+            Ok(Some(seen)) => before.push(seen),
             Err(seen) => panic!("waited {deadline:?} for {what}; last seen: {seen}"),
         }
         tokio::time::sleep(began.elapsed().clamp(POLL_INTERVAL, MAX_POLL_INTERVAL)).await;
