@@ -6,7 +6,7 @@
 //! different times, do not compare. `docs/benchmarks.md` explains each figure.
 
 mod console;
-mod exchanges;
+mod costs;
 mod growth;
 mod harness;
 mod isolation;
@@ -72,6 +72,8 @@ enum What {
     Throughput,
     /// The flood with and without the exchange of each attempt
     Exchanges,
+    /// The flood with and without metrics
+    Metrics,
     /// Publishing events with ids of the publisher, beside events with ids of ingest
     Publishing,
     /// From publish to receiver, at 100, 500 and 2,000 per second
@@ -129,7 +131,10 @@ impl Bench {
             parts.add("throughput", throughput::measure(program, leads).await?);
         }
         if self.wants(What::Exchanges) {
-            parts.add("exchanges", exchanges::measure(program, leads).await?);
+            parts.add("exchanges", costs::measure(program, costs::EXCHANGES, leads).await?);
+        }
+        if self.wants(What::Metrics) {
+            parts.add("metrics", costs::measure(program, costs::METRICS, leads).await?);
         }
         if self.wants(What::Publishing) {
             parts.add("publishing", publishing::measure(program, leads).await?);

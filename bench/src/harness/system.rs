@@ -1,6 +1,7 @@
 //! The system under test: `leadline up` in its own folder. It can be stopped or killed, and started again there.
 
 use std::{
+    ffi::OsStr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -51,8 +52,19 @@ impl System {
         Ok(system)
     }
 
+    /// Like [`System::start`], with these variables of its environment.
+    pub(crate) async fn start_with(program: &Path, env: &[(&str, &str)]) -> anyhow::Result<Self> {
+        let system = Self::launch(Home(tempfile::tempdir()?), program, &[], env).await?;
+        system.api.account().await?;
+        Ok(system)
+    }
+
     /// Starts a system in an existing folder.
     pub(crate) async fn start_in(home: Home, program: &Path, args: &[&str]) -> anyhow::Result<Self> {
+        Self::launch(home, program, args, &[]).await
+    }
+
+    async fn launch(home: Home, program: &Path, args: &[&str], env: &[(&str, &str)]) -> anyhow::Result<Self> {
         let data = home.data();
         // A killed system leaves its addresses behind.
         let _ = std::fs::remove_file(data.join("addresses.json"));
@@ -61,7 +73,8 @@ impl System {
         all.extend(["--allow-network", "127.0.0.0/8", "--allow-plain-http"]);
         all.extend(args);
         let nats_server = testkit::nats::binary();
-        let env = [("LEADLINE_NATS_SERVER", nats_server.as_os_str())];
+        let given = env.iter().map(|(name, value)| (*name, OsStr::new(value)));
+        let env = given.chain([("LEADLINE_NATS_SERVER", nats_server.as_os_str())]);
         let executed = Instant::now();
         let process = Process::start("leadline up", program, all, env);
         process.wait_line("is ready", START_DEADLINE).await;

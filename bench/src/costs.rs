@@ -1,6 +1,6 @@
-//! The cost of keeping the exchange of each attempt, in the flood and on disk.
+//! The cost of exchanges and of metrics: floods with and without them.
 //!
-//! Systems that keep exchanges and systems that do not take turns, because the speed of a machine varies.
+//! Systems with and without take turns, because the speed of a machine varies.
 
 use std::path::Path;
 
@@ -19,16 +19,27 @@ use crate::harness::{
 const PAIRS: usize = 5;
 const DESTINATIONS: usize = 100;
 
-pub(crate) async fn measure(program: &Path, leads: usize) -> anyhow::Result<Value> {
-    head(&format!("Exchanges: {leads} leads, with and without the exchange of each attempt"));
+/// What a flood is measured with and without, and the variable that switches it off.
+#[derive(Clone, Copy)]
+pub(crate) struct Feature {
+    name: &'static str,
+    off: (&'static str, &'static str),
+}
+
+pub(crate) const EXCHANGES: Feature = Feature { name: "exchanges", off: ("LEADLINE_KEEP_EXCHANGES", "false") };
+pub(crate) const METRICS: Feature = Feature { name: "metrics", off: ("OTEL_METRICS_EXPORTER", "none") };
+
+pub(crate) async fn measure(program: &Path, feature: Feature, leads: usize) -> anyhow::Result<Value> {
+    let Feature { name, off } = feature;
+    head(&format!("Cost of {name}: {leads} leads, with and without"));
     let (mut shares, mut costs, mut bytes) = (vec![], vec![], [(0.0, 0.0); 2]);
     for n in 0..PAIRS {
         let mut pair = [(0.0, 0.0); 2];
         for kind in if n % 2 == 0 { [0, 1] } else { [1, 0] } {
-            let (flooded, on_disk) = one(program, leads, kind == 1).await?;
+            let (flooded, on_disk) = one(program, [&[off][..], &[]][kind], leads).await?;
             pair[kind] = (flooded.delivered_per_second, flooded.used.cpu());
             bytes[kind] = on_disk;
-            row(["without exchanges", "with exchanges"][kind], &flooded.text());
+            row(&format!("{} {name}", ["without", "with"][kind]), &flooded.text());
         }
         shares.push(pair[1].0 / pair[0].0);
         costs.push(pair[1].1 / pair[0].1);
@@ -42,7 +53,7 @@ pub(crate) async fn measure(program: &Path, leads: usize) -> anyhow::Result<Valu
         },
     });
     row(
-        "with exchanges, of those without",
+        &format!("with {name}, of those without"),
         &format!("{} of the throughput, {} of the CPU", json["throughput_share"], json["cpu_share"]),
     );
     row("on disk, more for each", &json["bytes_per_delivery"].to_string());
@@ -50,8 +61,8 @@ pub(crate) async fn measure(program: &Path, leads: usize) -> anyhow::Result<Valu
 }
 
 /// A flood in a new system. Also returns the bytes of a delivery on disk: in the broker, and in the read model.
-async fn one(program: &Path, leads: usize, keeps: bool) -> anyhow::Result<(Flooded, (f64, f64))> {
-    let system = System::start(program, &["--keep-exchanges", if keeps { "true" } else { "false" }]).await?;
+async fn one(program: &Path, env: &[(&str, &str)], leads: usize) -> anyhow::Result<(Flooded, (f64, f64))> {
+    let system = System::start_with(program, env).await?;
     let flooded = flood(&system.api, system.processes(), DESTINATIONS, Over::Http, leads).await?;
     let (streams, model) = bytes_on_disk(&system);
     let each = |bytes: u64| bytes as f64 / flooded.published as f64;
