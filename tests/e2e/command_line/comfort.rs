@@ -23,7 +23,7 @@ async fn options_may_stand_anywhere_and_pipes_get_whole_texts() {
     assert!(listed.out.contains(reason.trim()), "nothing is cut in a pipe: {}", listed.out);
     assert!(listed.rows()[0][1].ends_with('Z'), "{}", listed.out);
     assert_eq!(world.run(&["--json", "leads"]).await.well().json_lines().len(), 1);
-    let unknown = world.run(&["--account", "nobody", "leads"]).await;
+    let unknown = world.run(&["--account", "unknown", "leads"]).await;
     assert!(unknown.code == 1 && unknown.err.contains("NOT_FOUND"), "{unknown:?}");
 
     let mut in_tokyo = world.command(&["leads"]);
@@ -46,23 +46,23 @@ async fn unknown_names_in_filters_are_errors() {
     let nowhere = format!("dst_{nowhere}");
     for (args, says) in [
         (&["leads", "--interface", "nowhere"][..], "interface"),
-        (&["leads", "--client", "nobody"], "client"),
+        (&["leads", "--client", "unknown"], "client"),
         (&["deliveries", "--account", "acme", "--interface", "nowhere"], "interface"),
-        (&["deliveries", "--account", "acme", "--lead", "nobody"], "lead"),
+        (&["deliveries", "--account", "acme", "--lead", "unknown-lead"], "lead"),
         // With one account only, a platform-wide key need not name it.
-        (&["deliveries", "--lead", "nobody"], "lead"),
+        (&["deliveries", "--lead", "unknown-lead"], "lead"),
         (&["deliveries", "--interface", "nowhere"], "interface"),
         (&["deliveries", "--destination", "Mail"], "has no destination Mail"),
         (&["deliveries", "--account", "acme", "--destination", &nowhere], "destination"),
         (&["deliveries", "--account", "acme", "--event", "e9"], "event"),
         (&["deliveries", "--account", "acme", "--event", "e9", "--destination", "CRM"], "event"),
         (&["retry", "--dry-run", "--interface", "nowhere"], "interface"),
-        (&["retry", "--dry-run", "--lead", "nobody"], "lead"),
+        (&["retry", "--dry-run", "--lead", "unknown-lead"], "lead"),
         (&["retry", "--dry-run", "--event", "e9"], "event"),
         (&["retry", "--dry-run", "--destination", &nowhere], "destination"),
         (&["export", "--interface", "nowhere"], "interface"),
-        (&["export", "--client", "nobody"], "client"),
-        (&["watch", "--account", "acme", "--lead", "nobody"], "lead"),
+        (&["export", "--client", "unknown"], "client"),
+        (&["watch", "--account", "acme", "--lead", "unknown-lead"], "lead"),
         (&["watch", "--account", "acme", "--destination", &nowhere], "destination"),
     ] {
         let ran = world.run(args).await;
