@@ -346,6 +346,7 @@ async fn the_command_line_sets_fields_and_finds_by_them() {
     assert!(set.err.contains("Warning: ") && set.err.contains("leadline rebuild"), "{set:?}");
     world.publish_about("e1", "ada", json!({"email": ADA.1, "phones": ["+49 170 1234567"]})).await;
     world.publish_about("e2", "bob", json!({"email": "bob@example.com"})).await;
+    world.delivery_is("e1", DeliveryStatus::Succeeded).await;
     world.delivery_is("e2", DeliveryStatus::Succeeded).await;
     world.finds(&[ADA], &["ada"]).await;
     let found = world.run(&["leads", "--where", "email=ADA@example.com", "--where", "tel=00491701234567"]).await.well();
