@@ -1,7 +1,7 @@
 // Portals with the colour and the logo of their account.
-import AxeBuilder from "@axe-core/playwright";
 import fc from "fast-check";
 import { contrast, textOn } from "../src/look";
+import { violationsOf } from "./support/axe";
 import { expect, test } from "./support/test";
 
 /** An image of one pixel. */
@@ -45,7 +45,6 @@ test("a portal has the colour and the logo of its account", async ({ page, insid
   expect(colors).toEqual(["rgb(255, 212, 0)", "rgb(0, 0, 0)"]);
   for (const colorScheme of ["light", "dark"] as const) {
     await page.emulateMedia({ colorScheme });
-    const { violations } = await new AxeBuilder({ page }).withRules(["color-contrast", "image-alt"]).analyze();
-    expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`)).toEqual([]);
+    expect(await violationsOf(page, "color-contrast", "image-alt"), colorScheme).toEqual([]);
   }
 });
