@@ -62,12 +62,13 @@ static RECONNECTS: LazyLock<Counters<()>> = LazyLock::new(|| {
 
 /// Records the result of storing a message.
 pub(crate) fn published<T>(
-    stream: &'static str,
+    stream: Option<StreamName>,
     took: Duration,
     stored: &Result<T, JournalError>,
     trace: Option<&TraceContext>,
 ) {
     let error = stored.as_ref().err().map(kind);
+    let stream = stream.map_or("_OTHER", StreamName::as_str);
     PUBLISHES.record(&Publish { stream, error }, took, trace);
 }
 
@@ -86,13 +87,6 @@ const fn kind(error: &JournalError) -> &'static str {
         JournalError::Unavailable { .. } => "unavailable",
         _ => "refused",
     }
-}
-
-/// The stream of a subject, by its first word.
-pub(crate) fn stream_of(subject: &str) -> &'static str {
-    let word = subject.split_once('.').map_or(subject, |(word, _)| word);
-    let stream = StreamName::ALL.into_iter().find(|stream| stream.begins_with(word));
-    stream.map_or("_OTHER", StreamName::as_str)
 }
 
 impl Consumer {
@@ -123,16 +117,4 @@ pub(crate) fn observe_connection(is_connected: Arc<AtomicBool>) {
 
 pub(crate) fn reconnected() {
     RECONNECTS.add(&(), 1);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_word_of_a_subject_names_its_stream() {
-        assert_eq!(stream_of("lead.acme.form"), "LEADS");
-        assert_eq!(stream_of("due.d.1"), "TIMERS");
-        assert_eq!(stream_of("other"), "_OTHER");
-    }
 }

@@ -120,9 +120,11 @@ impl StreamName {
         }
     }
 
-    /// Whether its subjects begin with this word.
-    pub(crate) fn begins_with(self, word: &str) -> bool {
-        self.subjects().iter().any(|subjects| subjects.strip_suffix(".>") == Some(word))
+    /// The stream of a subject, by its first word.
+    pub(crate) fn of_subject(subject: &str) -> Option<Self> {
+        let word = subject.split_once('.').map_or(subject, |(word, _)| word);
+        let has_word = |stream: &Self| stream.subjects().iter().any(|all| all.strip_suffix(".>") == Some(word));
+        Self::ALL.into_iter().find(has_word)
     }
 
     const fn subjects(self) -> &'static [&'static str] {
@@ -176,4 +178,16 @@ impl StreamFact for NoticeFact {
 }
 impl StreamFact for JobFact {
     const STREAM: StreamName = StreamName::Jobs;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_word_of_a_subject_names_its_stream() {
+        assert_eq!(StreamName::of_subject("lead.acme.form"), Some(StreamName::Leads));
+        assert_eq!(StreamName::of_subject("due.d.1"), Some(StreamName::Timers));
+        assert_eq!(StreamName::of_subject("other"), None);
+    }
 }

@@ -151,6 +151,21 @@ async fn full_disk_fires_and_clears_its_alert() {
 }
 
 #[tokio::test]
+async fn reached_limit_of_the_broker_fires_and_clears_its_alert() {
+    let broker = NatsServer::start_with(&format!("max_file_store: {DISK}")).await;
+    let world = World::start_with(&["--nats-url", &broker.url()], &[]).await;
+    let drill = Drill::start(&world).await;
+    broker.fill().await;
+    let (status, error) = world.post(event_json("e1").to_string(), &[]).await;
+    assert_eq!(status, 503, "{error}");
+    assert!(error.to_string().contains("a storage limit of the broker is reached"), "{error}");
+    drill.fires(&world, "LeadlineCannotStore", "a storage limit of the broker is reached").await;
+    jetstream::new(broker.client().await).delete_stream(NatsServer::FILLER).await.unwrap();
+    assert_eq!(world.post(event_json("e1").to_string(), &[]).await.0, 202);
+    drill.clears("LeadlineCannotStore").await;
+}
+
+#[tokio::test]
 async fn nearly_full_stream_fires_and_clears_its_alert() {
     let world = World::start_with(&["--stream-max-bytes", "1000000"], &[]).await;
     let drill = Drill::start(&world).await;

@@ -4,9 +4,13 @@ use std::collections::BTreeSet;
 
 use api::DeliveryStatus;
 use testkit::{Answer, FakeClock, NatsServer, OtlpSink, Receiver, otlp::ExportedSpan, wait};
+use tonic::Code;
 
 use super::spans::{CALLER, TRACE, attempts_of, exporting, roles, spans};
-use crate::world::{SOON, World, event_json, retries, some_destination};
+use crate::{
+    jobs,
+    world::{SOON, World, event_json, retries, some_destination},
+};
 
 /// The limit of what a broker stores, in bytes.
 const STORE: u64 = 64 * 1024 * 1024;
@@ -141,6 +145,15 @@ async fn a_message_that_is_not_stored_is_an_error_of_its_span() {
         named("publish LEADS").zip(named("POST /v1/leads")).ok_or(failed)
     })
     .await;
-    assert_eq!(failed.0.attributes["error.type"], "refused");
+    assert_eq!(failed.0.attributes["error.type"], "cannot_store");
     assert_eq!(failed.1.attributes["error.type"], "503");
+
+    let filter = Some(api::DeliveryFilter::default());
+    let refused = world.retry_many(api::RetryDeliveriesRequest { filter, ..jobs::retries() }).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable, "{refused}");
+    let failed = wait::until("the span of the job", SOON, async || {
+        collector.spans().into_iter().find(|span| span.name == "publish JOBS").ok_or_else(|| collector.spans())
+    })
+    .await;
+    assert!(failed.is_error && failed.attributes["error.type"] == "cannot_store", "{failed:?}");
 }

@@ -6,7 +6,8 @@
 //! stream reports that the message is missing, a broken one reports its error, and nothing is written. A replicated
 //! stream is not checked, because another server takes over, and the request would be written to its Raft log.
 //!
-//! An append without an acknowledgement triggers a check at once. Otherwise the checks run every few seconds.
+//! An append without an acknowledgement triggers a check at once. Otherwise the checks run every few seconds. Only an
+//! append shows a limit of the broker: the stream counts as full until an append succeeds, or for [`LIMIT_MEMORY`].
 
 use std::{
     sync::{
@@ -56,6 +57,9 @@ const STORAGE_CHECK_INTERVAL: Duration = Duration::from_secs(30);
 const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a failed append waits for its cause.
 const CAUSE_TIMEOUT: Duration = Duration::from_secs(4);
+/// How long a stream counts as full after the broker refused an append. A service that is not ready may get no work
+/// whose append would show that there is room again.
+const LIMIT_MEMORY: Duration = Duration::from_secs(60);
 /// No stream reaches this sequence.
 const IMPOSSIBLE_SEQUENCE: u64 = 1 << 62;
 
@@ -70,9 +74,17 @@ struct Shared {
     connection: Mutex<Connection>,
     /// For metrics.
     is_connected: Arc<AtomicBool>,
-    last_acknowledged: Mutex<Option<Instant>>,
+    appends: Mutex<Appends>,
     requested: Notify,
     storage_checks: watch::Sender<StorageChecks>,
+}
+
+/// What the outcomes of appends show.
+#[derive(Debug, Default)]
+struct Appends {
+    last_acknowledged: Option<Instant>,
+    /// The streams that reached a limit, with the time of the last refused append.
+    full: Vec<(StreamName, StorageFault, Instant)>,
 }
 
 #[derive(Debug)]
@@ -119,7 +131,7 @@ impl Health {
             work_storage: latch("work storage", NEED_WORK_STORAGE),
             connection: Mutex::new(Connection { link: Link::Starting, is_silent: false }),
             is_connected,
-            last_acknowledged: Mutex::default(),
+            appends: Mutex::default(),
             requested: Notify::new(),
             storage_checks: watch::Sender::default(),
         }))
@@ -179,8 +191,32 @@ impl Health {
     }
 
     /// The broker acknowledged an append.
-    pub(crate) fn acknowledged(&self) {
-        *self.0.last_acknowledged.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    pub(crate) fn acknowledged(&self, stream: Option<StreamName>) {
+        let mut appends = self.appends();
+        appends.last_acknowledged = Some(Instant::now());
+        let full = appends.full.len();
+        appends.full.retain(|(name, ..)| Some(*name) != stream);
+        if appends.full.len() < full {
+            self.0.requested.notify_one();
+        }
+    }
+
+    /// The broker refused an append because of a limit.
+    fn limit_reached(&self, stream: StreamName, fault: &StorageFault) {
+        let mut appends = self.appends();
+        let is_known = appends.full.iter().any(|(name, ..)| *name == stream);
+        appends.full.retain(|(name, ..)| *name != stream);
+        appends.full.push((stream, fault.clone(), Instant::now()));
+        if !is_known {
+            self.0.requested.notify_one();
+        }
+    }
+
+    /// The limit that an append to this stream reached.
+    fn limit_of(&self, stream: StreamName) -> Option<StorageFault> {
+        let mut appends = self.appends();
+        appends.full.retain(|(_, _, at)| at.elapsed() < LIMIT_MEMORY);
+        appends.full.iter().find(|(name, ..)| *name == stream).map(|(_, fault, _)| fault.clone())
     }
 
     /// Changes after each check of the streams.
@@ -188,16 +224,20 @@ impl Health {
         self.0.storage_checks.subscribe()
     }
 
-    /// Refuses an append at once if the stream is known not to store.
+    /// Refuses an append at once if the stream is known not to store. A limit is left to the broker: it answers at once,
+    /// and only an append shows that there is room again.
     pub(crate) fn require_storing(&self, stream: StreamName) -> Result<(), JournalError> {
         match self.0.storage_checks.borrow().of(stream) {
-            None => Ok(()),
+            None | Some(StorageFault::LimitReached(_)) => Ok(()),
             Some(trouble) => Err(JournalError::CannotStore(trouble.clone())),
         }
     }
 
     /// Replaces the error of an append by its cause, if a check of the streams finds one.
-    pub(crate) async fn explain(&self, error: JournalError) -> JournalError {
+    pub(crate) async fn explain(&self, stream: Option<StreamName>, error: JournalError) -> JournalError {
+        if let (Some(stream), JournalError::CannotStore(fault)) = (stream, &error) {
+            self.limit_reached(stream, fault);
+        }
         if !matches!(error, JournalError::Unavailable { .. }) || self.lock().link != Link::Up {
             return error;
         }
@@ -238,7 +278,7 @@ impl Health {
         let answers = timeout(CHECK_TIMEOUT, stream_info(context, StreamName::Leads))
             .await
             .is_ok_and(|info| !matches!(info, Err(error) if matches!(error.kind(), RequestErrorKind::TimedOut)));
-        let acknowledged = *self.0.last_acknowledged.lock().unwrap_or_else(PoisonError::into_inner);
+        let acknowledged = self.appends().last_acknowledged;
         let answers = answers || acknowledged.is_some_and(|at| at >= begun);
         let mut connection = self.lock();
         if connection.link == Link::Up && connection.is_silent == answers {
@@ -256,7 +296,8 @@ impl Health {
     async fn check_streams(&self, context: &Context) {
         let checks = join_all(StreamName::ALL.map(|stream| async move {
             // A stream that does not answer says nothing about its storage.
-            timeout(CHECK_TIMEOUT, check_stream(context, stream)).await.unwrap_or(None).map(|trouble| (stream, trouble))
+            let found = timeout(CHECK_TIMEOUT, check_stream(context, stream)).await.unwrap_or(None);
+            found.or_else(|| self.limit_of(stream)).map(|trouble| (stream, trouble))
         }));
         let troubles: Vec<_> = checks.await.into_iter().flatten().collect();
         let before = self.0.storage_checks.borrow().troubles.clone();
@@ -286,6 +327,10 @@ impl Health {
             Link::Up if connection.is_silent => self.0.broker.not_ready("the broker does not answer"),
             Link::Up => self.0.broker.ready(),
         }
+    }
+
+    fn appends(&self) -> std::sync::MutexGuard<'_, Appends> {
+        self.0.appends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Connection> {

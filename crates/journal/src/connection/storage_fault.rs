@@ -15,7 +15,7 @@ pub enum StorageFault {
     DiskFull(String),
     /// The broker cannot write for another reason. Holds the answer of the broker.
     CannotWrite(String),
-    /// The account or the stream has reached a limit. Holds the answer of the broker.
+    /// The stream, the account or the broker has reached a limit. Holds the answer of the broker.
     LimitReached(String),
     NoJetStream,
     /// The stream was deleted.
@@ -66,7 +66,9 @@ impl StorageFault {
                  replicas has to be restarted"
             }
             Self::CannotWrite(_) | Self::NoJetStream => "see the log of nats-server, then restart it",
-            Self::LimitReached(_) => "raise the limit of the account or of the stream, or keep less",
+            Self::LimitReached(_) => {
+                "raise the limit of the stream, the account or the broker (max_file_store), or keep less"
+            }
             Self::NoStream(_) => "restart a service of Leadline, which creates the stream",
             Self::NoLeader(_) => "start servers until most of the cluster runs; it then elects a leader",
         }

@@ -237,10 +237,7 @@ impl Quarantine<'_> {
         let headers = quarantine::headers(reader, sequence, &error.chain());
         let copy = PublishMessage::build().payload(payload).headers(headers);
         let copy = copy.message_id(format!("{stream}/{sequence}"));
-        self.journal
-            .confirm(self.journal.context().send_publish(subjects::poison(stream, sequence), copy).await)
-            .await
-            .map(drop)
+        self.journal.publish(subjects::poison(stream, sequence), copy).await.map(drop)
     }
 }
 

@@ -48,8 +48,7 @@ impl Jobs<'_> {
     ) -> Result<u64, JournalError> {
         let message = PublishMessage::build().payload(fact.encode()).headers(headers::carrying(trace));
         let message = message.expected_last_subject_sequence(expected_version);
-        let sent = self.journal.context().send_publish(subjects::job(fact), message).await;
-        Ok(self.journal.confirm(sent).await?.sequence)
+        Ok(self.journal.publish(subjects::job(fact), message).await?.sequence)
     }
 
     /// When the broker stored a fact about a job.

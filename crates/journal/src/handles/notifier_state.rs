@@ -132,7 +132,7 @@ impl NotifierState<'_> {
 
     async fn store(self, subject: String, value: &impl Record, version: u64) -> Result<u64, JournalError> {
         let message = PublishMessage::build().payload(value.encode()).expected_last_subject_sequence(version);
-        Ok(self.journal.confirm(self.journal.context().send_publish(subject, message).await).await?.sequence)
+        Ok(self.journal.publish(subject, message).await?.sequence)
     }
 }
 

@@ -169,8 +169,7 @@ impl ReaderLease {
         let message = PublishMessage::build()
             .payload(ReaderPosition { reader: process, sequence }.encode())
             .expected_last_subject_sequence(self.version);
-        let sent = self.journal.context().send_publish(subjects::position(self.reader), message).await;
-        self.version = self.journal.confirm(sent).await?.sequence;
+        self.version = self.journal.publish(subjects::position(self.reader), message).await?.sequence;
         (self.sequence, self.written) = (sequence, written);
         Ok(())
     }

@@ -99,8 +99,7 @@ impl RegistryLog<'_> {
             .payload(fact.encode())
             .headers(headers::carrying(&TraceContext::current()))
             .expected_last_subject_sequence(expected_version);
-        let sent = self.journal.context().send_publish(subjects::registry(fact), message).await;
-        let stored = self.journal.confirm(sent).await;
+        let stored = self.journal.publish(subjects::registry(fact), message).await;
         wait_propagation().await;
         Ok(stored?.sequence)
     }
@@ -111,8 +110,7 @@ impl RegistryLog<'_> {
     /// When the broker does not acknowledge it.
     pub async fn append_view(self, fact: &RegistryFact) -> Result<u64, JournalError> {
         let message = PublishMessage::build().payload(fact.encode());
-        let sent = self.journal.context().send_publish(subjects::registry(fact), message).await;
-        Ok(self.journal.confirm(sent).await?.sequence)
+        Ok(self.journal.publish(subjects::registry(fact), message).await?.sequence)
     }
 }
 
@@ -169,7 +167,7 @@ impl Journal {
         outgoing: Outgoing,
         choose: impl FnOnce(&Batchers) -> &Batcher,
     ) -> Result<Submitted, JournalError> {
-        let (begun, stream) = (Instant::now(), measured::stream_of(&outgoing.subject));
+        let (begun, stream) = (Instant::now(), StreamName::of_subject(&outgoing.subject));
         let in_flight = match self.batchers() {
             Some(batchers) => InFlight::Batched(choose(batchers).submit(outgoing).await?),
             None => InFlight::Sent(self.context().send_publish(outgoing.subject.clone(), outgoing.message()).await),
@@ -178,30 +176,32 @@ impl Journal {
     }
 
     pub(crate) async fn send(&self, outgoing: &Outgoing) -> Result<Appended, JournalError> {
-        let (begun, stream) = (Instant::now(), measured::stream_of(&outgoing.subject));
-        let sent = self.context().send_publish(outgoing.subject.clone(), outgoing.message()).await;
-        let stored = self.confirm(sent).await;
-        measured::published(stream, begun.elapsed(), &stored, Some(&outgoing.trace));
+        let begun = Instant::now();
+        let stored = self.publish(outgoing.subject.clone(), outgoing.message()).await;
+        measured::published(StreamName::of_subject(&outgoing.subject), begun.elapsed(), &stored, Some(&outgoing.trace));
         stored.map(Appended::from)
     }
 
-    /// Waits for the acknowledgement, and finds the cause if there is none.
-    pub(crate) async fn confirm(
-        &self,
-        sent: Result<PublishAckFuture, PublishError>,
-    ) -> Result<PublishAck, JournalError> {
-        outcome(self.health(), confirmed(sent).await).await
+    /// Publishes a message and waits for the acknowledgement. If there is none, the error names the cause where it is known.
+    pub(crate) async fn publish(&self, subject: String, message: PublishMessage) -> Result<PublishAck, JournalError> {
+        let stream = StreamName::of_subject(&subject);
+        let sent = self.context().send_publish(subject, message).await;
+        outcome(self.health(), stream, confirmed(sent).await).await
     }
 }
 
-async fn outcome<T>(health: &Health, stored: Result<T, JournalError>) -> Result<T, JournalError> {
+async fn outcome<T>(
+    health: &Health,
+    stream: Option<StreamName>,
+    stored: Result<T, JournalError>,
+) -> Result<T, JournalError> {
     match stored {
         Ok(stored) => {
-            health.acknowledged();
+            health.acknowledged(stream);
             Ok(stored)
         }
         Err(error) => {
-            let error = health.explain(error).await;
+            let error = health.explain(stream, error).await;
             measured::not_stored(&error);
             Err(error)
         }
@@ -213,8 +213,7 @@ async fn outcome<T>(health: &Health, stored: Result<T, JournalError>) -> Result<
 pub struct Submitted {
     in_flight: InFlight,
     health: Health,
-    /// The stream, for metrics.
-    stream: &'static str,
+    stream: Option<StreamName>,
     begun: Instant,
 }
 
@@ -236,7 +235,7 @@ impl Submitted {
             InFlight::Batched(answer) => answer.await.map_err(|_| stopped())?,
         };
         let took = self.begun.elapsed();
-        let stored = outcome(&self.health, stored).await;
+        let stored = outcome(&self.health, self.stream, stored).await;
         measured::published(self.stream, took, &stored, None);
         stored
     }

@@ -1,6 +1,9 @@
 //! A message to publish, and the broker's acknowledgement of it.
 
+use std::error::Error as _;
+
 use async_nats::jetstream::{
+    ErrorCode,
     context::{PublishAckFuture, PublishError, PublishErrorKind},
     message::PublishMessage,
     publish::PublishAck,
@@ -8,7 +11,7 @@ use async_nats::jetstream::{
 use bytes::Bytes;
 use runtime::trace::TraceContext;
 
-use crate::{error::JournalError, headers};
+use crate::{connection::storage_fault::StorageFault, error::JournalError, headers};
 
 const OPERATION: &str = "store a fact";
 
@@ -50,8 +53,26 @@ pub(crate) async fn confirmed(sent: Result<PublishAckFuture, PublishError>) -> R
         PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe | PublishErrorKind::StreamNotFound => {
             JournalError::unavailable(OPERATION, error)
         }
-        _ => JournalError::refused(OPERATION, error),
+        _ => match reached_limit(&error) {
+            Some(answer) => JournalError::CannotStore(StorageFault::LimitReached(answer)),
+            None => JournalError::refused(OPERATION, error),
+        },
     })
+}
+
+/// The answer of the broker if the stream, the account or the broker itself has reached a limit.
+fn reached_limit(error: &PublishError) -> Option<String> {
+    let answer = error.source()?.downcast_ref::<async_nats::jetstream::Error>()?;
+    let text = answer.to_string();
+    let is_limit = match answer.error_code() {
+        ErrorCode::ACCOUNT_RESOURCES_EXCEEDED
+        | ErrorCode::INSUFFICIENT_RESOURCES
+        | ErrorCode::STORAGE_RESOURCES_EXCEEDED => true,
+        // The code of every failed write; only its text tells a limit of the stream from a broken disk.
+        ErrorCode::STREAM_STORE_FAILED => text.contains("maximum"),
+        _ => false,
+    };
+    is_limit.then_some(text)
 }
 
 pub(crate) fn stopped() -> JournalError {

@@ -45,7 +45,7 @@ impl Ordered<'_> {
             .headers(headers::carrying(trace))
             .message_id(requested.message_id());
         let subject = subjects::ordered(&reference.destination, &reference.lead);
-        self.journal.confirm(self.journal.context().send_publish(subject, message).await).await.map(drop)
+        self.journal.publish(subject, message).await.map(drop)
     }
 
     /// The first delivery of a queue; `None` if the queue is empty.

@@ -59,8 +59,7 @@ impl Timers<'_> {
             .header(header::NATS_SCHEDULE_TARGET, subjects::due(destination, delivery, round).as_str())
             .expected_last_subject_sequence(current.unwrap_or(0))
             .message_id(format!("{delivery}/{round}/{}/{at}", work.attempt));
-        let sent = self.journal.context().send_publish(subjects::timer(destination, delivery, round), message).await;
-        self.journal.confirm(sent).await.map(drop)
+        self.journal.publish(subjects::timer(destination, delivery, round), message).await.map(drop)
     }
 
     /// The waiting timer of a round: its sequence and its attempt.
@@ -85,7 +84,6 @@ impl Timers<'_> {
             .header(CANCELLED, "1")
             .header(header::NATS_SCHEDULER, subjects::timer(destination, delivery, round).as_str())
             .header(header::NATS_SCHEDULE_NEXT, PURGE);
-        let sent = self.journal.context().send_publish(subjects::due(destination, delivery, round), message).await;
-        self.journal.confirm(sent).await.map(drop)
+        self.journal.publish(subjects::due(destination, delivery, round), message).await.map(drop)
     }
 }

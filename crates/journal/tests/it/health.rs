@@ -2,6 +2,7 @@
 
 use std::{fs::File, time::Duration};
 
+use async_nats::jetstream;
 use domain::LeadEvent;
 use journal::{Journal, JournalError, NatsOptions, StorageFault};
 use nix::{
@@ -56,6 +57,40 @@ async fn a_full_disk_is_reported_until_the_broker_restarts() {
     server.restart().await;
     wait::until("an append", SOON, async || journal.leads().append(&event(number + 1), &trace).await.is_ok()).await;
     wait::until("readiness", SOON, async || platform.readiness.is_ready()).await;
+}
+
+#[tokio::test]
+async fn a_reached_limit_of_the_broker_is_reported_until_there_is_room() {
+    let server = NatsServer::start_with(&format!("max_file_store: {DISK}")).await;
+    let (journal, platform) = connect(&server).await;
+    let trace = TraceContext::of_ids(7, 8);
+    server.fill().await;
+    let error = journal.leads().append(&event(1), &trace).await.unwrap_err();
+    assert!(matches!(error, JournalError::CannotStore(StorageFault::LimitReached(_))), "{}", error.chain());
+    let full = "a storage limit of the broker is reached";
+    wait::until_eq("a limit that is reached", SOON, full.into(), async || words(&platform, "storage")).await;
+    assert_eq!((words(&platform, "broker").as_str(), words(&platform, "work storage").as_str()), ("ready", "ready"));
+
+    jetstream::new(server.client().await).delete_stream(NatsServer::FILLER).await.unwrap();
+    wait::until("an append", SOON, async || journal.leads().append(&event(2), &trace).await.is_ok()).await;
+    wait::until("readiness", SOON, async || platform.readiness.is_ready()).await;
+}
+
+#[tokio::test]
+async fn a_full_stream_is_reported_as_such() {
+    let server = NatsServer::start().await;
+    let options =
+        NatsOptions { nats_url: Some(server.url()), stream_max_bytes: Some(1_000_000), ..NatsOptions::default() };
+    let platform = Platform::default();
+    let journal = Journal::connect(&options, &platform).await.unwrap();
+    let large = LeadEvent { payload: vec![b' '; 400_000].into(), ..event(0) };
+    let appends = (1..).map(|number| LeadEvent { event_id: event(number).event_id, ..large.clone() });
+    let mut refused = None;
+    for event in appends.take(5) {
+        refused = journal.leads().append(&event, &TraceContext::of_ids(7, 8)).await.err();
+    }
+    let error = refused.expect("the fifth event has no room");
+    assert!(matches!(error, JournalError::CannotStore(StorageFault::LimitReached(_))), "{}", error.chain());
 }
 
 #[tokio::test]
