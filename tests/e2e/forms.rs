@@ -92,7 +92,14 @@ async fn form_keys_permit_only_forms_and_forms_need_them() {
     for wrong in ["", "ll_nothing_secret", "nonsense%0A"] {
         let refused = submit(&world, wrong, "application/json", &[("name", "Ada")]).await;
         assert_eq!(refused.status(), StatusCode::UNAUTHORIZED, "{wrong}");
-        assert!(refused.json::<Value>().await.unwrap()["error"]["message"].as_str().is_some_and(|why| !why.is_empty()));
+        let error = refused.json::<Value>().await.unwrap()["error"].clone();
+        let reason = if wrong.is_empty() { "KEY_MISSING" } else { "KEY_MALFORMED" };
+        assert_eq!(
+            (error["code"].as_str(), error["reason"].as_str()),
+            (Some("unauthenticated"), Some(reason)),
+            "{error}"
+        );
+        assert!(["message", "request_id"].iter().all(|field| error[field].as_str().is_some_and(|it| !it.is_empty())));
     }
     // A key of one account is not accepted for another account.
     let url = format!("{}/v1/forms/other/{INTERFACE}?key={key}", world.http);

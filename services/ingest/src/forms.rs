@@ -15,7 +15,7 @@ use std::{num::NonZeroU32, sync::Arc};
 use access::Authenticator;
 use api::publish::{Fields, Publish, PublishError};
 use axum::{
-    Router,
+    Extension, Router,
     extract::{Path, Query, Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
@@ -28,6 +28,7 @@ use domain::{
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use runtime::{RequestId, trace::TraceContext};
 use serde::Deserialize;
+use tonic::Code;
 
 use self::{
     answer::{Outcome, Reader},
@@ -76,9 +77,10 @@ async fn preflight() -> Response {
     (StatusCode::NO_CONTENT, allowed).into_response()
 }
 
-async fn other_method(headers: HeaderMap) -> Response {
-    let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "submit the form with method=\"post\"");
-    let mut response = Reader::of(&headers).refused(&refusal);
+async fn other_method(Extension(id): Extension<RequestId>, headers: HeaderMap) -> Response {
+    let (status, problem) = (StatusCode::METHOD_NOT_ALLOWED, "submit the form with method=\"post\"");
+    let refusal = Refusal::new(status, Code::Unimplemented, "METHOD_NOT_ALLOWED", problem);
+    let mut response = Reader::of(&headers).refused(refusal, &id);
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
     response
 }
@@ -87,12 +89,13 @@ async fn submit(
     State(endpoint): State<Arc<Endpoint>>,
     Path((account, interface)): Path<(String, String)>,
     Query(parameters): Query<Parameters>,
+    Extension(id): Extension<RequestId>,
     request: Request,
 ) -> Response {
     let (headers, reader) = (request.headers().clone(), Reader::of(request.headers()));
     let mut response = match endpoint.store(&account, &interface, parameters.key, request).await {
         Ok(outcome) => reader.accepted(&headers, &outcome),
-        Err(refusal) => reader.refused(&refusal),
+        Err(refusal) => reader.refused(refusal, &id),
     };
     // The key is public, and cookies have no effect, so any page may read the answer.
     response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
@@ -112,8 +115,7 @@ impl Endpoint {
             trace: TraceContext::of_request(&headers),
             request_id: request.extensions().get::<RequestId>().cloned(),
         };
-        let body = read(request.into_body(), self.max_event).await;
-        let body = body.map_err(|(status, error)| Refusal::new(status, error.to_string()))?;
+        let body = read(request.into_body(), self.max_event).await.map_err(Refusal::of_body)?;
         let form = Form::read(&headers, body).await?;
         let by = self.admit(key.as_deref().or(form.key.as_deref())).await?;
         if form.is_spam() {
@@ -138,23 +140,24 @@ impl Endpoint {
     async fn admit(&self, key: Option<&str>) -> Result<Principal, Refusal> {
         let missing = "the form has no key; add ?key=ll_… to its action, or a hidden field _key (leadline keys create \
                        NAME --scope form --account ACCOUNT)";
-        let key = key.filter(|key| !key.is_empty()).ok_or(Refusal::new(StatusCode::UNAUTHORIZED, missing))?;
+        let unauthenticated =
+            |reason, problem| Refusal::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, reason, problem);
+        let key = key.filter(|key| !key.is_empty()).ok_or_else(|| unauthenticated("KEY_MISSING", missing))?;
         let value = HeaderValue::try_from(format!("Bearer {key}"));
-        let value =
-            value.map_err(|_| Refusal::new(StatusCode::UNAUTHORIZED, "the key of the form is not an API key"))?;
+        let value = value.map_err(|_| unauthenticated("KEY_MALFORMED", "the key of the form is not an API key"))?;
         let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value)]);
-        let refused = |refused: access::Refused| Refusal::new(refused.http_status(), refused.to_string());
-        let by = self.authenticator.admit(&headers, Rule::Needs(Scope::Form)).await.map_err(refused)?;
+        let by = self.authenticator.admit(&headers, Rule::Needs(Scope::Form)).await?;
         if !by.key().scopes.named().eq([Scope::Form]) {
             let powerful = "the key of the form permits more than submitting forms, and every visitor of the page can \
                             read it; revoke it, and create one with the scope form alone";
-            return Err(Refusal::new(StatusCode::FORBIDDEN, powerful));
+            return Err(Refusal::new(StatusCode::FORBIDDEN, Code::PermissionDenied, "KEY_NOT_FOR_FORMS", powerful));
         }
         if let Some(limiter) = &self.limiter
             && limiter.check_key(by.id()).is_err()
         {
             let many = "too many forms were submitted with this key within a second; submit the form again";
-            return Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, many));
+            let status = StatusCode::TOO_MANY_REQUESTS;
+            return Err(Refusal::new(status, Code::ResourceExhausted, "RATE_EXCEEDED", many));
         }
         Ok(by)
     }

@@ -53,7 +53,8 @@ pub(crate) fn routes(publisher: Publisher, limits: Limits, max_request: usize, m
 
 async fn other_method(Extension(id): Extension<RequestId>) -> Response {
     let error = json!({"error": {
-        "code": "unimplemented", "message": "send lead events to /v1/leads with POST", "request_id": id.as_str(),
+        "code": "unimplemented", "reason": "METHOD_NOT_ALLOWED", "message": "send lead events to /v1/leads with POST",
+        "request_id": id.as_str(),
     }});
     (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")], Json(error)).into_response()
 }

@@ -5,6 +5,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
+use runtime::RequestId;
 use serde_json::json;
 use url::Url;
 
@@ -52,13 +53,14 @@ impl Reader {
         }
     }
 
-    pub(super) fn refused(self, refusal: &Refusal) -> Response {
-        let Refusal { status, message, error } = refusal;
+    pub(super) fn refused(self, refusal: Refusal, id: &RequestId) -> Response {
+        let Refusal { status, message, mut error } = refusal;
+        error["request_id"] = id.as_str().into();
         let mut response = match self {
-            Self::Script => (*status, Json(json!({"error": error}))).into_response(),
-            Self::Browser => page(*status, "Your message was not sent", message),
+            Self::Script => (status, Json(json!({"error": error}))).into_response(),
+            Self::Browser => page(status, "Your message was not sent", &message),
         };
-        if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(status) {
+        if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&status) {
             response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static(RETRY_AFTER));
         }
         response

@@ -53,13 +53,13 @@ impl Form {
             return Self::multipart(content_type, body).await;
         }
         let problem = format!("a form is sent as {URLENCODED} or {MULTIPART}; POST /v1/leads takes JSON");
-        Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, problem))
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        Err(Refusal::new(status, Code::InvalidArgument, "CONTENT_TYPE_INVALID", problem))
     }
 
     async fn multipart(content_type: &str, body: Bytes) -> Result<Self, Refusal> {
-        let invalid = |error: multer::Error| {
-            Refusal::new(StatusCode::BAD_REQUEST, format!("the form cannot be read as {MULTIPART}: {error}"))
-        };
+        let invalid =
+            |error: multer::Error| Refusal::invalid(format!("the form cannot be read as {MULTIPART}: {error}"));
         let boundary = multer::parse_boundary(content_type).map_err(invalid)?;
         let stream = futures::stream::iter([Ok::<_, Infallible>(body)]);
         let (mut form, mut parts) = (Self::default(), Multipart::new(stream, boundary));
@@ -71,7 +71,7 @@ impl Form {
                 form.add(name, value)?;
             } else if !value.is_empty() {
                 let problem = format!("the field {name:?} is a file, and forms with files are not accepted");
-                return Err(Refusal::new(StatusCode::BAD_REQUEST, problem));
+                return Err(Refusal::invalid(problem));
             }
         }
         Ok(form)
@@ -110,7 +110,7 @@ impl Fields {
             self.0.push((name, vec![value]));
         } else {
             let problem = format!("the form has more than {MAX_FIELDS} fields, which is the limit");
-            return Err(Refusal::new(StatusCode::BAD_REQUEST, problem));
+            return Err(Refusal::invalid(problem));
         }
         Ok(())
     }

@@ -1,30 +1,52 @@
 //! Why a form was not stored.
 
-use api::publish::PublishError;
+use access::Refused;
+use api::{
+    publish::PublishError,
+    status::{self, word},
+};
 use axum::http::StatusCode;
 use serde_json::{Value, json};
+use tonic::{Code, Status};
 
 use crate::http::errors::{status_of, to_json};
 
-/// Why a form was not stored.
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) status: StatusCode,
     /// For a person.
     pub(super) message: String,
-    /// For a script: like the errors of `/v1/leads`, as far as the refusal has code, reason and field.
+    /// For a script: code, reason, message and field, as in the errors of `/v1/leads`.
     pub(super) error: Value,
 }
 
 impl Refusal {
-    pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Self {
+    pub(super) fn new(status: StatusCode, code: Code, reason: &str, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { status, error: json!({"message": message}), message }
+        let error = json!({"code": word(code), "reason": reason, "message": message});
+        Self { status, message, error }
+    }
+
+    /// A form that cannot be read.
+    pub(super) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, Code::InvalidArgument, "FORM_INVALID", message)
+    }
+
+    /// A body that cannot be read, with the status of the answer.
+    pub(super) fn of_body((status, error): (StatusCode, PublishError)) -> Self {
+        Self { status, ..Self::from(error) }
     }
 }
 
 impl From<PublishError> for Refusal {
     fn from(error: PublishError) -> Self {
         Self { status: status_of(&error), error: to_json(&error), message: error.to_string() }
+    }
+}
+
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Self {
+        let status = Status::from(&refused);
+        Self::new(refused.http_status(), status.code(), &status::reason(&status), refused.to_string())
     }
 }
