@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use domain::{DestinationId, Registry, health::FAILING_AFTER};
+use domain::{AccountId, DestinationId, Registry, health::FAILING_AFTER};
 use jiff::Timestamp;
 use journal::{Journal, JournalError, RegistryView, StreamName};
 use read_model::{Sources, Store, StoreError};
@@ -237,10 +237,15 @@ fn of_registry(registry: &Registry, now: Timestamp) -> Figures {
         let attributes = names(destination.account.as_str(), &destination.id);
         put(&mut figures, "leadline.destination.certificate.expires_in", left(not_after, now), attributes);
     }
-    let keys = registry.keys().filter(|key| key.revoked_at.is_none()).filter_map(|key| key.expires_at);
-    let seconds = |at: &Timestamp| at.duration_since(now).as_secs();
-    if let Some(next) = keys.filter(|at| seconds(at) > -EXPIRED_FOR_SECONDS).min() {
-        put(&mut figures, "leadline.api_key.expires_in", left(next, now), vec![]);
+    let keys = registry.keys().filter(|key| key.revoked_at.is_none());
+    let expiring = keys.filter_map(|key| Some((key.expires_at?, key)));
+    let is_recent = |at: &Timestamp| at.duration_since(now).as_secs() > -EXPIRED_FOR_SECONDS;
+    if let Some((next, key)) = expiring.filter(|(at, _)| is_recent(at)).min_by_key(|(at, _)| *at) {
+        // An empty label of Prometheus is a missing label.
+        let account = key.account.as_ref().map(AccountId::as_str).unwrap_or_default().to_owned();
+        let attributes =
+            vec![KeyValue::new("leadline.account", account), KeyValue::new("leadline.api_key", key.id.to_string())];
+        put(&mut figures, "leadline.api_key.expires_in", left(next, now), attributes);
     }
     figures
 }

@@ -120,6 +120,7 @@ async fn what_expires_first_is_named_and_its_time_is_right() {
             let own = api::Destination { url: "https://localhost:1/".into(), client_certificate, ..some_destination() };
             ids.push(world.destination_with(own).await);
         }
+        let mut keys = vec![];
         for hours in [3, 2] {
             let ends = Timestamp::now() + SignedDuration::from_hours(hours);
             let key = api::CreateKeyRequest {
@@ -129,7 +130,7 @@ async fn what_expires_first_is_named_and_its_time_is_right() {
                 expires_at: Some(api::timestamp_to_api(ends)),
                 ..api::CreateKeyRequest::default()
             };
-            world.access().create_key(key).await.unwrap();
+            keys.push(world.access().create_key(key).await.unwrap().into_inner().key.unwrap().key_id);
         }
         let certificate = "leadline_destination_certificate_expires_in_seconds";
         let text = wait::until("both metrics", SOON, async || {
@@ -144,7 +145,8 @@ async fn what_expires_first_is_named_and_its_time_is_right() {
             let left = value(&text, certificate, &[&ids[*index], "leadline_account=\"acme\""]).unwrap();
             assert!((left - until(YEARS[*index])).abs() < TOLERANCE, "{left} s until {}", YEARS[*index]);
         }
-        let left = value(&text, "leadline_api_key_expires_in_seconds", &[]).unwrap();
+        let labels = [&*format!("leadline_api_key=\"{}\"", keys[1]), "leadline_account=\"acme\""];
+        let left = value(&text, "leadline_api_key_expires_in_seconds", &labels).unwrap();
         assert!((left - 7_200.0).abs() < TOLERANCE, "{left} s until the key expires");
     }
 }
