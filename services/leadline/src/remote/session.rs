@@ -17,6 +17,7 @@ use api::{
     status_service_client::StatusServiceClient,
 };
 use clap::Args;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use prost::{Message, Name};
 use tonic::{Code, Request, Status};
 
@@ -30,6 +31,8 @@ use crate::{
     },
 };
 
+/// The maximum calls of one command that are under way at once.
+const MAX_CALLS: usize = 8;
 /// How long an answer may take.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -202,17 +205,17 @@ impl Session {
         ids: impl Iterator<Item = &'a str>,
     ) -> anyhow::Result<BTreeMap<String, String>> {
         let ids: BTreeSet<_> = ids.filter(|id| !id.is_empty()).map(str::to_owned).collect();
-        let mut names = BTreeMap::new();
-        for id in ids {
+        let named = stream::iter(ids).map(async |id| {
             let request = api::GetDestinationRequest { account_id: account.to_owned(), destination_id: id.clone() };
             match self.registry().get_destination(within(request)).await.map(tonic::Response::into_inner) {
-                Ok(found) if found.name.is_empty() => {}
-                Ok(found) => drop(names.insert(id, found.name)),
-                Err(status) if matches!(status.code(), Code::NotFound | Code::PermissionDenied) => {}
-                Err(status) => return Err(status.into()),
+                Ok(found) if found.name.is_empty() => Ok(None),
+                Ok(found) => Ok(Some((id, found.name))),
+                Err(status) if matches!(status.code(), Code::NotFound | Code::PermissionDenied) => Ok(None),
+                Err(status) => Err(status),
             }
-        }
-        Ok(names)
+        });
+        let named: Vec<_> = named.buffer_unordered(MAX_CALLS).try_collect().await?;
+        Ok(named.into_iter().flatten().collect())
     }
 
     pub(crate) async fn destinations_called(&self, account: &str, name: &str) -> anyhow::Result<Vec<api::Destination>> {
