@@ -122,7 +122,7 @@ fn expected(prefix: &str, refused: &str) -> Vec<String> {
     vec![
         "failed: 5 on 3 pages; succeeded: 5".into(),
         format!("found: {prefix}1; payload: {prefix}1@example.com"),
-        "explained: The destination gets the event. The delivery is succeeded. Against it: nothing".into(),
+        "explained: The destination gets the event. The delivery has succeeded. Against it: nothing".into(),
         format!("without force: {refused}; resent: {prefix}1"),
         format!("listed: {LEADS} of {LEADS} on 20 pages; all are there: true"),
         "done".into(),
@@ -207,7 +207,7 @@ async fn curl_works_as_the_readme_shows() {
     for step in [
         r#""leadId":""#,
         r#"\"email\": \"ada@example.com\""#,
-        "The destination gets the event. The delivery is failed",
+        "The destination gets the event. The delivery has failed",
         r#""eventId":"order-7""#,
         r#""retries":2"#,
     ] {

@@ -204,7 +204,7 @@ async fn command_line_explains_every_event_of_a_lead() {
     .await;
     let ran = world.run(&["explain", "ada", "CRM"]).await.well();
     assert!(ran.out.find("opened (email.open)") < ran.out.find("created (lead.created)"), "{}", ran.out);
-    assert!(ran.out.contains("The destination gets the event. The delivery is succeeded."), "{}", ran.out);
+    assert!(ran.out.contains("The destination gets the event. The delivery has succeeded."), "{}", ran.out);
     assert!(ran.out.contains("the type email.open matches none of lead.*"), "{}", ran.out);
     let one = world.run(&["explain", "--event", "opened", "CRM", "--json"]).await.well().json();
     assert_eq!(one["explanations"].as_array().unwrap().len(), 1);

@@ -137,10 +137,13 @@ fn anonymised(of: &Became) -> RoutingAnswer {
 fn summary(why_not: Option<String>, delivery: Option<&api::Delivery>, of: &Became) -> String {
     let status = delivery.map(|delivery| {
         let word = delivery.status().as_str_name().trim_start_matches("DELIVERY_STATUS_").to_lowercase();
-        if delivery.failure_reason.is_empty() { word } else { format!("{word} ({})", delivery.failure_reason) }
+        let has_ended = matches!(delivery.status(), api::DeliveryStatus::Succeeded | api::DeliveryStatus::Failed);
+        let verb = if has_ended { "has" } else { "is" };
+        let reason = &delivery.failure_reason;
+        if reason.is_empty() { format!("{verb} {word}") } else { format!("{verb} {word} ({reason})") }
     });
     match (why_not, status) {
-        (None, Some(status)) => format!("The destination gets the event. The delivery is {status}."),
+        (None, Some(status)) => format!("The destination gets the event. The delivery {status}."),
         (None, None) if of.stored.is_none() => {
             "No rule that can still be evaluated stops the event, and there is no delivery.".to_owned()
         }
@@ -148,7 +151,7 @@ fn summary(why_not: Option<String>, delivery: Option<&api::Delivery>, of: &Becam
         (Some(why), None) => format!("The destination does not get the event: {why}."),
         (Some(why), Some(status)) => format!(
             "The destination got the event, although routing would not give it ({why}): a recovery sent it, or the \
-             configuration changed at the same time. The delivery is {status}."
+             configuration changed at the same time. The delivery {status}."
         ),
     }
 }
