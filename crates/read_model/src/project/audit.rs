@@ -9,7 +9,7 @@ use domain::{Registry, RegistryFact, registry::Change};
 
 use crate::tables::audit::{AuditEntry, FieldChange};
 
-/// The largest length of a value, in characters; longer values, such as templates, are cut.
+/// The maximum length of a value, in characters; longer values, such as templates, are cut.
 const MAX_VALUE: usize = 2_000;
 
 /// Applies a fact to the registry and returns its log entry. `None` if the fact changed nothing: a fact of an account

@@ -69,7 +69,7 @@ pub struct LeadFilter {
     pub values: Vec<WantedHash>,
 }
 
-/// The changes of a lead by facts about its deliveries. The sum does not depend on the division into batches.
+/// How facts about deliveries change their lead. The sum does not depend on the division into batches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct LeadNews {
     /// The number of new deliveries.
@@ -100,8 +100,8 @@ pub(crate) struct AddedEvents {
     pub(crate) new: HashSet<u64>,
 }
 
-/// Adds events and their leads. A lead belongs to the interface of its first event. A blank event has an outline only.
-/// If its row exists, the row is about the same message or about a copy that was stored later.
+/// Adds events and their leads. A lead belongs to the interface of its first event. A blank event is an event without
+/// payload. If it has a row already, the row is about the same message or about a copy that was stored later.
 pub(crate) async fn add_events(
     transaction: &mut Transaction<'static, Any>,
     events: &[(u64, &LeadEvent)],
@@ -321,7 +321,7 @@ pub(crate) fn select(filter: &LeadFilter, page: &Page, chosen: &Chosen) -> State
     if let Some(from) = filter.created_from {
         select.push(&format!(" AND {created_at} >= ?"), [from.into()]);
     }
-    // There is one bound, as for deliveries.
+    // One bound, as for deliveries: with two bounds, the database would begin to read at the wrong one.
     let after = page.after().map(|after| (after.at, after.id.as_str()));
     let before = filter.created_before.map(|before| (before.as_microsecond(), ""));
     if let Some((at, id)) = after.into_iter().chain(before).min() {
