@@ -27,8 +27,8 @@ use crate::{
     },
 };
 
-/// Locks the checkpoints that every projector of facts about leads holds while it writes. Nothing else writes rows about
-/// leads.
+/// Locks the checkpoints that every projector of facts about leads holds while it writes. Nothing else writes rows
+/// about leads.
 const LOCK: &str = "UPDATE checkpoints SET sequence = sequence WHERE stream IN ('ANONYMISED', 'DELIVERIES', 'LEADS')";
 /// Buckets of five minutes show the course of an incident; a busy destination has 288 of them a day.
 const FINE: Width = Width::FiveMinutes;

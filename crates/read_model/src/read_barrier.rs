@@ -36,8 +36,8 @@ impl ReadBarrier {
         Self { journal, store }
     }
 
-    /// Waits until the read model shows the facts of a stream up to this sequence. Returns `false` if it does not within
-    /// [`SHOWN_DEADLINE`].
+    /// Waits until the read model shows the facts of a stream up to this sequence. Returns `false` if it does not
+    /// within [`SHOWN_DEADLINE`].
     pub async fn shows(&self, stream: StreamName, sequence: u64) -> Result<bool, StoreError> {
         let give_up = Instant::now() + SHOWN_DEADLINE;
         while self.store.checkpoint(stream).await? < sequence {

@@ -34,8 +34,8 @@ pub struct Store {
     /// Transactions that write take a connection of this pool.
     pub(crate) writer: AnyPool,
     pub(crate) flavour: Flavour,
-    /// The pools of readers and of the writer, for metrics. Metrics hold weak references, so that connections close with
-    /// the last clone of the store.
+    /// The pools of readers and of the writer, for metrics. Metrics hold weak references, so that connections close
+    /// with the last clone of the store.
     observed: Arc<[AnyPool; 2]>,
 }
 

@@ -283,16 +283,16 @@ mod tests {
 
     #[test]
     fn the_help_of_every_verb_has_an_example() {
-        fn look(command: &clap::Command, path: &str) {
+        fn check(command: &clap::Command, path: &str) {
             let path = format!("{path} {}", command.get_name());
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             let leaf = !command.has_subcommands();
             assert!(!leaf || help.contains("Example"), "{path}");
             assert!(help.is_empty() || help.contains("leadline "), "{path}");
-            command.get_subcommands().for_each(|command| look(command, &path));
+            command.get_subcommands().for_each(|command| check(command, &path));
         }
         Verb::augment_subcommands(clap::Command::new("leadline"))
             .get_subcommands()
-            .for_each(|command| look(command, "leadline"));
+            .for_each(|command| check(command, "leadline"));
     }
 }

@@ -1,7 +1,7 @@
-//! `leadline demo`: shows the whole system from outside.
+//! `leadline demo`: shows what the whole system does.
 //!
-//! The demo starts `leadline up` as a child and three receivers, publishes leads, and observes them through public
-//! interfaces only. The figures at its end are counted at the receivers.
+//! The demo starts `leadline up` as a child process, and three receivers. It publishes leads, and observes their
+//! deliveries over public interfaces only. The figures that it prints at the end are counted at the receivers.
 
 mod stage;
 pub(crate) mod system;
@@ -100,7 +100,7 @@ impl Demo {
         }
         println!("{}", if faults.is_empty() { "Nothing lost." } else { "The demo failed." });
         if self.keep {
-            // The receivers stay as well.
+            // The receivers keep running as well.
             keep(system).await?;
         }
         Ok(faults)
@@ -151,14 +151,14 @@ impl Facts {
     fn of(destination: &Destination, deliveries: &[api::Delivery]) -> Self {
         let receiver = destination.receiver.as_ref();
         let (taken, twice) = receiver.map_or((0, 0), |receiver| receiver.taken());
-        // An attempt at a port without a listener never becomes a request.
-        let unheard: u32 = if destination.was_dead { deliveries.iter().map(|d| d.attempts - 1).sum() } else { 0 };
+        // At first nothing listened on the port, so every attempt before the retry reached no receiver.
+        let unreceived: u32 = if destination.was_dead { deliveries.iter().map(|d| d.attempts - 1).sum() } else { 0 };
         Self {
             name: destination.name,
             taken,
             twice,
             attempts: deliveries.iter().map(|d| d.attempts).sum(),
-            requests: receiver.map_or(0, |receiver| receiver.requests()) + unheard,
+            requests: receiver.map_or(0, |receiver| receiver.requests()) + unreceived,
             badly_signed: receiver.map_or(0, |receiver| receiver.badly_signed()),
             retries: deliveries.iter().map(|d| d.retries).sum(),
         }
@@ -213,9 +213,9 @@ impl Stage {
         name: &str,
         status: DeliveryStatus,
         count: u32,
-        patience: Duration,
+        timeout: Duration,
     ) -> anyhow::Result<()> {
-        let give_up = Instant::now() + patience;
+        let give_up = Instant::now() + timeout;
         loop {
             let deliveries = system.deliveries(&self.filter(name, None)).await?;
             if deliveries.iter().filter(|d| d.status() == status).count() == count as usize {
@@ -223,7 +223,7 @@ impl Stage {
             }
             ensure!(
                 Instant::now() < give_up,
-                "after {patience:?}, {name} does not have {count} deliveries {}: {}",
+                "after {timeout:?}, {name} does not have {count} deliveries {}: {}",
                 status.as_str_name(),
                 by_status(&deliveries)
             );

@@ -31,8 +31,8 @@ impl Store {
         u64::try_from(sequence).map_err(|_| sql::wrong("sequence", sequence))
     }
 
-    /// Begins a transaction that moves a checkpoint. `None` if the checkpoint is not at `from`: another process projects
-    /// as well, or the read model was wiped.
+    /// Begins a transaction that moves a checkpoint. `None` if the checkpoint is not at `from`: another process
+    /// projects as well, or the read model was wiped.
     pub async fn advance(
         &self,
         stream: StreamName,

@@ -1,7 +1,7 @@
 //! The migrations of the read model.
 //!
-//! They are listed in a table here, and a test compares the table with the folder `migrations`. The macro of sqlx, which
-//! reads the folder, would compile SQLite and both drivers a second time for itself.
+//! They are listed in a table here, and a test compares the table with the folder `migrations`. The macro of sqlx,
+//! which reads the folder, would compile SQLite and both drivers a second time for itself.
 
 use sqlx::{
     SqlSafeStr as _,

@@ -82,7 +82,8 @@ impl Store {
         Ok(DatabaseSize { bytes: number(&row, "bytes")?, free: number(&row, "free")? })
     }
 
-    /// Each table and index has its own statement, because SQLite cannot shorten its write-ahead log during a long read.
+    /// Each table and index has its own statement, because SQLite cannot shorten its write-ahead log during a long
+    /// read.
     async fn sqlite_size(&self, table: &str) -> Result<(u64, u64), StoreError> {
         let mut select = Statement::new("SELECT name, type FROM sqlite_master WHERE tbl_name = ");
         select.push("?", [table.into()]);

@@ -45,8 +45,8 @@ pub struct Copy<'a> {
 /// Up to which sequence each lead is anonymised, and since when.
 pub type Anonymised = BTreeMap<(AccountId, LeadId), (LeadSequence, Timestamp)>;
 
-/// Marks leads as anonymised, and records that the quarantine has to be searched for them. Returns the marks as they are
-/// stored then, because an earlier mark may reach further.
+/// Marks leads as anonymised, and records that the quarantine has to be searched for them. Returns the marks as they
+/// are stored then, because an earlier mark may reach further.
 pub(crate) async fn mark(
     transaction: &mut Transaction<'static, Any>,
     leads: &Anonymised,

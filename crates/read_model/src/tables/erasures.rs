@@ -93,14 +93,14 @@ impl Store {
         if !self.is_sqlite() {
             return Ok(true);
         }
-        // The write-ahead log of SQLite holds older versions of pages. After it is truncated, only the current pages are
-        // left.
+        // The write-ahead log of SQLite holds older versions of pages. After it is truncated, only the current pages
+        // are left.
         let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.pool).await?;
         Ok(sql::int(&row, "busy")? == 0)
     }
 
-    /// Makes PostgreSQL turn old versions of rows into free space of their tables. Their bytes stay there until new rows
-    /// overwrite them.
+    /// Makes PostgreSQL turn old versions of rows into free space of their tables. Their bytes stay there until new
+    /// rows overwrite them.
     pub async fn vacuum(&self) -> Result<(), StoreError> {
         if !self.is_sqlite() {
             for table in ["VACUUM attempts", "VACUUM deliveries", "VACUUM lead_values"] {

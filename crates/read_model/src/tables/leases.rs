@@ -1,8 +1,8 @@
 //! Leases in the database, for work on a database that one process at a time does. Processes that share a PostgreSQL
 //! database also share its leases. A process with an SQLite file of its own has leases of its own.
 //!
-//! Two processes whose clocks differ by more than the duration of a lease may both hold it. So the work must be harmless
-//! when it is done twice.
+//! Two processes whose clocks differ by more than the duration of a lease may both hold it. So the work must be
+//! harmless when it is done twice.
 
 use std::time::Duration;
 

@@ -65,7 +65,8 @@ impl Stage {
         Ok(stage)
     }
 
-    /// Adds a destination whose receiver fails the first requests of each event, or does not exist.
+    /// Adds a destination. Its receiver answers the first `fail_first` requests of each event with 503. `None` if the
+    /// destination gets no receiver yet.
     async fn add(
         &mut self,
         system: &System,
@@ -93,7 +94,7 @@ impl Stage {
             name: name.into(),
             url: format!("http://{address}/"),
             token_id: token.into(),
-            // Each delivery of the demo has to fail; with a breaker most of them would wait instead.
+            // Each delivery to the dead receiver has to fail; with a breaker most of them would wait instead.
             breaker_failures: Some(0),
             retry_policy: Some(api::RetryPolicy { policy: Some(api::retry_policy::Policy::Custom(custom)) }),
             ..api::Destination::default()

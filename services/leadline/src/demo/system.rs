@@ -60,9 +60,9 @@ impl System {
         command.arg("up").arg("--data-dir").arg(folder.join("data"));
         command.args(["--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--brand", "Leadline Demo"]);
         command.args(["--allow-network", "127.0.0.0/8", "--allow-plain-http"]);
-        // A mail for each failure, so that they can be counted.
+        // Each failed delivery causes one mail, so that the mails can be counted.
         command.args(["--notice-window", "0s", "--alert-after", "0"]);
-        // Each failed delivery is to have a mail of its own, so quotas must leave none out.
+        // No quota may suppress one of these mails.
         command.args(["--mails-per-account", "0", "--mails-per-recipient", "0"]);
         if let Some(nats_server) = nats_server {
             command.arg("--nats-server").arg(nats_server);
@@ -148,9 +148,9 @@ impl System {
         Ok(())
     }
 
-    /// Waits until the outbox has at least `min` mails or `patience` has passed, and returns their number.
-    pub(super) async fn emails(&self, min: usize, patience: Duration) -> anyhow::Result<usize> {
-        let give_up = Instant::now() + patience;
+    /// Waits until the outbox has at least `min` mails or the timeout has passed, and returns their number.
+    pub(super) async fn emails(&self, min: usize, timeout: Duration) -> anyhow::Result<usize> {
+        let give_up = Instant::now() + timeout;
         loop {
             let files = fs::read_dir(self.folder.join("data/outbox"))?.flatten();
             let count = files.filter(|file| file.path().extension().is_some_and(|end| end == "eml")).count();
@@ -200,7 +200,8 @@ fn event(n: u32) -> Value {
     })
 }
 
-/// The demo calls itself over plain HTTP; otherwise the client would load certificates.
+/// A TLS configuration without certificates, for clients that call plain HTTP only: the default would load
+/// certificates.
 pub(crate) fn no_tls() -> anyhow::Result<rustls::ClientConfig> {
     let builder =
         rustls::ClientConfig::builder_with_provider(std::sync::Arc::new(rustls::crypto::ring::default_provider()));

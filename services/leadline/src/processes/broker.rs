@@ -35,9 +35,9 @@ use running::{Running, STOP_TIMEOUT};
 const RESTART_DELAY: Duration = Duration::from_millis(300);
 /// A broker that dies sooner than this counts as a failed start.
 const MIN_UPTIME: Duration = Duration::from_secs(3);
-/// The number of failed starts in a row after which the process gives up.
+/// The number of failed starts in a row after which the process gives up, unless the disk is full: then it tries again.
 const MAX_FAILURES: u32 = 5;
-/// How much of its log an error about a failed start shows, in bytes.
+/// The maximum part of the broker's log in an error about failed starts, in bytes.
 const LOG_SHOWN: usize = 2_000;
 
 /// No limit except the disk. By default nats-server uses at most three quarters of the space that is free when it
@@ -103,7 +103,7 @@ impl Broker {
         &self.url
     }
 
-    /// The part that restarts the broker when it stops storing messages.
+    /// Returns what restarts the broker if it no longer stores messages.
     pub(crate) fn healing(&self) -> Healing {
         Healing { folder: self.folder.clone(), running: Arc::clone(&self.running) }
     }

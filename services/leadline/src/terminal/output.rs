@@ -115,7 +115,7 @@ fn descriptor_of<M: Name>() -> anyhow::Result<MessageDescriptor> {
 mod tests {
     use super::*;
 
-    /// Pools are equal if they are the same one, and never if each was decoded.
+    /// Two pools are equal only if they are the same object, not if each was decoded separately.
     #[test]
     fn rows_share_one_decoded_pool() {
         assert!(DescriptorPool::decode(api::DESCRIPTORS).unwrap() != DescriptorPool::decode(api::DESCRIPTORS).unwrap());

@@ -161,8 +161,8 @@ impl Store {
         Ok(found)
     }
 
-    /// The event types that match the pattern, if the list is read by event type. Finding each type takes one look-up in
-    /// the index.
+    /// The event types that match the pattern, if the list is read by event type. Finding each type takes one look-up
+    /// in the index.
     async fn types(&self, filter: &DeliveryFilter) -> Result<Option<Vec<String>>, StoreError> {
         let (Some(account), Some(pattern)) = (&filter.account, &filter.event_type) else { return Ok(None) };
         if pattern.as_str() == "*" || !is_read_by_type(filter) {
@@ -187,8 +187,8 @@ impl Store {
     }
 }
 
-/// Compares the account here and not in the database: with a condition on a computed value, PostgreSQL expects few rows,
-/// reads all of them, and sorts them. No page gets shorter, because all deliveries to a destination belong to one
+/// Compares the account here and not in the database: with a condition on a computed value, PostgreSQL expects few
+/// rows, reads all of them, and sorts them. No page gets shorter, because all deliveries to a destination belong to one
 /// account.
 pub(crate) fn is_of_account(filter: &DeliveryFilter, delivery: &Delivery) -> bool {
     filter.account.as_ref().is_none_or(|account| *account == delivery.reference.account)

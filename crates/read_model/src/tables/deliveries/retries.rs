@@ -13,8 +13,8 @@ use crate::{
 };
 
 impl Store {
-    /// The deliveries of a filter whose stored status is this one, whether or not their destination is switched off. The
-    /// oldest come first, after a position.
+    /// The deliveries of a filter whose stored status is this one, whether or not their destination is switched off.
+    /// The oldest come first, after a position.
     pub async fn oldest_deliveries(
         &self,
         filter: &DeliveryFilter,
