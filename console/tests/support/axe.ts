@@ -5,13 +5,13 @@ import { expect, type Page } from "@playwright/test";
 const TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
 
 /**
- * Runs in the page alone, which takes half of the time: the console has no frames whose results would have to be put together.
- * Only violations are described in full, because a selector for each element that passes takes longer than the rules.
+ * Legacy mode runs axe in the page only, which takes half of the time. The console has no frames, so nothing is missed.
+ * Only violations are described in full: a selector for each element that passes takes longer than the rules.
  */
 const axe = (page: Page): AxeBuilder =>
   new AxeBuilder({ page }).setLegacyMode().options({ resultTypes: ["violations"] });
 
-/** Runs all rules on the light screen. The dark one differs only in its colours. */
+/** Runs all rules with light colours, and the rules about colours with dark ones: only the colours differ. */
 export async function check(page: Page, name: string): Promise<void> {
   await page.emulateMedia({ colorScheme: "dark" });
   const dark = await axe(page).withRules(["color-contrast", "link-in-text-block"]).analyze();
