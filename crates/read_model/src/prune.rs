@@ -1,6 +1,6 @@
 //! Deletes what is older than history, a few rows at a time.
 //!
-//! All rows about a lead are found by the lead, so pruning needs no index of its own. The keys of rows that are too old
+//! All rows about a lead are found by the lead, so pruning needs no additional index. The keys of rows that are too old
 //! are read first, without a lock. They are then deleted in a transaction that holds the checkpoints, so that no
 //! projector writes meanwhile and the counts of leads stay exact.
 

@@ -56,7 +56,7 @@ impl Store {
         Ok(FreePages::GivenBack(pages))
     }
 
-    /// Copies an SQLite file without its free pages, and makes it give back free pages from then on.
+    /// Copies an SQLite file without its free pages. Afterwards the file can give pages back.
     pub async fn compact(&self) -> Result<(), StoreError> {
         sqlx::raw_sql(COMPACT).execute(&self.writer).await?;
         self.scrub().await.map(drop)

@@ -9,7 +9,7 @@ use crate::{
     store::Store,
 };
 
-/// The tables whose oldest row is taken to be as old as the oldest delivery.
+/// The tables whose age is reported as that of the oldest delivery.
 const OF_DELIVERIES: [&str; 5] = ["deliveries", "attempts", "leads", "lead_events", "lead_log"];
 /// The bytes of a table or an index, and the number of rows in its leaf pages. The query reads every page.
 const PAGES: &str = "SELECT COALESCE(SUM(pgsize), 0) AS bytes, \

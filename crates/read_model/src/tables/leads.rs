@@ -126,7 +126,7 @@ pub(crate) async fn add_events(
             of_lead.learn(event);
             of_lead.added += 1;
         } else if blank {
-            // The outline of an event may arrive twice, and counts once.
+            // A blank event may arrive twice, and counts once.
             repeats.push((event, anonymised::erase_copy(transaction, event).await?));
         } else {
             repeats.push((event, anonymised::add_event_copy(transaction, *sequence, event).await?));
@@ -137,8 +137,8 @@ pub(crate) async fn add_events(
     for (event, lead) in &repeats {
         news.entry((&event.account, lead)).or_insert_with(|| EventNews::of(event)).learn(event);
     }
-    // The row of a lead may come from a fact about a delivery, which has less information, or from a later event. The
-    // earliest event decides.
+    // The row of a lead may have been created by a fact about a delivery, which has less information, or by a later
+    // event. The earliest event decides.
     let first = |column| {
         let earlier = "leads.created_at = 0 OR excluded.created_at < leads.created_at";
         format!("{column} = CASE WHEN {earlier} THEN excluded.{column} ELSE leads.{column} END")

@@ -58,7 +58,7 @@ impl Stage {
         };
         let token = registry.create_token(token).await?.into_inner();
         let mut stage = Self { destinations: vec![], verifier: token.secret.parse()?, drain: Drain::default() };
-        let token = token.token.context("a token without its id")?.token_id;
+        let token = token.token.context("the new token has no id")?.token_id;
         stage.add(system, &token, "healthy", Some(0)).await?;
         stage.add(system, &token, "recovering", Some(1)).await?;
         stage.add(system, &token, "dead", None).await?;
@@ -119,7 +119,8 @@ impl Stage {
         let behaviour = self.behaviour(0);
         let destination = self.destinations.iter_mut().find(|d| d.name == name).context("no such destination")?;
         let receiver = Receiver::start(destination.address, behaviour, &self.drain).await;
-        destination.receiver = Some(receiver.with_context(|| format!("port {} was taken", destination.address))?);
+        let failed = || format!("cannot listen on {}; another process may use the port", destination.address);
+        destination.receiver = Some(receiver.with_context(failed)?);
         Ok(())
     }
 

@@ -54,7 +54,7 @@ pub(super) struct Published {
 
 impl System {
     pub(super) async fn start(folder: &Path, nats_server: Option<&Path>) -> anyhow::Result<Self> {
-        let program = std::env::current_exe().context("cannot find this program again")?;
+        let program = std::env::current_exe().context("cannot find the file of this program")?;
         let log = fs::File::create(folder.join("leadline.log"))?;
         let mut command = Command::new(program);
         command.arg("up").arg("--data-dir").arg(folder.join("data"));
@@ -103,7 +103,7 @@ impl System {
             let status = answer.status();
             let answer: Value = serde_json::from_slice(&answer.bytes().await?)?;
             ensure!(status.as_u16() == 202, "publishing was answered with {status}: {answer}");
-            let results = answer["results"].as_array().context("an answer without results")?;
+            let results = answer["results"].as_array().context("the answer has no results")?;
             published.stored += results.iter().filter(|result| result["duplicate"] == false).count();
         }
         Ok(published)

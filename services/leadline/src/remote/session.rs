@@ -39,7 +39,7 @@ pub(crate) struct Remote {
     /// Print JSON: one document, or for lists one object on each line
     #[arg(long)]
     json: bool,
-    /// Cut nothing, however narrow the terminal is
+    /// Do not cut texts to the width of the terminal
     #[arg(long)]
     wide: bool,
     /// Read and show times in UTC instead of the local time zone

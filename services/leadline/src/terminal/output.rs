@@ -17,7 +17,7 @@ use crate::terminal::errors::ReaderGone;
 pub(crate) struct Out {
     json: bool,
     colours: bool,
-    /// The width of the terminal; `None` if nothing is to be cut.
+    /// The width to which tables are cut; `None` if they are not cut.
     width: Option<usize>,
 }
 
@@ -30,7 +30,7 @@ impl Out {
         Self { json, colours: !json && !unwanted && is_terminal, width }
     }
 
-    /// The width of the terminal; `None` if nothing is to be cut.
+    /// The width to which tables are cut; `None` if they are not cut.
     pub(crate) fn width(&self) -> Option<usize> {
         self.width
     }

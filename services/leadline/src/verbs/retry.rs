@@ -33,10 +33,10 @@ struct JobOptions {
     /// How long to wait for the outcomes of the deliveries once all are requested; they continue in any case
     #[arg(long, value_name = "TIME", value_parser = span, default_value = "1m", conflicts_with = "no_wait")]
     wait: Duration,
-    /// Why you ask; the leads' logs show it
+    /// Reason of the request; the leads' logs show it
     #[arg(long, value_name = "TEXT")]
     because: Option<String>,
-    /// Name of the person who asks; the leads' logs show it beside the key
+    /// Name of the person who makes the request; the leads' logs show it beside the key
     #[arg(long, env = "LEADLINE_REQUESTED_BY", value_name = "NAME")]
     requested_by: Option<String>,
     /// Id of this call: a repeated call with the same id starts no other job [default: a new one each time]
@@ -110,11 +110,11 @@ impl Retry {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let Self { delivery_ids, all, force, choice, options, account, remote } = self;
         match (delivery_ids.is_empty(), choice.is_any()) {
-            (false, true) => return Err(usage("name deliveries or describe them with a filter, not both")),
+            (false, true) => return Err(usage("give ids of deliveries or a filter, not both")),
             (true, false) if !all => {
                 return Err(usage(
-                    "which deliveries? Name them, describe them (--destination, --since, …), or give --all for every failed \
-                     one of the account",
+                    "no deliveries are named; give their ids, a filter (--destination, --since, …), or --all for every \
+                     failed delivery of the account",
                 ));
             }
             _ => {}

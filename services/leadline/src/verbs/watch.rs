@@ -27,7 +27,7 @@ use crate::{
 
 /// The pause before an interrupted watch continues.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
-/// How many times in a row a watch may be interrupted without a message in between.
+/// The maximum number of interruptions of a watch without a message in between.
 const MAX_BREAKS: u32 = 60;
 
 /// Watch deliveries as they change, until Ctrl-C.
