@@ -52,8 +52,8 @@ pub(crate) const fn system(flavour: Flavour) -> &'static str {
     }
 }
 
-/// Observes the pool with this index. The callback lives as long as the process, so it holds a weak reference: SQLite
-/// empties and removes its write-ahead log only when the last connection is closed.
+/// Observes the pool with this index. SQLite empties and removes its write-ahead log only when the last connection is
+/// closed. So the callback, which lives as long as the process, holds a weak reference.
 pub(crate) fn observe_pool<const N: usize>(name: &'static str, index: usize, pools: &Arc<[AnyPool; N]>) {
     let pools = Arc::downgrade(pools);
     metrics::meter()

@@ -169,7 +169,7 @@ impl Cli {
     pub(crate) fn read() -> Self {
         let command = environment::without_empty_variables(Self::command());
         let words = anywhere::flags_last(std::env::args_os().collect(), &command);
-        // Times on the command line are read while it is parsed.
+        // The parser reads times, so it has to know the time zone before.
         if words.iter().any(|word| word == "--utc") {
             time_args::use_utc();
         }

@@ -38,7 +38,7 @@ pub struct TableSize {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DatabaseSize {
     pub bytes: u64,
-    /// Bytes that are free for new rows; unknown on PostgreSQL.
+    /// Bytes that are free for new rows; 0 on PostgreSQL, where this is not known.
     pub free: u64,
 }
 

@@ -1,8 +1,8 @@
 //! The nats-server of `leadline up`: started as a child, restarted when it dies, stopped last.
 //!
-//! Linux signals a child when the *thread* that started it ends (prctl(2), `PR_SET_PDEATHSIG`; set by setpriv(1)), so
-//! one thread starts and watches the child for as long as the process lives. Even if this process is killed, no broker
-//! is left behind.
+//! setpriv(1) makes Linux kill the child when the *thread* that started it ends (prctl(2), `PR_SET_PDEATHSIG`). So no
+//! broker is left behind, even if this process is killed, unless setpriv is not installed. For the same reason one
+//! thread starts and watches the child for as long as the process lives.
 
 use std::{
     fs::{self, File},

@@ -298,7 +298,7 @@ fn full_answer(delivery: &api::Delivery) -> String {
     }
 }
 
-/// The length of the ids that Leadline makes; shorter ones are beginnings.
+/// The length of the ids that Leadline makes. A shorter text is the beginning of an id.
 const WHOLE_ID: usize = 36;
 
 /// Checks that a text can be the id of a delivery, which is a UUID. People sometimes give the id of an event or a lead.
