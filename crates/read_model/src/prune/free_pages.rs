@@ -12,8 +12,8 @@ use crate::{
     store::Store,
 };
 
-/// One page in this many may stay free. The rows of the next day need about as much space as pruning frees in a day, and
-/// giving pages back costs work: SQLite moves other pages.
+/// One page in this many may stay free. The rows of the next day need about as much space as pruning frees in a day,
+/// and giving pages back costs work: SQLite moves other pages.
 const KEPT_FREE: i64 = 10;
 /// The value of `auto_vacuum` of a file that gives pages back on request.
 const INCREMENTAL: i64 = 2;
