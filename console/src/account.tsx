@@ -1,4 +1,4 @@
-// The account on the screen: that of the key, or the one that the address names.
+// The account that the screens show: the account of the key, or, for a platform-wide key, the one in the address.
 import { createContext, type ComponentChildren } from "preact";
 import { useContext, useEffect } from "preact/hooks";
 import { may } from "./api/access";
@@ -11,7 +11,7 @@ import { change, to, usePlace } from "./router";
 import { useStore } from "./store";
 import { Nothing, Shown } from "./ui/states";
 
-/** Destinations, interfaces and clients of the account, for their names and for choices. */
+/** Destinations, interfaces and clients of the account. Screens show their names and offer them in choices. */
 export interface Things {
   readonly account: string;
   readonly destinations: readonly Destination[];
@@ -32,7 +32,7 @@ const NOTHING: Things = {
 const Context = createContext<Things>(NOTHING);
 
 export const useThings = (): Things => useContext(Context);
-/** Reads them again when the component appears, because others change the configuration, too. */
+/** Like `useThings`, and reads them again when the component appears, because others change the configuration, too. */
 export function useFreshThings(): Things {
   const things = useThings();
   useEffect(() => things.reload(), [things.account]);
@@ -85,7 +85,7 @@ export function useAccounts(): Loaded<Account[]> {
   return useLoad("accounts", async (signal) => (await registry.listAccounts({}, { signal })).accounts);
 }
 
-/** A platform-wide key sees every account. If there is only one, it is chosen. */
+/** Offers the accounts to a person with a platform-wide key. If there is only one, it is chosen. */
 export function ChooseAccount() {
   const accounts = useAccounts();
   const only = accounts.value?.length === 1 ? accounts.value[0]?.accountId : undefined;

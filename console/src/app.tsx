@@ -1,4 +1,4 @@
-// Which screen is shown.
+// Shows the screen that the address names, or the log-in.
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { ChooseAccount, useAccount, WithAccount } from "./account";
@@ -48,7 +48,7 @@ function Screen() {
   const main = useRef<HTMLElement>(null);
   const at = path.join("/");
   const isFirst = useRef(true);
-  // A new screen moves the focus to its start, for screen readers and for the keyboard.
+  // When the screen changes, the focus moves to its start, for screen readers and for the keyboard.
   useEffect(() => {
     const heading = main.current?.querySelector("h1")?.textContent ?? "";
     document.title = heading === "" ? "Leadline" : `${heading} · Leadline`;
@@ -101,13 +101,13 @@ const OF_ACCOUNT: Record<string, () => JSX.Element> = {
   "opt-outs": OptOutsScreen,
 };
 
-/** Keys of a client see no problems, but deliveries. */
+/** The first screen: problems, or deliveries for a key that may not see problems, such as the key of a client. */
 function First() {
   if (may(ProblemService.method.listProblems)) return <ProblemsScreen />;
   return may(DeliveryService.method.listDeliveries) ? <DeliveriesScreen /> : <NotAllowed />;
 }
 
-/** For example a key with only the scope publish. */
+/** Shown to a key that sees nothing, for example one with only the scope publish. */
 function NotAllowed() {
   return (
     <>

@@ -38,7 +38,7 @@ export function Banners() {
   );
 }
 
-/** A shorter lag is normal. */
+/** Lists count as behind after this time. A shorter lag is normal. */
 const MAX_BEHIND_MS = 3_000;
 const INTERVAL_MS = 10_000;
 const WHILE_BEHIND_MS = 2_000;

@@ -6,7 +6,7 @@ const USED = "This link was used before or has expired. Log in again, or restart
 const TOKEN = "#token=";
 const REFUSED = "#refused=";
 
-/** Refusals of a log-in by the identity provider or the server. The log of the server has the cause. */
+/** Why a log-in at the identity provider was refused, by the reason in the address. The server's log has the cause. */
 const REFUSALS: Record<string, string> = {
   provider: "The identity provider does not answer as it should. Try again later, or log in with an API key.",
   denied: "The identity provider did not let you in. Try again there, or ask its administrator.",
@@ -19,7 +19,7 @@ const REFUSALS: Record<string, string> = {
 };
 const OTHER = "The log-in was refused. Begin it again.";
 
-/** Logs in by the token behind the address of a one-time link, or else resumes the session. */
+/** Logs in with the token in the address of a one-time link, or else resumes the session. */
 export async function begin(): Promise<void> {
   const { hash, pathname, search } = location;
   if (hash.startsWith(REFUSED)) {

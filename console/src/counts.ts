@@ -18,14 +18,14 @@ export async function countsOfToday(
 
 /** How many deliveries of the account failed since midnight, in words. */
 export async function failedToday(accountId: string, signal?: AbortSignal): Promise<string> {
-  // Where clocks differ from UTC by half an hour, the bucket that contains midnight counts as a whole.
+  // Buckets begin at full hours of UTC. If local midnight is within a bucket, the whole bucket counts.
   const midnight = Math.floor(new Date().setHours(0, 0, 0, 0) / HOUR_MS) * HOUR_MS;
   const { counts, isWhole } = await countsSince(midnight, accountId, "", signal);
   const failed = counts.reduce((sum, one) => sum + one.failed, 0n).toLocaleString();
   return isWhole ? failed : `${failed} or more`;
 }
 
-/** The newest come first. There are more than `MAX_PAGES` pages unless it is the whole. */
+/** Counts since a time, the newest first, from at most `MAX_PAGES` pages. If there are more, `isWhole` is false. */
 async function countsSince(
   start: number,
   accountId: string,
@@ -54,14 +54,14 @@ export interface Hour {
   failed: number;
   /** Attempts by the class of their answer, in the order of ANSWERS. */
   answers: number[];
-  /** How long half of the answers took at most, and 95 of 100, in milliseconds. */
+  /** The time within which half of the answers came, and 95 of 100, in milliseconds. */
   p50?: number;
   p95?: number;
 }
 
 export const ANSWERS = ["2xx", "3xx", "4xx", "5xx", "no answer"] as const;
 
-/** Every hour of the last 24, including those without counts. The counts are those of one destination. */
+/** Each of the last 24 hours, including those without counts. `counts` has to be of one destination. */
 export function barsOf(counts: readonly DeliveryCounts[]): Hour[] {
   const first = firstHour();
   const hours: Hour[] = Array.from({ length: HOURS }, (_, hour) => ({

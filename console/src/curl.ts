@@ -1,7 +1,7 @@
-// A request as a command that a receiver's developer can run.
+// Writes a request as a curl command that a receiver's developer can run.
 import type { RenderedRequest } from "./gen/leadline/v1/delivery_pb";
 
-/** Headers whose values are redacted or valid for a moment only. */
+/** Headers that are left out: they are secret or valid for a moment only, or curl writes them itself. */
 const LEFT_OUT = /^(authorization|proxy-authorization|cookie|webhook-signature|content-length|host)$/;
 
 export function curl({
@@ -18,7 +18,7 @@ export function curl({
   return lines.join(" \\\n  ");
 }
 
-/** For a POSIX shell. */
+/** Quotes a text for a POSIX shell. */
 function quoted(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`;
 }

@@ -14,7 +14,7 @@ export interface List extends LiveTable<DeliveryRow> {
   changed(delivery: Delivery | undefined): void;
 }
 
-/** `heard` is called after each change. */
+/** Lists the deliveries. `heard` is called after each change that the watch reports. */
 export function useDeliveries(account: string, filter: Filter, heard?: () => void): List {
   const table = useTable<DeliveryRow>({
     key: JSON.stringify([account, filter]),

@@ -1,4 +1,4 @@
-// A destination in words.
+// Texts about a destination: its state, its scope, its policy.
 import type { Destination } from "./gen/leadline/v1/registry_pb";
 import { millis, short } from "./time";
 import { ERROR_KINDS, NO_ANSWER, ofDeliveries } from "./words";

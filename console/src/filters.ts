@@ -1,4 +1,4 @@
-// The filter of the list of deliveries: in the address, in the API, and for changes from a watch.
+// The filter of the list of deliveries. It is in the address, is sent to the API, and is applied to changes of a watch.
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Delivery, DeliveryFilterSchema } from "./gen/leadline/v1/delivery_pb";
 import type { Query } from "./router";
@@ -26,7 +26,7 @@ export const ALL_FIELDS = Object.keys(FIELDS) as Field[];
 export interface Filter {
   readonly statuses: readonly string[];
   readonly fields: Readonly<Partial<Record<Field, string>>>;
-  /** Values inside payloads, by the names of searchable fields. */
+  /** The searched values, by the names of searchable fields. */
   readonly where: Where;
 }
 
@@ -47,7 +47,7 @@ export function whereOf(search: URLSearchParams): Where {
   return Object.fromEntries([...search].filter(([name, value]) => SEARCHABLE.test(name) && value !== ""));
 }
 
-/** The query of an address; names that are not set are removed from it. */
+/** The filter as the query of an address. `undefined` removes a name from the address. */
 export function toQuery(filter: Filter): Query {
   const fields = ALL_FIELDS.map((field) => [field, filter.fields[field]] as const);
   return { status: filter.statuses, ...Object.fromEntries(fields) };
@@ -91,13 +91,13 @@ const ANSWER = /^(?:([1-9][0-9][0-9])|([1-5])xx|none)$/;
 /** Whether the text is a status, a class of statuses such as "5xx", or "none". */
 export const isAnswer = (text: string): boolean => ANSWER.test(text);
 
-/** "none" means no HTTP answer. A text that is not an answer does not restrict the list. */
+/** The fields of the API for an answer; "none" means no HTTP answer. Any other text does not restrict the list. */
 function answered(text = ""): Answered {
   const [found, code = 0, digit = 0] = ANSWER.exec(text) ?? [];
   return { httpStatusCode: found === "none" ? NO_ANSWER : Number(code), httpStatusClass: Number(digit) };
 }
 
-/** Whether the delivery matches in its current state. A search matches the leads that the server found. */
+/** Whether the delivery matches in its current state. If the filter has a search, only leads in `found` match. */
 export function matches(filter: Filter, delivery: Delivery, found?: ReadonlySet<string>): boolean {
   const { fields } = filter;
   const requested = millis(delivery.requestedAt) ?? 0;

@@ -5,7 +5,7 @@ import { policyOf } from "./destination";
 import type { Destination, DestinationSchema } from "./gen/leadline/v1/registry_pb";
 import { duration, lasting } from "./time";
 
-/** Everything is text, as in the fields of a page. */
+/** The values of the inputs. They are texts, as the inputs of a page hold them. */
 export interface Fields {
   name: string;
   url: string;
@@ -214,7 +214,7 @@ const SERVER_NAMES: Record<string, keyof Fields> = {
   auth: "authSecret",
 };
 
-/** What the server found wrong: beside which inputs it is shown, and what concerns none of them. */
+/** What the server found wrong. `wrong` is shown beside the inputs, and `text` has what concerns none of them. */
 export interface Refused {
   readonly wrong: Wrong;
   readonly text: string;

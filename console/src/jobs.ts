@@ -1,4 +1,4 @@
-// A job, followed until it has ended.
+// Reads a job again and again until it has ended.
 import { useEffect, useState } from "preact/hooks";
 import { jobs } from "./api/clients";
 import { trouble, type Trouble } from "./api/trouble";
@@ -8,7 +8,7 @@ export interface Followed {
   readonly job: Job | undefined;
   readonly trouble: Trouble | undefined;
   cancel(): Promise<void>;
-  /** Calls again after a refusal. */
+  /** Reads the job again after a failure. */
   again(): void;
 }
 
@@ -29,33 +29,33 @@ export async function finished(job: Job | undefined): Promise<Job | undefined> {
 
 export function useJob(jobId: string): Followed {
   const [state, setState] = useState<{ job?: Job; trouble?: Trouble }>({});
-  const [turn, setTurn] = useState(0);
+  const [restarts, setRestarts] = useState(0);
   useEffect(() => {
     const abort = new AbortController();
     let timer: ReturnType<typeof setTimeout>;
-    const again = (ms: number): void => void (timer = setTimeout(() => void look(), ms));
-    const look = async (): Promise<void> => {
+    const readIn = (ms: number): void => void (timer = setTimeout(() => void read(), ms));
+    const read = async (): Promise<void> => {
       try {
         const job = await jobs.getJob({ jobId }, { signal: abort.signal });
         setState({ job });
-        if (!hasEnded(job)) again(INTERVAL_MS);
+        if (!hasEnded(job)) readIn(INTERVAL_MS);
       } catch (error) {
         if (abort.signal.aborted) return;
         const why = trouble(error);
         setState((now) => ({ ...now, trouble: why }));
-        if (why.kind === "away") again(AFTER_FAILURE_MS);
+        if (why.kind === "away") readIn(AFTER_FAILURE_MS);
       }
     };
     setState({});
-    void look();
+    void read();
     return () => {
       abort.abort();
       clearTimeout(timer);
     };
-  }, [jobId, turn]);
+  }, [jobId, restarts]);
   const cancel = async (): Promise<void> => {
     const { job } = await jobs.cancelJob({ jobId });
     if (job !== undefined) setState((now) => ({ ...now, job }));
   };
-  return { job: state.job, trouble: state.trouble, cancel, again: () => setTurn((n) => n + 1) };
+  return { job: state.job, trouble: state.trouble, cancel, again: () => setRestarts((n) => n + 1) };
 }

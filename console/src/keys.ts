@@ -1,10 +1,10 @@
-// The keyboard. Each screen defines its keys. Keys are ignored while a person types text.
+// Keyboard shortcuts. Each screen defines its own. They are ignored while a person types text.
 import { useEffect, useRef } from "preact/hooks";
 
-/** A key, or two that follow each other: "j", "/", "Enter", "g d". */
+/** Actions by their keys: a name is one key, or two that are pressed one after the other ("j", "Enter", "g d"). */
 export type Keys = Record<string, (event: KeyboardEvent) => void>;
 
-/** How long the second key may take. */
+/** The maximum time between the first and the second key. */
 const SECOND_KEY_MS = 1_500;
 
 const layers: Keys[] = [];
@@ -19,7 +19,7 @@ function pressed(event: KeyboardEvent): void {
   const withControl = event.ctrlKey || event.metaKey;
   if (event.altKey || event.defaultPrevented) return;
   if (!withControl && isWriting(event.target)) {
-    // Esc leaves a field, so that keys work again; a dialog closes by itself.
+    // Esc leaves an input, so that shortcuts work again. The browser itself closes a dialog.
     const { target } = event;
     if (event.key === "Escape" && target instanceof HTMLElement && target.closest("dialog") === null) target.blur();
     return;
@@ -40,7 +40,7 @@ function pressed(event: KeyboardEvent): void {
   }
 }
 
-/** The latest layer wins: a screen before the frame around it. */
+/** The action for these keys. A screen is a later layer than the frame around it, and takes precedence. */
 function find(keys: string): ((event: KeyboardEvent) => void) | undefined {
   return layers.toReversed().find((layer) => keys in layer)?.[keys];
 }
@@ -53,7 +53,7 @@ export function useKeys(keys: Keys): void {
   const latest = useRef(keys);
   latest.current = keys;
   useEffect(() => {
-    // The keys are fixed when the screen appears; their actions are looked up when they are pressed.
+    // The set of keys is fixed when the screen appears. The action is looked up when a key is pressed.
     const layer: Keys = {};
     for (const name of Object.keys(latest.current)) layer[name] = (event) => latest.current[name]?.(event);
     layers.push(layer);

@@ -1,9 +1,9 @@
-// The colour of a portal. Text on it is black or white, for the higher contrast: one of them always has 4.5 to 1.
+// The colour of a portal. Text on it is black or white, whichever has the higher contrast, which is at least 4.5 to 1.
 
 const BLACK = "#000000";
 const WHITE = "#ffffff";
 
-/** Sets the accent colour; `undefined` restores that of the console. */
+/** Sets the accent colour; `undefined` restores the colour of the console. */
 export function paint(color: string | undefined): void {
   const { style } = document.documentElement;
   if (color === undefined || !/^#[0-9a-f]{6}$/i.test(color)) {
@@ -25,7 +25,7 @@ export function contrast(one: string, other: string): number {
   return (lighter + 0.05) / (darker + 0.05);
 }
 
-/** WCAG 2.2, relative luminance. */
+/** The relative luminance of a colour (WCAG 2.2). */
 function luminance(color: string): number {
   const channel = (at: number): number => {
     const value = Number.parseInt(color.slice(at, at + 2), 16) / 255;

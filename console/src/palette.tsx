@@ -1,4 +1,4 @@
-// Ctrl-K: goes to a screen, a destination, a lead or a delivery by its name or id.
+// The palette, which Ctrl-K opens: goes to a screen, a destination, a lead or a delivery by its name or id.
 import { useState } from "preact/hooks";
 import { useFreshThings } from "./account";
 import { go, to } from "./router";

@@ -1,4 +1,4 @@
-// The address is the state: the screen, the thing, the filters. So links are plain links, and "back" works.
+// The address holds the state: which screen, which thing, which filters. So links are plain links, and "back" works.
 import { Store, useStore } from "./store";
 
 const BASE = "/console";
@@ -7,7 +7,7 @@ export interface Place {
   /** The parts of the path behind /console, such as ["deliveries", "0197…"]. */
   readonly path: readonly string[];
   readonly query: URLSearchParams;
-  /** The search for leads. It is behind the "#", which browsers send to no server, so it is in no log. */
+  /** The search for leads. It is in the part after "#", which browsers do not send to servers, so no log has it. */
   readonly search: URLSearchParams;
 }
 
@@ -28,7 +28,7 @@ export function usePlace(): Place {
 
 export type Query = Record<string, string | readonly string[] | undefined>;
 
-/** The address of a screen. It includes the account, so that a shared address shows the same. */
+/** The address of a screen. It includes the account, so that another person who opens it sees the same. */
 export function to(path: readonly string[], query: Query = {}): string {
   const all = new URLSearchParams();
   const account = place.get().query.get("account");
@@ -66,9 +66,9 @@ export function change(query: Query, how: How = {}): void {
   go(`${location.pathname}${text === "" ? "" : `?${text}`}${search === "" ? "" : `#${search}`}`, how);
 }
 
-/** Makes links of the console change the screen instead of loading a page. */
+/** Makes links to the console change the screen without loading a page. */
 export function followLinks(): void {
-  // Going back, and editing what is behind the "#".
+  // This event comes when a person goes back, or edits the part of the address after "#".
   addEventListener("popstate", () => place.set(read()));
   document.addEventListener("click", (event) => {
     if (event.defaultPrevented || event.button !== 0) return;

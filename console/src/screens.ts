@@ -1,4 +1,4 @@
-// The screens of the navigation, the palette and the keyboard.
+// The screens that the navigation, the palette and the keyboard offer.
 import type { DescMethod } from "@bufbuild/protobuf";
 import { may } from "./api/access";
 import { AccessService } from "./gen/leadline/v1/access_pb";
@@ -15,9 +15,9 @@ export interface ScreenEntry {
   readonly path: readonly string[];
   /** The keys that open it; empty if there are none. */
   readonly keys: string;
-  /** The screen is offered to a key that may call this. */
+  /** The method that a key must be allowed to call for this screen to be offered. */
   readonly needs: DescMethod;
-  /** A screen of the account: the navigation has one entry for all of these. */
+  /** Whether it is a screen of the account. The navigation has one entry for all of these. */
   readonly inAccount?: boolean;
 }
 
@@ -49,7 +49,7 @@ export const offered = (): ScreenEntry[] => SCREENS.filter(({ needs }) => may(ne
 /** The screens of the account. */
 export const inAccount = (): ScreenEntry[] => offered().filter((screen) => screen.inAccount);
 
-/** The entries of the navigation: the first screen of the account represents all of these. */
+/** The entries of the navigation. Of the screens of the account, only the first one is an entry. */
 export function navigation(): ScreenEntry[] {
   const [first] = inAccount();
   return offered().filter((screen) => !screen.inAccount || screen === first);

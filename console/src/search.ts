@@ -1,4 +1,4 @@
-// Search by values inside payloads: which fields the interfaces of the account have for it.
+// The searchable fields of the account's interfaces, by which leads and deliveries are found.
 import { useThings } from "./account";
 
 /** The names of the searchable fields of all interfaces, each once. */
@@ -8,5 +8,5 @@ export function useSearchable(): string[] {
   return [...new Set(names)].sort();
 }
 
-/** "first_name" as people read it. */
+/** The name of a field for people: "First name" for "first_name". */
 export const label = (name: string): string => name.charAt(0).toUpperCase() + name.slice(1).replaceAll("_", " ");

@@ -1,4 +1,4 @@
-// One sentence about a delivery: its state, and what happens next.
+// Sentences about a delivery: its state, and what happens next.
 import { type Delivery, DeliveryStatus } from "./gen/leadline/v1/delivery_pb";
 import { millis, short, span } from "./time";
 import { ERROR_KINDS, NO_ANSWER, REASONS } from "./words";

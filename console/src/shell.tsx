@@ -51,7 +51,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
   );
 }
 
-/** Of a portal: the logo or the name of the account, and its colour. */
+/** The brand in the corner. In a portal it is the logo or the name of the account, and the portal's colour is set. */
 function Brand() {
   const now = useStore(loggedIn);
   const look = now.state === "in" ? now.session.look : undefined;
@@ -109,7 +109,7 @@ function Choice() {
   const now = query.get("account") ?? "";
   const all = accounts.value ?? [];
   if (now === "" || all.length < 2) return null;
-  // Things of the old account do not exist in the new one, so only the screen stays.
+  // Only the screen is kept, because things of the old account do not exist in the new one.
   const choose = (account: string): void => go(to(path.slice(0, 1), { account }));
   return (
     <label class="account">

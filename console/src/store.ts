@@ -1,4 +1,4 @@
-// A value that components follow.
+// A value outside of components. Components that follow it are drawn again when it changes.
 import { useEffect, useState } from "preact/hooks";
 
 export class Store<T> {
@@ -16,7 +16,7 @@ export class Store<T> {
     for (const follower of [...this.followers]) follower();
   }
 
-  /** Returns a function that stops following. */
+  /** Calls the follower after each change. Returns a function that ends this. */
   follow(follower: () => void): () => void {
     this.followers.add(follower);
     return () => this.followers.delete(follower);
@@ -28,7 +28,7 @@ export function useStore<T>(store: Store<T>): T {
   const drawn = store.get();
   useEffect(() => {
     const end = store.follow(() => draw((n) => n + 1));
-    // It may have changed between the first drawing and this.
+    // The value may have changed after the first drawing and before this effect.
     if (store.get() !== drawn) draw((n) => n + 1);
     return end;
   }, [store]);

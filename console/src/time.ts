@@ -1,4 +1,4 @@
-// Times, as people read them.
+// Converts times and durations between the API and JavaScript, and formats them for people.
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 
 export function millis(at: Timestamp | undefined): number | undefined {
@@ -31,7 +31,7 @@ const WHOLE = new Intl.DateTimeFormat(undefined, {
   hourCycle: "h23",
 });
 
-/** Today's times without their day. */
+/** A time with its day, or without the day if that is today. */
 export function short(ms: number, now = Date.now()): string {
   const at = new Date(ms);
   const isToday = at.toDateString() === new Date(now).toDateString();
@@ -49,7 +49,7 @@ const UNITS = [
   [1_000, "second", "seconds"],
 ] as const;
 
-/** "2 minutes 5 seconds": the two largest units; below ten seconds with milliseconds or tenths. */
+/** A duration in its two largest units, such as "2 minutes 5 seconds"; below ten seconds in tenths or milliseconds. */
 export function span(ms: number): string {
   if (ms < 1_000) return `${Math.round(ms)} ms`;
   if (ms < 10_000) return `${(Math.floor(ms / 100) / 10).toString()} s`;

@@ -1,7 +1,7 @@
-// Reads a list to its end.
+// Reads the pages of a list one after another.
 import type { Page } from "./pages";
 
-/** The items of all pages, at most `max` pages; `hasMore` if the list is longer. */
+/** The items of all pages, but of at most `max` pages. `hasMore` is true if there are more pages. */
 export async function whole<T>(
   max: number,
   load: (pageToken: string) => Promise<Page<T>>,

@@ -33,7 +33,7 @@ export function statusOf(name: string): DeliveryStatus | undefined {
   return [...STATUSES].find(([, word]) => word.name === name)?.[0];
 }
 
-/** Why a delivery is failed. */
+/** The reasons why deliveries fail. */
 export const REASONS: Record<string, string> = {
   exhausted: "all attempts were used",
   too_old: "it became too old to be sent",
@@ -46,7 +46,7 @@ export const REASONS: Record<string, string> = {
   crashed: "Leadline crashed while it worked on the delivery",
 };
 
-/** Why no HTTP answer came. */
+/** The reasons why no HTTP answer came. */
 export const ERROR_KINDS: Record<string, string> = {
   dns: "the host name did not resolve",
   connect: "nothing accepted the connection",
@@ -60,7 +60,7 @@ export const ERROR_KINDS: Record<string, string> = {
   oauth: "the token server gave no access token",
 };
 
-/** The status of "no HTTP answer came". */
+/** The status that means that no HTTP answer came. */
 export const NO_ANSWER = 999;
 
 /** The latest answer in a few words. */

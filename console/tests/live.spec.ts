@@ -1,4 +1,4 @@
-// Lists that follow from deliveries: later changes move no row.
+// Live lists: later changes move no row.
 import type { Page } from "@playwright/test";
 import { expect, test } from "./support/test";
 
@@ -64,7 +64,7 @@ test("new problems are listed after a click, and shown problems change in place"
   await live(page);
   expect(await names(page)).toEqual(["Mail", "CRM"]);
 
-  // The problem with the latest failure is the first one of the list, but it does not move.
+  // CRM now has the latest failure, so a newly read list would begin with it. The shown row does not move.
   await world.publish("grace");
   await expect(page.locator("[data-row]").nth(1)).toContainText("2 deliveries");
   receiver.status = 500;

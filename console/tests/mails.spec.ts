@@ -1,4 +1,4 @@
-// What the links in mails lead to.
+// Follows the links in mails.
 import { check } from "./support/axe";
 import { until } from "./support/leadline";
 import type { Receiver } from "./support/receiver";
@@ -7,7 +7,7 @@ import { expect, logIn, test, type World } from "./support/test";
 /** The owner of the account, who gets its mails. */
 const owner = ({ account }: World): string => `owner@${account}.example`;
 
-/** Fails at CRM, and returns the mail about it. */
+/** Makes the deliveries of these leads to CRM fail, and returns the first mail about that. */
 async function failure(world: World, receiver: Receiver, leads: string[]): Promise<string> {
   const account = { accountId: world.account, notificationEmails: [owner(world)] };
   await world.leadline.call("RegistryService/UpdateAccount", { account, updateMask: "notificationEmails" });

@@ -1,4 +1,4 @@
-// One Leadline whose broker is killed, which ends, and whose database is locked: the tests take turns.
+// Outages of one Leadline: its broker is killed, it is stopped, its database is locked. So the tests run one by one.
 import { check } from "./support/axe";
 import { Broker, Leadline, lock } from "./support/leadline";
 import { expect, logIn, newWorld, test } from "./support/test";

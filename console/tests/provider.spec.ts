@@ -1,4 +1,4 @@
-// Log-in at an identity provider of another site, with a browser that keeps to the rules for cookies of other sites.
+// Log-in at an identity provider on another site. The browser applies the rules for cookies of other sites.
 import { freePort, Leadline } from "./support/leadline";
 import { Provider } from "./support/provider";
 import { expect, newWorld, test } from "./support/test";
@@ -13,7 +13,7 @@ test("a person logs in at the identity provider of another site, and what they d
   const site = `http://localhost:${port}`;
   const traces = ["--trace-url", "https://traces.example/trace/{trace_id}"];
   const own = [...traces, "--http", `127.0.0.1:${port}`, "--public-url", site];
-  // There are traces only if they are exported, whether the collector answers or not.
+  // Attempts have traces only if traces are exported. The collector need not answer.
   process.env.OTEL_EXPORTER_OTLP_ENDPOINT = "http://127.0.0.1:9";
   const leadline = await Leadline.start(...own, ...provider.args("support=operate@acme"));
   delete process.env.OTEL_EXPORTER_OTLP_ENDPOINT;
@@ -52,7 +52,7 @@ test("a person logs in at the identity provider of another site, and what they d
     await expect(page.getByText("none of your groups may use Leadline")).toBeVisible();
     await provider.stop();
     await page.getByRole("link", { name: "Log in with Acme" }).click();
-    // What the provider said before is still known, and its page is away.
+    // Leadline still has the provider's configuration, so it sends the browser there, and no page answers.
     await page.goto(`${site}/console/login#refused=provider`);
     await expect(page.getByText("The identity provider does not answer as it should.")).toBeVisible();
   } finally {

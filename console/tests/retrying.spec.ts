@@ -26,9 +26,9 @@ test("a failed delivery is found and retried, and turns green", async ({ world, 
 
 test("a list says that it loads, that it has nothing yet, or that nothing matches", async ({ inside: page }) => {
   let answer = (): void => {};
-  const asked = new Promise<void>((done) => (answer = done));
+  const mayAnswer = new Promise<void>((done) => (answer = done));
   await page.route("**/leadline.v1.DeliveryService/ListDeliveries", async (route) => {
-    await asked;
+    await mayAnswer;
     await route.continue();
   });
   await page.reload();
@@ -97,7 +97,7 @@ test("selected deliveries are retried together", async ({ world, receiver, insid
   await page.getByLabel("Select the delivery of ada to CRM").check();
   await page.getByLabel("Select the delivery of joan to CRM").check();
   await page.getByRole("button", { name: "Retry 2 selected" }).click();
-  // The sheet is in the address, so it can be passed on.
+  // The address names the sheet and the selection, so it can be shared.
   await expect(page).toHaveURL(/retry=selected/);
   await page.reload();
   await page.getByRole("button", { name: "Retry 2 deliveries" }).click();

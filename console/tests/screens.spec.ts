@@ -23,7 +23,7 @@ interface Seen {
   open(path: string, ready: string): Promise<void>;
 }
 
-/** An account that fills every screen, opened with a key that may see everything. */
+/** Fills an account so that every screen has something to show, and logs in with a key that may see everything. */
 async function prepared({
   page,
   world,

@@ -1,4 +1,4 @@
-// The rows of a living list, without a browser.
+// The rows of a live list, without a browser.
 import { expect, test } from "@playwright/test";
 import fc from "fast-check";
 import {
@@ -34,8 +34,8 @@ const change: fc.Arbitrary<TestRow> = fc
 
 const failed = (row: TestRow): boolean => row.status === "failed";
 
-/** The same changes in another order, some of them twice. */
-const twice = fc
+/** Changes, the same changes in another order, some of them again, and the sizes of batches. */
+const shuffledChanges = fc
   .array(change, { maxLength: 40 })
   .chain((changes) =>
     fc.tuple(
@@ -59,9 +59,9 @@ function folded(changes: readonly TestRow[], pieces: readonly number[], showBetw
 
 test("changes in any order, with repeats, give the same table", () => {
   fc.assert(
-    fc.property(twice, ([changes, shuffled, again, pieces]) => {
+    fc.property(shuffledChanges, ([changes, shuffled, repeats, pieces]) => {
       const expected = rows(folded(changes, [changes.length + 1], false));
-      const other = rows(folded([...shuffled, ...again], pieces, true));
+      const other = rows(folded([...shuffled, ...repeats], pieces, true));
       return JSON.stringify(other) === JSON.stringify(expected) && expected.every(failed);
     }),
     { numRuns: 2_000 },
@@ -96,7 +96,7 @@ test("a list begins again if more rows came than a page has", () => {
   expect(hasHole(table, [row("c", 3), row("b", 2)], true)).toBe(false);
   const page = [row("f", 6), row("e", 5)];
   expect([hasHole(table, page, true), hasHole(table, page, false)]).toEqual([true, false]);
-  // Between them and what was shown there may be others, which come with the next page.
+  // Between these rows and those that were shown there may be others, which the next page brings.
   const restarted = show(restart(table, page, true), failed);
   expect(restarted.shown).toEqual(["f", "e"]);
   expect(append(restarted, [row("d", 4), row("b", 2)], true).shown).toEqual(["f", "e", "d", "b"]);

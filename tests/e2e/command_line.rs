@@ -90,7 +90,7 @@ async fn errors_are_plain_and_have_exit_codes() {
     for (args, says) in [
         (&["deliveries", "--since", "soon"][..], "is not a time such as 2h"),
         (&["deliveries", "--status", "lost"], "is not one of pending, processing"),
-        (&["retry"], "which deliveries?"),
+        (&["retry"], "no deliveries are named"),
         (&["retry", "one", "--destination", "CRM"], "not both"),
         (&["deliveries", "show", "order-7"], "leadline deliveries --event order-7"),
         (&["retry", "order-7"], "order-7 is not the id of a delivery"),

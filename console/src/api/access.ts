@@ -1,4 +1,4 @@
-// What the key permits. The rules are those of the protos, so the console offers nothing that the server refuses.
+// What the key permits. The rules come from the protos, so the console offers nothing that the key may not do.
 import { getOption, type DescMethod } from "@bufbuild/protobuf";
 import { for_clients as forClients, requires, Rule } from "../gen/leadline/v1/access_pb";
 import { loggedIn, type SessionKey } from "./session";

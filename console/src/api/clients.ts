@@ -1,4 +1,4 @@
-// The API, called with the cookie of the session.
+// Clients of the API. Their calls carry the cookie of the session.
 import { Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-web";
 import { AccessService } from "../gen/leadline/v1/access_pb";
@@ -13,7 +13,7 @@ import { StatusService } from "../gen/leadline/v1/status_pb";
 import { look } from "./health";
 import { ended, loggedIn } from "./session";
 
-/** Longer than the five seconds that a dry run may take, and shorter than a person's patience. */
+/** The timeout of a call: more than the five seconds that a dry run may take, but bearable for a person who waits. */
 const TIMEOUT_MS = 20_000;
 
 const withSession: Interceptor = (next) => async (request) => {

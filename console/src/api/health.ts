@@ -9,7 +9,7 @@ export interface Health {
 }
 
 export const health = new Store<Health>({ reachable: true, troubles: [] });
-/** Increases each time everything works again. */
+/** Counts how often everything worked again after an outage. */
 export const recoveries = new Store(0);
 
 const WHILE_WELL_MS = 15_000;
@@ -21,7 +21,7 @@ let asking = false;
 
 const isWell = (now: Health): boolean => now.reachable && now.troubles.length === 0;
 
-/** Polls at once, because a call failed. */
+/** Polls at once: when the page starts, and when a call failed. */
 export function look(): void {
   clearTimeout(timer);
   timer = setTimeout(() => void ask(), 0);

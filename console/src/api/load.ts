@@ -1,4 +1,4 @@
-// A call whose answer a screen shows.
+// Calls the API, and keeps the answer for a screen to show.
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { recoveries } from "./health";
 import { trouble, type Trouble } from "./trouble";
@@ -21,10 +21,10 @@ interface State<T> {
 /** Calls again when the key changes, and when Leadline works again after an outage. */
 export function useLoad<T>(key: string, load: (signal: AbortSignal) => Promise<T>): Loaded<T> {
   const [state, setState] = useState<State<T>>({ key, value: undefined, trouble: undefined, loading: true });
-  const [turn, setTurn] = useState(0);
+  const [reloads, setReloads] = useState(0);
   const latest = useRef(load);
   latest.current = load;
-  const reload = useCallback(() => setTurn((n) => n + 1), []);
+  const reload = useCallback(() => setReloads((n) => n + 1), []);
   useEffect(() => recoveries.follow(reload), []);
   useEffect(() => {
     const abort = new AbortController();
@@ -37,7 +37,7 @@ export function useLoad<T>(key: string, load: (signal: AbortSignal) => Promise<T
         abort.signal.aborted || setState((now) => ({ ...now, key, trouble: trouble(error), loading: false })),
     );
     return () => abort.abort();
-  }, [key, turn]);
+  }, [key, reloads]);
   const current = state.key === key ? state : { value: undefined, trouble: undefined, loading: true };
   return { value: current.value, trouble: current.trouble, loading: current.loading, reload };
 }

@@ -1,4 +1,4 @@
-// The session. Scripts cannot read its cookie. The API key is sent once and not stored.
+// The session. Scripts cannot read its cookie. The page sends the API key once and does not store it.
 import { Store } from "../store";
 
 export interface SessionKey {
@@ -14,23 +14,23 @@ export interface SessionKey {
 
 export interface Session {
   readonly csrf: string;
-  /** What the session permits; of a person without a key, their name and rights. */
+  /** The key, with what it permits. For a person without a key: their name, and what they may do. */
   readonly key: SessionKey;
   /** The name that the person entered, if any. */
   readonly person?: string;
-  /** Whether an identity provider vouches for the person, and there is no key. */
+  /** Whether the person logged in at an identity provider, without a key. */
   readonly isPerson: boolean;
   /** A URL with {trace_id} in it; empty if traces have no links. */
   readonly traceUrl: string;
-  /** How a portal looks. */
+  /** The look of a portal; absent outside of portals. */
   readonly look?: Look;
 }
 
 export interface Look {
-  /** Of the account. */
+  /** The name of the account. */
   readonly name: string;
   readonly color?: string;
-  /** An image of pixels, as a data URL. */
+  /** A raster image, as a data URL. */
   readonly logo?: string;
 }
 
@@ -46,7 +46,7 @@ const ENDED =
   "Your session has ended: it expired, or its API key expired or was revoked, or your groups permit nothing any more. Log in again.";
 export const NO_ANSWER = "Leadline does not answer. Check that it runs, then try again.";
 
-/** Resumes the session of the cookie, if there is one. */
+/** Resumes the session that the cookie names, if there is one. */
 export async function resume(): Promise<void> {
   try {
     const answer = await fetch(PATH, { headers: { accept: "application/json" } });
@@ -57,7 +57,7 @@ export async function resume(): Promise<void> {
   }
 }
 
-/** Logs in with an API key or with the token of a one-time link. Returns the reason of a refusal, or an empty text. */
+/** Logs in with an API key or the token of a one-time link. Returns why this was refused; empty if it succeeded. */
 export async function logIn(by: { api_key: string; person?: string } | { token: string }): Promise<string> {
   try {
     const headers = { "content-type": "application/json", accept: "application/json" };
@@ -90,7 +90,7 @@ export async function logOut(): Promise<void> {
   }
 }
 
-/** The server no longer accepts the session. */
+/** Shows the log-in, because the server no longer accepts the session. */
 export function ended(): void {
   if (loggedIn.get().state === "in") loggedIn.set({ state: "out", why: ENDED });
 }
@@ -100,8 +100,8 @@ async function refusal(answer: Response): Promise<string> {
   try {
     const json: unknown = JSON.parse(text);
     if (typeof json === "object" && json !== null) {
-      const said = (json as Record<string, unknown>).message ?? (json as Record<string, unknown>).error;
-      if (typeof said === "string") return said;
+      const message = (json as Record<string, unknown>).message ?? (json as Record<string, unknown>).error;
+      if (typeof message === "string") return message;
     }
   } catch {
     // It is not JSON.

@@ -1,4 +1,4 @@
-// The failure of a call, in words.
+// Describes the failure of a call for people.
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import { Code, ConnectError } from "@connectrpc/connect";
 
@@ -19,12 +19,12 @@ export function trouble(error: unknown): Trouble {
 }
 
 export interface WrongField {
-  /** As the API names it. */
+  /** The name of the field in the API. */
   readonly field: string;
   readonly problem: string;
 }
 
-/** Every field that the server found wrong: the detail google.rpc.BadRequest of a refusal. */
+/** Every field that the server found wrong, from the detail google.rpc.BadRequest of its answer. */
 export function wrongFields(error: unknown): WrongField[] {
   for (const detail of ConnectError.from(error).details) {
     if (!("type" in detail) || detail.type !== "google.rpc.BadRequest") continue;
@@ -38,7 +38,7 @@ export function wrongFields(error: unknown): WrongField[] {
   return [];
 }
 
-/** The fields of a message with their numbers, of those that are texts or messages. */
+/** The fields of a message that are texts or messages, with their numbers. */
 function fieldsIn(message: Uint8Array): [number, Uint8Array][] {
   const reader = new BinaryReader(message);
   const fields: [number, Uint8Array][] = [];
@@ -52,14 +52,14 @@ function fieldsIn(message: Uint8Array): [number, Uint8Array][] {
 
 const text = (bytes: Uint8Array | undefined): string => new TextDecoder().decode(bytes);
 
-/** Texts of browsers for calls without an answer. */
+/** Whether a browser made this text, because a call got no answer. */
 function isOfTheBrowser(text: string): boolean {
   return /failed to fetch|networkerror|load failed|network error|the operation was aborted|timed out/i.test(text);
 }
 
-/** A text for people: one sentence that begins with a capital. */
+/** Makes a text a sentence: it begins with a capital letter and ends with a full stop. */
 export function sentence(text: string): string {
   const trimmed = text.trim();
-  const begun = trimmed.charAt(0).toUpperCase() + trimmed.slice(1);
-  return /[.!?]$/.test(begun) ? begun : `${begun}.`;
+  const capitalised = trimmed.charAt(0).toUpperCase() + trimmed.slice(1);
+  return /[.!?]$/.test(capitalised) ? capitalised : `${capitalised}.`;
 }

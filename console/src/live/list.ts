@@ -26,7 +26,7 @@ export interface LiveTable<R extends Row> {
   readonly rows: readonly R[];
   /** How many rows belong to the list and are not shown yet. */
   readonly waiting: number;
-  /** The ids of rows that are shown and no longer belong to the list. */
+  /** The ids of shown rows that no longer belong to the list. */
   readonly stays: ReadonlySet<string>;
   readonly hasMore: boolean;
   showNew(): void;
@@ -35,10 +35,10 @@ export interface LiveTable<R extends Row> {
 }
 
 interface Source<R extends Row> {
-  /** Identifies the list: another key starts another one. */
+  /** Identifies the list. A new key starts a new list. */
   readonly key: string;
   load(pageToken: string, signal?: AbortSignal): Promise<Page<R>>;
-  /** Says which rows belong to the list, given its first page and the rows that are shown. */
+  /** Returns a test whether a row belongs to the list, given the first page and the shown rows. */
   belongs(first: Page<R> | undefined, shown: readonly R[]): (row: R) => boolean;
 }
 
@@ -78,7 +78,7 @@ export function useTable<R extends Row>({ key, load, belongs }: Source<R>): Live
     waiting: waiting(state.table, isIn).length,
     stays: new Set(shown.filter((row) => !isIn(row)).map(({ id }) => id)),
     hasMore: state.nextPage !== "",
-    showNew: () => update((now) => anew(now, first.value, isIn)),
+    showNew: () => update((now) => withNewRows(now, first.value, isIn)),
     more,
     merge: (changes) =>
       update((now) => {
@@ -89,7 +89,7 @@ export function useTable<R extends Row>({ key, load, belongs }: Source<R>): Live
   };
 }
 
-/** The first page fills the table. When it is read again it moves no row, unless the list has become empty. */
+/** Adds the first page to the table. If it is read again, no shown row moves, unless the list or the page is empty. */
 function listed<R extends Row>(now: State<R>, page: Page<R>, isIn: (row: R) => boolean): State<R> {
   if (now.isListed && now.table.shown.length > 0 && page.items.length > 0) {
     return { ...now, table: refresh(now.table, page.items) };
@@ -98,8 +98,8 @@ function listed<R extends Row>(now: State<R>, page: Page<R>, isIn: (row: R) => b
   return { ...now, table, nextPage: page.next, isListed: true };
 }
 
-/** Shows what waits. */
-function anew<R extends Row>(now: State<R>, page: Page<R> | undefined, isIn: (row: R) => boolean): State<R> {
+/** Shows the rows that wait. If rows between them and the shown ones may be missing, restarts with the first page. */
+function withNewRows<R extends Row>(now: State<R>, page: Page<R> | undefined, isIn: (row: R) => boolean): State<R> {
   if (page === undefined || !hasHole(now.table, page.items, page.next !== "")) {
     return { ...now, table: show(now.table, isIn) };
   }
@@ -128,9 +128,9 @@ export interface LivePages<T> extends Pages<T> {
   showNew(): void;
 }
 
-/** A list that follows from deliveries: its first page is read again after their changes. */
+/** A list whose entries change when deliveries change. After such changes its first page is read again. */
 export function useLivePages<T>({ key, watched, load, id, at, heard }: LiveSource<T>): LivePages<T> {
-  // The latest answer counts, so each row has the same version.
+  // All rows have the same version, so the latest answer replaces earlier ones.
   const row = (item: T): ItemRow<T> => ({ id: id(item), requested: at(item), version: [], rank: 0, item });
   const table = useTable<ItemRow<T>>({
     key,
@@ -150,7 +150,7 @@ export function useLivePages<T>({ key, watched, load, id, at, heard }: LiveSourc
   return { first, items: table.rows.map(({ item }) => item), waiting, stays, hasMore, watching, showNew, more };
 }
 
-/** A row belongs to such a list if the first page has it, or if it is older than this page. */
+/** A row belongs to such a list if it is on the first page, or older than the rows of that page. */
 function isListed<T>(first: Page<ItemRow<T>> | undefined): (row: ItemRow<T>) => boolean {
   if (first === undefined) return () => true;
   const ids = new Set(first.items.map((row) => row.id));
@@ -158,10 +158,10 @@ function isListed<T>(first: Page<ItemRow<T>> | undefined): (row: ItemRow<T>) => 
   return (row) => ids.has(row.id) || (last !== undefined && inOrder(last, row) < 0);
 }
 
-/** The time between a change and the next answer that includes it, so that many changes cost one call. */
+/** The pause between a change and the call that reads it, so that many changes cost one call. */
 const READ_AGAIN_MS = 500;
 
-/** Returns a function that reads again soon, and never twice at a time, so that a slow answer is not given up. */
+/** Returns a function that reads again soon. It waits for a call that still runs, because a new call would abort it. */
 export function useReadAgain({ loading, reload }: Loaded<unknown>): () => void {
   const [isDue, setDue] = useState(false);
   useEffect(() => {

@@ -7,7 +7,7 @@ export interface DeliveryRow extends Row {
   readonly delivery: Delivery;
 }
 
-/** The progress of a delivery. */
+/** How far a delivery has come in each status. Of two changes with the same version, the higher rank counts. */
 const RANK: Record<DeliveryStatus, number> = {
   [DeliveryStatus.UNSPECIFIED]: 0,
   [DeliveryStatus.PENDING]: 1,

@@ -1,14 +1,14 @@
-// The rows of a live list, as pure functions: changes go in, rows come out.
+// The rows of a live list, as pure functions from changes to rows.
 //
-// A change may come twice, late, or before an older one. The newest version of each delivery counts, so the same changes
-// give the same table in any order. A shown row keeps its place, so nothing moves under the mouse; new rows wait until
-// they are requested.
+// A change may arrive twice, late, or before an older one. The newest version of each delivery counts, so the same
+// changes give the same table in any order. A shown row keeps its place, so that nothing moves under the mouse. New
+// rows wait until the person requests them.
 
 export interface Row {
   readonly id: string;
-  /** When it was requested, in milliseconds: the order of the list. */
+  /** The time by which the list is sorted, in milliseconds; for deliveries, when they were requested. */
   readonly requested: number;
-  /** Grows with each change of the delivery. Compared from left to right. */
+  /** Grows with each change. Versions are compared number by number, from left to right. */
   readonly version: readonly number[];
   /** If two changes have the same version, the one with the higher rank counts. */
   readonly rank: number;
@@ -19,11 +19,11 @@ export interface Table<R extends Row> {
   readonly known: ReadonlyMap<string, R>;
   /** The ids of the rows that are shown, in their order. */
   readonly shown: readonly string[];
-  /** The last listed row; older rows come with the next page. `undefined` if the list has no more pages. */
+  /** The last row that was listed; older rows are on the next page. `undefined` if there are no more pages. */
   readonly floor: R | undefined;
 }
 
-/** The maximum number of deliveries in memory. The oldest that are not shown are forgotten first. */
+/** The maximum number of deliveries in memory. Above it, the oldest ones that are not shown are removed. */
 export const MAX_KNOWN = 5_000;
 
 export const empty = <R extends Row>(): Table<R> => ({ known: new Map(), shown: [], floor: undefined });
@@ -39,7 +39,7 @@ export function merge<R extends Row>(table: Table<R>, changes: readonly R[]): Ta
   return { ...table, known: forgetting(known, table.shown) };
 }
 
-/** Adds rows of a list that was read again. They replace changes with the same version. */
+/** Adds rows of a list that was read again. They replace rows with the same version. */
 export function refresh<R extends Row>(table: Table<R>, listed: readonly R[]): Table<R> {
   const known = new Map(table.known);
   for (const row of listed) {
@@ -62,7 +62,7 @@ export function waiting<R extends Row>(table: Table<R>, matches: (row: R) => boo
   return [...table.known.values()].filter((row) => !shown.has(row.id) && isListed(table, row) && matches(row));
 }
 
-/** Whether no row of the first page is shown, so that rows between it and the shown ones may be missing. */
+/** Whether rows may be missing between the first page and the shown rows: no row of that page is shown. */
 export function hasHole<R extends Row>(table: Table<R>, firstPage: readonly R[], hasMore: boolean): boolean {
   const shown = new Set(table.shown);
   return hasMore && !firstPage.some(({ id }) => shown.has(id));

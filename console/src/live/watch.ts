@@ -1,5 +1,5 @@
-// Follows deliveries as they change, across restarts of the server, and only while the page is visible: a browser has
-// few connections for one server.
+// Follows deliveries as they change. A watch continues after a restart of the server. It runs only while the page is
+// visible, because a browser opens few connections to one server.
 import { Code, ConnectError } from "@connectrpc/connect";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { deliveries } from "../api/clients";
@@ -16,14 +16,14 @@ export interface Watched {
 export interface Watching {
   /** Whether changes arrive now. */
   readonly live: boolean;
-  /** Why they do not arrive; empty if they do, or will in a moment. */
+  /** Why no changes arrive; empty if they arrive, or will soon. */
   readonly why: string;
 }
 
 interface Follower {
-  /** Gets changes; those that arrive shortly after each other come together. */
+  /** Gets changes. Those that arrive shortly after each other are passed together. */
   changed(changes: Delivery[]): void;
-  /** Changes may have been missed: read the list again. */
+  /** Called if changes may have been missed. The list then has to be read again. */
   gap(): void;
 }
 
@@ -31,7 +31,7 @@ const MIN_PAUSE_MS = 500;
 const MAX_PAUSE_MS = 10_000;
 /** The minimum time between two updates of the page. */
 const TOGETHER_MS = 100;
-/** The server sends a message every 30 seconds. A connection that misses two is dead, as after the computer slept. */
+/** The server sends a message at least every 30 seconds. After two missing ones the connection counts as dead. */
 const MAX_SILENCE_MS = 75_000;
 
 export function useWatch(watched: Watched, follower: Follower): Watching {
@@ -99,7 +99,7 @@ class Watch {
     });
   }
 
-  /** Waits for the next message, but not for ever. */
+  /** Notes that a message arrived, and reconnects if no other follows in time. */
   private heard(): void {
     clearTimeout(this.silence);
     this.silence = setTimeout(() => {
@@ -113,7 +113,7 @@ class Watch {
     const { token } = this;
     const onHeader = (): void => {
       this.tell({ live: true, why: "" });
-      // The watch begins now; earlier changes are in the list.
+      // Without a token, the watch begins now. Reading the list shows earlier changes.
       if (token === "") this.follower.gap();
     };
     const request = { ...this.watched, resumeToken: token };

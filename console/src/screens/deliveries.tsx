@@ -1,4 +1,4 @@
-// The deliveries of an account: found by filters, live, and retried one by one or together.
+// The deliveries of an account: a live list with filters, where people retry one, several or all deliveries.
 import { useState } from "preact/hooks";
 import { useAccount } from "../account";
 import { may } from "../api/access";
@@ -58,10 +58,10 @@ export function DeliveriesScreen() {
   );
 }
 
-/** Longer addresses are cut by proxies. A larger selection is not in the address. */
+/** The address has a selection of at most this many deliveries, because proxies cut long addresses. */
 const MAX_IN_ADDRESS = 100;
 
-/** What the sheet retries that the address opens; `undefined` if it opens none. */
+/** What the retry sheet is about, if the address opens it; `undefined` if it does not. */
 function whatToRetry(query: URLSearchParams, filter: Filter, selected: ReadonlySet<string>): What | undefined {
   if (!query.has("retry")) return undefined;
   if (query.get("retry") !== "selected") return { filter };

@@ -1,4 +1,4 @@
-// One delivery: its state, what to do about it, and each attempt.
+// One delivery: its state, what a person can do about it, and its attempts.
 import { useState } from "preact/hooks";
 import { useAccount } from "../account";
 import { may } from "../api/access";

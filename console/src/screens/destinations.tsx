@@ -110,7 +110,7 @@ const p95Of = (health: DestinationHealth | undefined): string => {
   return ms === undefined ? "" : span(ms);
 };
 
-/** The health of each destination. The list is shown without waiting for it. */
+/** The health and the counts of each destination. They load beside the list, which does not wait for them. */
 function useHealth(accountId: string) {
   const health = useLoad(`health of all ${accountId}`, async (signal) => {
     const all = may(ProblemService.method.listDestinationHealth) ? await allHealth(accountId, signal) : [];

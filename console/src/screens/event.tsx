@@ -1,4 +1,4 @@
-// The payload of an event. Each view is an entry of the audit log, so it is shown on request only.
+// The payload of an event. Each view is an entry of the audit log, so the payload is shown only on request.
 import { useState } from "preact/hooks";
 import { useAccount } from "../account";
 import { may } from "../api/access";
@@ -12,7 +12,7 @@ import { Dialog } from "../ui/dialog";
 
 export const maySeePayloads = (): boolean => may(LeadService.method.getEvent);
 
-/** Opens the dialog with the event; `undefined` if the key may not see payloads. */
+/** The button that opens the dialog with the event. It is missing if the key may not see payloads. */
 export function ShowPayload({ eventId }: { eventId: string }) {
   if (!maySeePayloads() || eventId === "") return null;
   return <Button onClick={() => change({ event: eventId })}>Payload …</Button>;
@@ -76,13 +76,13 @@ function Known({ event }: { event: Event }) {
   );
 }
 
-/** Indented for people. Numbers stay as they were written, so nothing is parsed into a number. */
+/** The payload, indented for people. It is not parsed, so that numbers keep their digits. */
 function pretty({ payload, payloadJson }: Event): string {
   if (payloadJson === "") return new TextDecoder().decode(payload);
   return indented(payloadJson);
 }
 
-/** Lays JSON out without changing any value. */
+/** Indents JSON without changing any value. */
 export function indented(json: string): string {
   let [out, depth] = ["", 0];
   const line = (): string => `\n${"  ".repeat(depth)}`;

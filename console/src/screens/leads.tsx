@@ -36,7 +36,7 @@ export function LeadsScreen() {
     id,
     at: ({ createdAt }) => millis(createdAt) ?? 0,
   });
-  // No watch reports a lead that no destination wants.
+  // A watch reports deliveries, and so no lead that no destination wants.
   useLooksAgain(list.first.reload);
   useKeys({ "/": () => document.getElementById("lead-id")?.focus() });
   const clear = (): void => change(Object.fromEntries(FILTERS.map((name) => [name, undefined])), { search: {} });

@@ -61,7 +61,7 @@ export function LogIn({ why }: { why: string }) {
   );
 }
 
-/** Log-in at the identity provider, if there is one. The person returns to the current address. */
+/** The button for logging in at the identity provider, if there is one. The person returns to the current address. */
 function Provider() {
   const [name, setName] = useState("");
   useEffect(() => {

@@ -43,7 +43,7 @@ export function ProblemsScreen() {
     id,
     at: ({ lastAt }) => millis(lastAt) ?? 0,
   });
-  // No watch reports who acknowledged a problem, and which destination was switched off.
+  // A watch reports deliveries. It does not report that a problem was acknowledged or a destination was switched off.
   useLooksAgain(list.first.reload);
   return (
     <>
@@ -79,7 +79,7 @@ export function useLooksAgain(reload: () => void): void {
 
 const allDestinations = (): void => change({ destination: undefined });
 
-/** The filter of a link in a mail. */
+/** The chip for the filter that a link in a mail sets. */
 function OneDestination({ id }: { id: string }) {
   const { nameOf } = useThings();
   if (id === "") return null;
@@ -93,7 +93,7 @@ function OneDestination({ id }: { id: string }) {
 const id = ({ destinationId, cause }: Problem): string => `${destinationId}/${cause}`;
 
 function Problems({ list, isFiltered }: { list: LivePages<Problem>; isFiltered: boolean }) {
-  // Without closed problems, one that is no longer listed has closed.
+  // If closed problems are not listed, a problem that no longer belongs to the list has closed.
   const isClosed = (one: Problem): boolean => one.closedAt !== undefined || list.stays.has(id(one));
   return (
     <List
@@ -135,7 +135,7 @@ function Destination({ of }: { of: Problem }) {
   );
 }
 
-/** The deliveries of the problem, as far as a filter can express it. */
+/** The filter for the deliveries of a problem. It may match others, too: a filter cannot express every cause. */
 function filterOf({ destinationId, cause }: Problem): Filter {
   const answer = /^[0-9]+$/.test(cause) ? cause : cause in ERROR_KINDS ? "none" : undefined;
   const reason = answer === undefined && cause in REASONS ? cause : undefined;
@@ -199,7 +199,7 @@ function Actions({ of, reload }: { of: Problem; reload: () => void }) {
   );
 }
 
-/** The dialog that the address names: the retry of a problem, or its job. */
+/** The dialog that the address names: for the retry of a problem, or for its job. */
 function Sheets() {
   const { query } = usePlace();
   const close = (): void => change({ retry: undefined, job: undefined, of: undefined }, { replace: true });
@@ -210,7 +210,7 @@ function Sheets() {
   return <RetrySheet what={{ filter: filterOf({ destinationId, cause } as Problem) }} close={close} />;
 }
 
-/** The health of the account, over all its destinations. */
+/** Figures about the health of all destinations of the account together. */
 function Figures() {
   const accountId = useAccount();
   const loaded = useLoad(`figures ${accountId}`, (signal) =>
@@ -242,7 +242,7 @@ function Figures() {
   );
 }
 
-/** The maximum number of pages of a list that is shown as a whole. */
+/** The maximum number of pages of destination health that are read. */
 const MAX_PAGES = 4;
 
 export async function allHealth(accountId: string, signal?: AbortSignal): Promise<DestinationHealth[]> {

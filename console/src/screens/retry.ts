@@ -1,4 +1,4 @@
-// Retrying one delivery.
+// Retries one delivery.
 import { may } from "../api/access";
 import { deliveries } from "../api/clients";
 import { sentence, trouble } from "../api/trouble";

@@ -1,4 +1,4 @@
-// A button that calls the API, and a dialog that asks before it does.
+// Runs an action that calls the API, and the dialog that asks before it does.
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { sentence, trouble } from "../api/trouble";
@@ -9,7 +9,7 @@ import { say } from "./toast";
 /** Thrown to keep a dialog open without an error, for another step. */
 export class Stay extends Error {}
 
-/** Runs one action at a time. Its error is shown after `undone`, which says what did not happen. */
+/** Runs an action. `did` is shown if it succeeds. If it fails, `undone` and the error are shown. */
 export function useAction(
   did: string,
   undone: string,
@@ -38,7 +38,7 @@ export function useAction(
 interface AskProps {
   title: string;
   children: ComponentChildren;
-  /** What the button says. */
+  /** The text of the button. */
   verb: string;
   did: string;
   undone: string;

@@ -1,4 +1,4 @@
-// The small parts of every screen.
+// Small parts that all screens use.
 import type { ComponentChildren } from "preact";
 import { short, whole } from "../time";
 import { answer, NO_ANSWER, statusWord } from "../words";
@@ -60,7 +60,7 @@ export function Button(props: ButtonProps) {
   );
 }
 
-/** Names and values. */
+/** A list of names and values. */
 export function Facts({ of }: { of: readonly (readonly [string, ComponentChildren] | undefined | false)[] }) {
   return (
     <dl class="facts">
@@ -86,7 +86,7 @@ export function Notice({
   return <div class={`notice ${kind}`}>{children}</div>;
 }
 
-/** Code, which can also be scrolled by keyboard. */
+/** A block of code. It can take the focus, so that it can be scrolled by keyboard. */
 export function Code({ text, label }: { text: string; label: string }) {
   return (
     <pre class="code" tabIndex={0} role="region" aria-label={label}>

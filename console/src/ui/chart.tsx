@@ -1,10 +1,9 @@
-// Charts of what happened over time. A screen that has them shows the same numbers in a table, for people who do not see
-// the charts.
+// Charts of numbers over time. Screens with charts also have the numbers in a table, for people who do not see charts.
 import type { ComponentChildren } from "preact";
 import { useId } from "preact/hooks";
 import { span } from "../time";
 
-/** One number of each point. */
+/** One number for each point. */
 export interface Series<P> {
   readonly label: string;
   /** Its colour, as a class. */
@@ -33,7 +32,7 @@ const ENDS: readonly Series<Bar>[] = [
   { label: "failed", kind: "bad", of: ({ failed }) => failed },
 ];
 
-/** Deliveries by how they ended. */
+/** The numbers of succeeded and failed deliveries. */
 export function Bars({ bars, title, small }: { bars: readonly Bar[]; title: string; small?: boolean }) {
   return <Stacks points={bars} series={ENDS} title={title} small={small} />;
 }
@@ -58,7 +57,7 @@ export function Stacks<P>({ points, series, title, small }: Props<P>) {
   );
 }
 
-/** Times in milliseconds, a line for each series. A line has a gap where there is no number. */
+/** Durations in milliseconds, one line for each series. A line has a gap where a number is missing. */
 export function Lines<P>({ points, series, title }: Props<P>) {
   const highest = series.map(({ of }) => Math.max(-1, ...points.map((point) => of(point) ?? -1)));
   const scale = HEIGHT / Math.max(1, ...highest);
@@ -78,7 +77,7 @@ function line(values: readonly (number | undefined)[], scale: number): string {
     if (value === undefined) return "";
     const [x, y] = [(index + 0.5) * WIDTH, HEIGHT - value * scale];
     if (values[index - 1] !== undefined) return `L${x} ${y}`;
-    // A number between two gaps is a line of its own, as wide as a bar.
+    // A single number between two gaps is drawn as a short line, as wide as a bar.
     return values[index + 1] === undefined ? `M${index * WIDTH} ${y}h${WIDTH - GAP}` : `M${x} ${y}`;
   });
   return pieces.join("");

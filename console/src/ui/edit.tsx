@@ -1,4 +1,4 @@
-// A dialog with the fields of a thing, and the errors of the server.
+// A dialog that edits the fields of a thing, and shows the errors of the server.
 import { useId, useState } from "preact/hooks";
 import { Ask } from "./action";
 import { Button } from "./basics";
@@ -7,16 +7,16 @@ export interface Field {
   readonly name: string;
   readonly label: string;
   readonly hint?: string;
-  /** `lines`: one value in each line. Without a kind it is a line of text. */
+  /** The kind of the input; "lines" has one value in each line. The default is "text". */
   readonly kind?: "text" | "email" | "lines" | "number" | "choice" | "secret" | "image";
-  /** Of a choice: values with their labels. */
+  /** The options of a choice: values with their labels. */
   readonly options?: readonly (readonly [string, string])[];
   readonly required?: boolean;
-  /** It can be set only once, when the thing is created. */
+  /** Whether it can be set only when the thing is created. */
   readonly fixed?: boolean;
 }
 
-/** Everything is text, as in the fields of a page. */
+/** The values of the inputs, by the names of the fields. They are texts, as the inputs of a page hold them. */
 export type Values = Readonly<Record<string, string>>;
 
 interface Props {
@@ -117,7 +117,7 @@ export const linesOf = (text: string | undefined): string[] =>
 
 const MAX_IMAGE = 32 * 1024;
 
-/** An image, as text in base64. */
+/** The input for an image. Its value is base64. */
 function Image({ common, value, set }: { common: object; value: string; set: (value: string) => void }) {
   const [wrong, setWrong] = useState("");
   const chosen = async (file: File | undefined): Promise<void> => {
@@ -157,14 +157,14 @@ export function bytes(text: string): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 }
 
-/** Images of pixels by the beginning of their base64. */
+/** Types of raster images, by the beginning of their base64. */
 const TYPES: readonly (readonly [string, string])[] = [
   ["iVBORw0KGgo", "image/png"],
   ["/9j/", "image/jpeg"],
   ["UklGR", "image/webp"],
 ];
 
-/** A URL that shows an image of pixels, and nothing else. */
+/** A data URL for a raster image. For any other content it has a type that browsers do not show as an image. */
 export function imageUrl(of: string): string {
   const type = TYPES.find(([begin]) => of.startsWith(begin))?.[1] ?? "application/octet-stream";
   return `data:${type};base64,${of}`;

@@ -17,7 +17,7 @@ export interface Column<T> {
 
 interface Props<T> {
   pages: Pages<T>;
-  /** What the rows are, in the plural. */
+  /** The word for the rows, in the plural. */
   what: string;
   caption: string;
   columns: readonly (Column<T> | false)[];
@@ -76,10 +76,10 @@ export function Rows<T>({ items, caption, columns, id, stays }: RowsProps<T>) {
   );
 }
 
-/** What a row looks like that no longer belongs to its list and keeps its place. */
+/** The attributes of a row; they mark a row that no longer belongs to its list and keeps its place. */
 export const ofRow = (stays: boolean) => (stays ? { class: "stays", title: "No longer matches the filters" } : {});
 
-/** Shows what came and removes what no longer belongs to a list, on request: nothing moves under the mouse. */
+/** The button that shows new rows and removes those that no longer belong. Nothing moves before a person presses it. */
 export function New({ list }: { list: Pick<LiveTable<Row>, "waiting" | "stays" | "showNew"> }) {
   const { waiting, stays, showNew } = list;
   const text =

@@ -4,10 +4,10 @@ import { Dialog } from "./dialog";
 
 interface Props {
   title: string;
-  /** What it is, for screen readers. */
+  /** The name of the secret, for screen readers. */
   label: string;
   secret: string;
-  /** Why it is not shown again. */
+  /** The end of the sentence "This is shown once, and …". */
   why: string;
   close: () => void;
 }

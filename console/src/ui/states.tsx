@@ -1,4 +1,4 @@
-// Shown in place of a list: it is loading, it is empty, nothing matches, or the call failed.
+// What is shown in place of a list that is loading or empty, or whose call failed.
 import type { ComponentChildren } from "preact";
 import type { Loaded } from "../api/load";
 import { sentence, type Trouble } from "../api/trouble";
@@ -14,7 +14,7 @@ export function Loading({ what }: { what: string }) {
   );
 }
 
-/** The list is empty; the command creates the first entry. */
+/** Shown if a list is empty. The command creates the first entry. */
 export function Nothing({ text, command }: { text: string; command?: string }) {
   return (
     <div class="state">

@@ -49,13 +49,13 @@ export class Leadline {
     return leadline;
   }
 
-  /** Starts the program at a fixed address, to which links in mails lead, and at which it is again after `halt`. */
+  /** Starts the program at a fixed address. Links in mails have this address, and it stays the same after `halt`. */
   static async startAtFixedAddress(...args: string[]): Promise<Leadline> {
     const address = `127.0.0.1:${await freePort()}`;
     return Leadline.start("--http", address, "--public-url", `http://${address}`, ...args);
   }
 
-  /** Starts the program; again after `halt`. */
+  /** Starts the program, for the first time or after `halt`. */
   async run(): Promise<void> {
     const { args } = this;
     const data = join(this.folder, "data");
@@ -104,7 +104,7 @@ export class Leadline {
     await rm(this.folder, { recursive: true, force: true });
   }
 
-  /** Ends the program and keeps its data. */
+  /** Stops the program and keeps its data. */
   async halt(): Promise<void> {
     const ended = new Promise((done) => this.process.once("exit", done));
     if (this.process.exitCode === null) {
@@ -182,7 +182,7 @@ export class Broker {
   }
 }
 
-/** Holds the lock of an SQLite file, so that no other process writes, until the function that it returns is called. */
+/** Locks an SQLite file, so that no other process can write. The returned function releases the lock. */
 export async function lock(file: string): Promise<() => Promise<void>> {
   const program = [
     "import sqlite3, sys",

@@ -26,7 +26,7 @@ export class Provider {
     return provider;
   }
 
-  /** The arguments with which Leadline uses it. */
+  /** The arguments that make Leadline use this provider. */
   args(rules: string): string[] {
     return ["--oidc-issuer", this.issuer, "--oidc-client-id", CLIENT, "--oidc-groups", rules, "--oidc-name", "Acme"];
   }
@@ -53,7 +53,7 @@ export class Provider {
           keys: [{ ...createPublicKey(this.key).export({ format: "jwk" }), kid: "1", use: "sig", alg: "RS256" }],
         });
       case "/authorize":
-        // A page, as a provider has one: the browser leaves the site of Leadline, and comes back by a link.
+        // A real provider shows a page, too: the browser leaves the site of Leadline, and a link leads back.
         answer.writeHead(200, { "content-type": "text/html" });
         return void answer.end(`<a href="${this.back(url.searchParams).replaceAll("&", "&amp;")}">Agree</a>`);
       case "/token": {

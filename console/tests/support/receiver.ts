@@ -1,4 +1,4 @@
-// An HTTP receiver that answers as the test sets it.
+// An HTTP receiver. The test sets its answer.
 import { createServer, type Server } from "node:http";
 
 export interface Received {

@@ -46,7 +46,7 @@ export class World {
     return eventId;
   }
 
-  /** Waits until this many deliveries of the account have this status. */
+  /** Waits until at least this many deliveries of the account have this status, and returns them. */
   async have(count: number, status: string, filter: Json = {}): Promise<{ deliveryId: string; leadId: string }[]> {
     const all = { accountId: this.account, statuses: [`DELIVERY_STATUS_${status.toUpperCase()}`], ...filter };
     const list = async () => {

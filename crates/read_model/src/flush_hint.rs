@@ -6,7 +6,8 @@ use tokio::sync::broadcast;
 /// The number of unread hints that are kept: more than one, because a caller may wait for several streams at a time.
 const CAPACITY: usize = 16;
 
-/// Passes flush hints to the projectors of this process. The projectors of other processes gather as long as usual.
+/// Passes flush hints to the projectors of this process. Projectors of other processes do not receive them, and gather
+/// a batch for the usual time.
 #[derive(Debug, Clone)]
 pub struct FlushHints(broadcast::Sender<StreamName>);
 
@@ -17,9 +18,10 @@ impl Default for FlushHints {
 }
 
 impl FlushHints {
-    /// Sends a flush hint. Only a projector that gathers now hears it, so the caller repeats it while it waits.
+    /// Sends a flush hint. Only a projector that is gathering a batch receives it, so a caller repeats it while it
+    /// waits.
     pub fn request(&self, stream: StreamName) {
-        // There is no listener while no projector gathers.
+        // Without a projector that is gathering, there is no receiver, and the channel reports an error.
         let _listeners = self.0.send(stream).unwrap_or(0);
     }
 

@@ -9,7 +9,7 @@ use journal::RegistryView;
 
 use crate::tables::values::{Said, WantedHash};
 
-/// How long a projector waits for the configuration that an event needs.
+/// How long a projector waits until its registry view has the registry sequence of an event.
 const KNOWN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Hashes values. Clones share the registry view.
@@ -29,7 +29,7 @@ impl Hashing {
         self.registry.snapshot()
     }
 
-    /// The hashes of the values that an event says about its lead. `None` if this process does not yet know the
+    /// The hashes of the searchable values in the payload of an event. `None` if this process does not yet know the
     /// configuration under which the event was published.
     pub fn said(&self, event: &LeadEvent) -> Option<Vec<Said>> {
         let registry = self.registry.snapshot();
@@ -45,11 +45,11 @@ impl Hashing {
             return Some(vec![]);
         }
         let key = SearchKey::new(&self.key, event.account.as_str());
-        let said = |(field, value): (&search::FieldName, String)| Said {
+        let hashed = |(field, value): (&search::FieldName, String)| Said {
             field: field.as_str().to_owned(),
             hash: key.hash(field.as_str(), &value),
         };
-        Some(found.into_iter().map(said).collect())
+        Some(found.into_iter().map(hashed).collect())
     }
 
     /// Waits until this process knows the configuration under which an event was published; `false` if that takes too

@@ -23,8 +23,8 @@ impl History {
         account.keep_history.map_or(self.keep_history, |own| own.min(self.keep_history))
     }
 
-    /// The start of the history of an account, given the time of the oldest event that the broker holds. The deliveries
-    /// of an event that can still be delivered stay: a recovery and the reconciler have to know them.
+    /// The start of the history of an account, given the time of the oldest event that the broker holds. Deliveries of
+    /// events that the broker holds are kept, because recoveries and the reconciler look them up.
     pub fn kept_from(self, account: &Account, now: Timestamp, oldest_event: Option<Timestamp>) -> Timestamp {
         let kept = SignedDuration::try_from(self.of(account)).unwrap_or(SignedDuration::MAX);
         let from = now.checked_sub(kept).unwrap_or(Timestamp::MIN);

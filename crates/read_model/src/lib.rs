@@ -3,10 +3,10 @@
 //!
 //! * [`store`] is a connection to the database, [`sql`] hides the differences between SQLite and PostgreSQL
 //! * [`tables`] has one module for each table, [`page`] cuts lists into pages, [`prune`] deletes old rows
-//! * [`project`] says what each fact means for the tables
+//! * [`project`] writes each fact into the tables
 //! * [`read_barrier`] waits until the tables show a fact, [`flush_hint`] asks the projector to write soon
 //! * [`hashing`] hashes the values inside payloads by which leads are found
-//! * [`request_retry`] requests retries for callers and jobs, [`history`] says how long ended deliveries are shown
+//! * [`request_retry`] requests retries for callers and jobs, [`history`] decides how long ended deliveries are shown
 //!
 //! Guarantee: the read model holds nothing that the journal does not. It can be wiped and rebuilt from the facts.
 

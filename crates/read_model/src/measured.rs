@@ -1,4 +1,5 @@
-//! Measurements of the database as its client sees it, named as the semantic conventions of databases name them.
+//! Metrics of database operations, measured in this process. Their names follow OpenTelemetry's semantic conventions
+//! for database clients.
 
 use std::{
     sync::{Arc, LazyLock},
@@ -43,7 +44,7 @@ pub(crate) fn record(flavour: Flavour, name: &'static str, took: Duration, faile
     OPERATIONS.record(&Operation { system: system(flavour), name, failed }, took, None);
 }
 
-/// The database as the conventions name it.
+/// The name of the database in the semantic conventions.
 pub(crate) const fn system(flavour: Flavour) -> &'static str {
     match flavour {
         Flavour::Sqlite => "sqlite",
@@ -51,9 +52,9 @@ pub(crate) const fn system(flavour: Flavour) -> &'static str {
     }
 }
 
-/// Observes the pool at this place. The callback lives as long as the process, so it holds no connections: SQLite
-/// empties and removes its write-ahead log when the last connection is closed.
-pub(crate) fn observe_pool<const N: usize>(name: &'static str, place: usize, pools: &Arc<[AnyPool; N]>) {
+/// Observes the pool with this index. SQLite empties and removes its write-ahead log only when the last connection is
+/// closed. So the callback, which lives as long as the process, holds a weak reference.
+pub(crate) fn observe_pool<const N: usize>(name: &'static str, index: usize, pools: &Arc<[AnyPool; N]>) {
     let pools = Arc::downgrade(pools);
     metrics::meter()
         .i64_observable_up_down_counter("db.client.connection.count")
@@ -61,7 +62,7 @@ pub(crate) fn observe_pool<const N: usize>(name: &'static str, place: usize, poo
         .with_description("Connections to the database of the read model")
         .with_callback(move |observer| {
             let Some(pools) = pools.upgrade() else { return };
-            let Some(pool) = pools.get(place) else { return };
+            let Some(pool) = pools.get(index) else { return };
             let (all, idle) = (i64::from(pool.size()), i64::try_from(pool.num_idle()).unwrap_or(i64::MAX));
             for (state, count) in [("idle", idle), ("used", (all - idle).max(0))] {
                 let attributes = [

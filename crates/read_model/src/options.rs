@@ -27,8 +27,8 @@ impl Options {
     }
 }
 
-/// Copies an SQLite database without its free pages, and makes it give back free pages from then on. Returns `false` if
-/// the database is not SQLite.
+/// Copies an SQLite database without its free pages. Afterwards it can give free pages back to the file system. Returns
+/// `false` if the database is not SQLite.
 ///
 /// # Errors
 /// Fails if the database fails, or another process uses it without a pause.

@@ -1,5 +1,5 @@
-//! Pages of a list: the size, and the entry before the first one. The token of the next page names the last entry of
-//! this one and the filter that it belongs to.
+//! Pages of a list. A page has a size, and starts after the last entry of the previous page. The page token holds that
+//! entry and a hash of the list's filter.
 
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 

@@ -1,6 +1,6 @@
 //! Deletes what is older than history, a few rows at a time.
 //!
-//! All rows about a lead are found by the lead, so pruning needs no index of its own. The keys of rows that are too old
+//! All rows about a lead are found by the lead, so pruning needs no additional index. The keys of rows that are too old
 //! are read first, without a lock. They are then deleted in a transaction that holds the checkpoints, so that no
 //! projector writes meanwhile and the counts of leads stay exact.
 
@@ -27,10 +27,12 @@ use crate::{
     },
 };
 
-/// Locks the checkpoints that every projector of facts about leads holds while it writes. Nothing else writes the rows.
+/// Locks the checkpoints that every projector of facts about leads holds while it writes. Nothing else writes rows
+/// about leads.
 const LOCK: &str = "UPDATE checkpoints SET sequence = sequence WHERE stream IN ('ANONYMISED', 'DELIVERIES', 'LEADS')";
 /// Buckets of five minutes show the course of an incident; a busy destination has 288 of them a day.
 const FINE: Width = Width::FiveMinutes;
+/// How long buckets of five minutes are kept.
 const FINE_COUNTS: SignedDuration = SignedDuration::from_hours(8 * 24);
 /// The delivery ended before a time.
 const ENDED: &str = "(status || '') IN ('succeeded', 'failed') AND updated_at < ?";
@@ -51,7 +53,7 @@ pub struct Pruned {
 }
 
 impl Pruned {
-    /// There may be more rows if a step found as many as it looked for, unless it could delete nothing.
+    /// There may be more rows if a step found its maximum and deleted at least one row.
     fn of(rows: usize, found: usize, max: u32) -> Self {
         let rows = u32::try_from(rows).unwrap_or(u32::MAX);
         Self { rows, more: rows > 0 && found >= max as usize }
@@ -101,7 +103,7 @@ impl Store {
         let mut transaction = self.locked().await?;
         let mut delete = Statement::new("DELETE FROM deliveries WHERE delivery IN (");
         push_list(&mut delete, found);
-        // A retry of one of them may have been requested meanwhile.
+        // A retry of one of them may have been requested since the select.
         delete.push(&format!(" AND {ENDED} RETURNING {}", deliveries::COLUMNS.join(", ")), [old.before.into()]);
         let deleted = delete.query().fetch_all(&mut *transaction).await?;
         let gone = deleted.iter().map(deliveries::from_row).collect::<Result<Vec<_>, _>>()?;
@@ -134,7 +136,7 @@ impl Store {
         push_list(&mut delete, found);
         delete.push(" RETURNING lead, sequence", []);
         let deleted = delete.query().fetch_all(&mut *transaction).await?;
-        lose_values(&mut transaction, old, of, &deleted).await?;
+        delete_values(&mut transaction, old, of, &deleted).await?;
         let leads = deleted.iter().map(|row| sql::parsed(row, "lead", |text| LeadId::parse(text).ok()));
         let leads = leads.collect::<Result<Vec<_>, _>>()?;
         leads::lose_events(&mut transaction, &old.account, &leads).await?;
@@ -149,13 +151,13 @@ impl Store {
         push_list(&mut select, names(of));
         select.push(" AND at < ? LIMIT ?", [old.before.into(), max.into()]);
         let rows = self.fetch_all(select).await?;
-        let mut over = keys(&rows, "delivery")?;
-        let there = Statement::new("SELECT delivery FROM deliveries WHERE delivery IN (");
-        self.drop_those_in(&mut over, there, "delivery").await?;
-        let over: HashSet<_> = over.into_iter().collect();
+        let mut gone = keys(&rows, "delivery")?;
+        let stored = Statement::new("SELECT delivery FROM deliveries WHERE delivery IN (");
+        self.drop_those_in(&mut gone, stored, "delivery").await?;
+        let gone: HashSet<_> = gone.into_iter().collect();
         let mut facts = vec![];
         for row in &rows {
-            if over.contains(&key(row, "delivery")?) {
+            if gone.contains(&key(row, "delivery")?) {
                 facts.push(key(row, "fact")?);
             }
         }
@@ -233,7 +235,7 @@ impl Store {
         Ok(Pruned { more: true, ..Pruned::of(refusals.len(), refusals.len(), max) })
     }
 
-    /// Deletes at most `max` notes about copies that a stream no longer holds, given the sequence of its first
+    /// Deletes at most `max` rows about copies that a stream no longer holds, given the sequence of the stream's first
     /// message.
     pub async fn prune_copies(&self, stream: StreamName, first: u64, max: u32) -> Result<Pruned, StoreError> {
         let mut select = Statement::new("SELECT sequence FROM copies");
@@ -248,8 +250,8 @@ impl Store {
         Ok(Pruned::of(found.len(), found.len(), max))
     }
 
-    /// Deletes at most `max` buckets that are too old: those of five minutes after [`FINE_COUNTS`]. Then deletes closed
-    /// problems with their acknowledgements.
+    /// Deletes at most `max` buckets that are too old; buckets of five minutes are too old after [`FINE_COUNTS`]. If
+    /// there are none, deletes closed problems and their acknowledgements.
     pub async fn prune_counts(&self, old: &TooOld, max: u32) -> Result<Pruned, StoreError> {
         let account: Value = old.account.as_str().into();
         let fine = Timestamp::now().checked_sub(FINE_COUNTS).unwrap_or(old.before).max(old.before);
@@ -288,7 +290,7 @@ impl Store {
         Ok(transaction)
     }
 
-    /// Removes the keys that a statement finds. The text of the statement ends before the keys.
+    /// Removes the keys that the statement finds. The text of the statement ends with `IN (`.
     async fn drop_those_in(
         &self,
         keys_of: &mut Vec<Value>,
@@ -299,8 +301,8 @@ impl Store {
             return Ok(());
         }
         push_list(&mut select, keys_of.iter().cloned());
-        let there: HashSet<_> = keys(&self.fetch_all(select).await?, column)?.into_iter().collect();
-        keys_of.retain(|key| !there.contains(key));
+        let found: HashSet<_> = keys(&self.fetch_all(select).await?, column)?.into_iter().collect();
+        keys_of.retain(|key| !found.contains(key));
         Ok(())
     }
 }
@@ -316,7 +318,7 @@ fn push_list(statement: &mut Statement, values: impl IntoIterator<Item = Value>)
 }
 
 /// Deletes the values of these leads whose latest event was deleted.
-async fn lose_values(
+async fn delete_values(
     transaction: &mut Transaction<'static, Any>,
     old: &TooOld,
     of: &[LeadPlace],
@@ -357,7 +359,7 @@ fn key(row: &AnyRow, column: &'static str) -> Result<Value, StoreError> {
     Ok(sql::text(row, column)?.into())
 }
 
-/// The changes of leads by the deletion of these deliveries.
+/// How the deletion of these deliveries changes the counts of their leads.
 fn lost(deleted: &[AnyRow]) -> Result<HashMap<LeadId, LeadNews>, StoreError> {
     let mut lost: HashMap<LeadId, LeadNews> = HashMap::new();
     for row in deleted {

@@ -1,4 +1,4 @@
-//! The read barrier: waits until the read model shows what is stored, whichever process projects.
+//! The read barrier: waits until the read model shows facts that are stored. It works whichever process projects.
 
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use crate::{error::StoreError, store::Store};
 
 /// The interval at which the read barrier reads the checkpoint.
 pub const SHOWN_POLL: Duration = Duration::from_millis(10);
-/// How long an answer waits until the read model shows its subject. Under load that takes several transactions.
+/// How long a call waits until the read model shows the fact that it is about. Under load that takes several
+/// transactions.
 pub const SHOWN_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Compares the read model with the streams.
@@ -35,7 +36,8 @@ impl ReadBarrier {
         Self { journal, store }
     }
 
-    /// Waits until the read model shows the facts of a stream up to this one. Returns whether it does in time.
+    /// Waits until the read model shows the facts of a stream up to this sequence. Returns `false` if it does not
+    /// within [`SHOWN_DEADLINE`].
     pub async fn shows(&self, stream: StreamName, sequence: u64) -> Result<bool, StoreError> {
         let give_up = Instant::now() + SHOWN_DEADLINE;
         while self.store.checkpoint(stream).await? < sequence {
@@ -48,7 +50,8 @@ impl ReadBarrier {
         Ok(true)
     }
 
-    /// Waits until the read model shows every fact that is stored now. Decisions need this after a rebuild or a pause.
+    /// Waits until the read model shows every fact that is stored now. Decisions need this, because the read model may
+    /// be behind, for example after a rebuild.
     pub async fn wait_for_now(&self, stream: StreamName) -> Result<(), Stale> {
         let now = self.journal.stream(stream).last_sequence().await?;
         if self.shows(stream, now).await? { Ok(()) } else { Err(Stale::Behind) }

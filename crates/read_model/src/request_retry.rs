@@ -1,4 +1,4 @@
-//! The one way in which people and jobs request retries.
+//! Requests retries. Calls and jobs use it, so both apply the same conditions.
 
 use domain::{
     AccountId, Delivery, DeliveryFact, DeliveryStatus, DestinationId, InterfaceId, Registry,
@@ -50,8 +50,8 @@ pub fn configured(
     }
 }
 
-/// Appends the request of a retry; returns its sequence. `Ok(Err)` if another request came first, which the read
-/// model did not show yet.
+/// Appends the request of a retry, and returns its sequence. Returns `Ok(Err(_))` if another request was stored first
+/// and the read model did not show it yet.
 pub async fn append(
     journal: &Journal,
     fact: &DeliveryFact,

@@ -40,7 +40,7 @@ pub(crate) enum Value {
 }
 
 impl Type<Any> for Value {
-    /// Never read: a value gives its type when it is encoded.
+    /// Required by the trait and not used: a value gives its type when it is encoded.
     fn type_info() -> AnyTypeInfo {
         <str as Type<Any>>::type_info()
     }
@@ -105,7 +105,7 @@ impl Statement {
         Self { text: text.into(), values: vec![] }
     }
 
-    /// Adds text; each `?` in it is the place of one of the values.
+    /// Adds text. Each `?` in it is replaced by the placeholder of the next value.
     pub(crate) fn push(&mut self, text: &str, values: impl IntoIterator<Item = Value>) -> &mut Self {
         let mut values = values.into_iter();
         for part in text.split_inclusive('?') {

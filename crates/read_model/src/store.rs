@@ -1,6 +1,6 @@
 //! A connection to the read model: SQLite or PostgreSQL, one set of statements.
 //!
-//! A transaction writes rows and begins with the checkpoint, so that a fact counts once, whichever process projects.
+//! A transaction that writes rows first moves the checkpoint. So a fact counts once, even if several processes project.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,12 +14,13 @@ use crate::{
     traced,
 };
 
-/// Readers do not wait for the writer. A lost write is projected again from the facts. Deleted and replaced bytes are
-/// overwritten in place. The journal of a failing statement is kept in memory.
+/// WAL: readers do not wait for the writer. NORMAL: a transaction that is lost in a power failure is projected again.
+/// `secure_delete`: deleted and replaced bytes are overwritten in place. MEMORY: temporary journals of statements are
+/// kept in memory.
 pub(crate) const OF_SQLITE: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000; \
     PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY";
-/// The writer keeps 16 MiB of pages in memory, and copies its log into the database when the log has 8,192 pages (32
-/// MiB): a page that was written many times until then is copied once.
+/// The writer keeps 16 MiB of pages in memory. It copies its write-ahead log into the database when the log has 8,192
+/// pages (32 MiB), so that a page that was written many times is copied once.
 pub(crate) const OF_SQLITE_WRITER: &str = "PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 8192";
 
 /// The name of the operation that writes facts into the read model.
@@ -33,7 +34,8 @@ pub struct Store {
     /// Transactions that write take a connection of this pool.
     pub(crate) writer: AnyPool,
     pub(crate) flavour: Flavour,
-    /// Readers and writer, for measurements, which must not keep connections open after the last clone of the store.
+    /// The pools of readers and of the writer, for metrics. Metrics hold weak references, so that connections close
+    /// with the last clone of the store.
     observed: Arc<[AnyPool; 2]>,
 }
 
@@ -93,20 +95,20 @@ impl Store {
 }
 
 impl Store {
-    /// Runs a transaction that writes facts into the read model, as one operation of the trace that this runs in.
+    /// Runs a transaction that writes facts into the read model, in a span of the current trace.
     pub async fn projecting<T>(&self, writing: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
         traced::run(traced::transaction(&self.pool, self.flavour, PROJECT), writing).await
     }
 
-    /// Measures a transaction that wrote facts into the read model.
+    /// Records the duration of a transaction that wrote facts into the read model.
     pub fn projected_in(&self, took: Duration) {
         measured::record(self.flavour, PROJECT, took, false);
     }
 
     /// Observes the connections of both pools.
     pub(crate) fn observe(&self) {
-        for (place, name) in ["readers", "writer"].into_iter().enumerate() {
-            measured::observe_pool(name, place, &self.observed);
+        for (index, name) in ["readers", "writer"].into_iter().enumerate() {
+            measured::observe_pool(name, index, &self.observed);
         }
     }
 }
@@ -135,7 +137,7 @@ mod tests {
             }
         };
         assert_eq!(failed.public(), "disk full: the read model's database cannot store rows");
-        // The checkpoint is elsewhere, so the transaction is rolled back.
+        // The checkpoint is not at `from`, so the transaction is rolled back.
         assert!(store.advance(StreamName::Leads, at + 9, at + 10).await.unwrap().is_none());
         File::create(&filler).unwrap();
         advance(&store, at).await.unwrap();

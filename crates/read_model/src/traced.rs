@@ -1,6 +1,6 @@
 //! Spans of operations of the database, by the semantic conventions for database clients.
 //!
-//! A span is made only below a span that is sampled. Everything else costs a comparison.
+//! A span is made only if the current span is sampled. Otherwise an operation costs one comparison more.
 
 use runtime::trace::{self, TraceContext, attribute};
 use sqlx::AnyPool;
@@ -12,14 +12,14 @@ use crate::{
     sql::{Flavour, Statement},
 };
 
-/// The longest text of a statement that a span has, in bytes. A filter may name thousands of values.
+/// The maximum length of a statement's text in a span, in bytes. A filter may name thousands of values.
 const MAX_TEXT: usize = 2_000;
-/// How many tables the summary of a statement names, at most: it is the name of a span.
+/// The maximum number of tables in the summary of a statement, which is the name of its span.
 const MAX_TABLES: usize = 4;
-/// The kind of an error without a code of the database.
+/// The `error.type` of an error without a code of the database.
 const UNNAMED_ERROR: &str = "database";
 
-/// The span of a statement that reads; none unless the span that this runs in is sampled.
+/// The span of a statement that reads; [`Span::none`] if the current span is not sampled.
 pub(crate) fn reading(pool: &AnyPool, flavour: Flavour, statement: &Statement) -> Span {
     if !TraceContext::is_sampled_here() {
         return Span::none();
@@ -37,7 +37,7 @@ pub(crate) fn reading(pool: &AnyPool, flavour: Flavour, statement: &Statement) -
     span
 }
 
-/// The span of a transaction; none unless the span that this runs in is sampled.
+/// The span of a transaction; [`Span::none`] if the current span is not sampled.
 pub(crate) fn transaction(pool: &AnyPool, flavour: Flavour, name: &'static str) -> Span {
     if !TraceContext::is_sampled_here() {
         return Span::none();

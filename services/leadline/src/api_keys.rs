@@ -1,8 +1,8 @@
-//! API keys: the first one, and those that the API creates with it.
+//! `leadline keys`, and the first API key, with which the others are created over the API.
 //!
 //! The first key is written directly to the broker, because a process that may write there can change everything
-//! anyway. `leadline up` creates it in its data directory, and `leadline keys bootstrap` for an installation of
-//! services that run alone.
+//! anyway. `leadline up` creates it and keeps it in its data directory. If services run alone, `leadline keys
+//! bootstrap` creates and prints it.
 
 mod api;
 
@@ -77,8 +77,8 @@ impl Bootstrap {
         let platform = Platform::default();
         let journal = Journal::connect(&self.nats, &platform).await?;
         let key = generate()?;
-        let fresh = record(&journal, &key, "bootstrap", "leadline keys bootstrap").await?;
-        anyhow::ensure!(fresh, "a key {} exists already; run the command again", key.id());
+        let is_new = record(&journal, &key, "bootstrap", "leadline keys bootstrap").await?;
+        anyhow::ensure!(is_new, "a key {} exists already; run the command again", key.id());
         note("A platform-wide key with the scopes admin and payload. It is shown only here; keep it like a password.");
         print(key.reveal().as_str())
     }
@@ -88,7 +88,7 @@ impl Bootstrap {
 /// and its id. A revoked key stays revoked; if the file is missing, another key is created.
 pub(crate) async fn admin_key_in(data_dir: &DataDir, journal: &Journal) -> anyhow::Result<(PathBuf, KeyId)> {
     let file = data_dir.path().join(ADMIN_KEY);
-    // The file is written first: a recorded key without a file would be lost.
+    // The file is written first, because a key that is recorded without a file would be lost.
     let kept = data_dir.secret(ADMIN_KEY, || Ok(generate()?.reveal()))?;
     let key: Result<ApiKey, _> = kept.parse();
     let key = key.with_context(|| format!("{}; remove the file to create another key", file.display()))?;

@@ -169,7 +169,7 @@ impl Cli {
     pub(crate) fn read() -> Self {
         let command = environment::without_empty_variables(Self::command());
         let words = anywhere::flags_last(std::env::args_os().collect(), &command);
-        // Times on the command line are read while it is parsed.
+        // The parser reads times, so it has to know the time zone before.
         if words.iter().any(|word| word == "--utc") {
             time_args::use_utc();
         }
@@ -283,16 +283,16 @@ mod tests {
 
     #[test]
     fn the_help_of_every_verb_has_an_example() {
-        fn look(command: &clap::Command, path: &str) {
+        fn check(command: &clap::Command, path: &str) {
             let path = format!("{path} {}", command.get_name());
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             let leaf = !command.has_subcommands();
             assert!(!leaf || help.contains("Example"), "{path}");
             assert!(help.is_empty() || help.contains("leadline "), "{path}");
-            command.get_subcommands().for_each(|command| look(command, &path));
+            command.get_subcommands().for_each(|command| check(command, &path));
         }
         Verb::augment_subcommands(clap::Command::new("leadline"))
             .get_subcommands()
-            .for_each(|command| look(command, "leadline"));
+            .for_each(|command| check(command, "leadline"));
     }
 }

@@ -1,7 +1,7 @@
-//! `leadline demo`: shows the whole system from outside.
+//! `leadline demo`: shows what the whole system does.
 //!
-//! The demo starts `leadline up` as a child and three receivers, publishes leads, and observes them through public
-//! interfaces only. The figures at its end are counted at the receivers.
+//! The demo starts `leadline up` as a child process, and three receivers. It publishes leads, and observes their
+//! deliveries over public interfaces only. The figures that it prints at the end are counted at the receivers.
 
 mod stage;
 pub(crate) mod system;
@@ -43,20 +43,20 @@ pub(crate) struct Demo {
 
 impl Demo {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        let folder = tempfile::tempdir().context("no folder for the demo's data")?;
+        let folder = tempfile::tempdir().context("cannot create a folder for the demo's data")?;
         let mut system = System::start(folder.path(), self.nats_server.as_deref()).await?;
-        let played = self.play(&system).await;
+        let result = self.play(&system).await;
         let stopped = system.stop().await;
-        if played.is_err() {
+        if result.is_err() {
             eprintln!("--- output of leadline up:\n{}---", system.log());
         }
-        let faults = played?;
+        let faults = result?;
         stopped?;
         println!("Stopped.");
         Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    /// Runs all steps, and returns what went wrong.
+    /// Runs all steps, and returns the faults that it found.
     async fn play(&self, system: &System) -> anyhow::Result<Vec<String>> {
         let began = Instant::now();
         println!("Leadline is up: {} (HTTP), {} (gRPC)", system.http, system.grpc);
@@ -69,21 +69,21 @@ impl Demo {
         println!("Published {} of them again: {} were stored twice.", REPEATED, repeated.stored);
 
         stage.wait_for(system, "healthy", DeliveryStatus::Succeeded, self.leads, STEP_TIMEOUT).await?;
-        println!("healthy     has them all.");
+        println!("healthy     accepted them all.");
         stage.wait_for(system, "recovering", DeliveryStatus::Succeeded, self.leads, STEP_TIMEOUT).await?;
-        println!("recovering  refused each at first with 503, and got them all by retries.");
+        println!("recovering  answered the first request of each with 503, and accepted them all after retries.");
         stage.wait_for(system, "dead", DeliveryStatus::Failed, self.leads, STEP_TIMEOUT).await?;
         let emails = system.emails(self.leads as usize, STEP_TIMEOUT).await?;
-        println!("dead        took none; {emails} emails say so.");
+        println!("dead        accepted none; {emails} emails report it.");
 
         stage.revive("dead").await?;
         let failed = system.deliveries(&stage.filter("dead", Some(DeliveryStatus::Failed))).await?;
         for delivery in &failed {
             system.retry(&delivery.delivery_id).await?;
         }
-        println!("dead        is back; RetryDelivery was called for {} deliveries.", failed.len());
+        println!("dead        works again; RetryDelivery was called for {} deliveries.", failed.len());
         stage.wait_for(system, "dead", DeliveryStatus::Succeeded, self.leads, STEP_TIMEOUT).await?;
-        println!("dead        has them all.\n");
+        println!("dead        accepted them all.\n");
         let refused = system.retry(&failed.first().context("no delivery failed")?.delivery_id).await;
         ensure!(refused.is_err(), "a delivery that succeeded could be retried");
 
@@ -100,7 +100,7 @@ impl Demo {
         }
         println!("{}", if faults.is_empty() { "Nothing lost." } else { "The demo failed." });
         if self.keep {
-            // The receivers stay as well.
+            // The receivers keep running as well.
             keep(system).await?;
         }
         Ok(faults)
@@ -118,8 +118,8 @@ impl Demo {
             let deliveries = system.deliveries(&stage.filter(destination.name, None)).await?;
             let facts = Facts::of(destination, &deliveries);
             let name = destination.name;
-            check(facts.taken == self.leads, format!("{name} took {} of {} events", facts.taken, self.leads));
-            check(facts.twice == 0, format!("{name} took {} events twice", facts.twice));
+            check(facts.taken == self.leads, format!("{name} accepted {} of {} events", facts.taken, self.leads));
+            check(facts.twice == 0, format!("{name} accepted {} events more than once", facts.twice));
             check(facts.badly_signed == 0, format!("{name} got {} requests with a bad signature", facts.badly_signed));
             check(facts.attempts == facts.requests, format!("{name}: attempts and requests differ: {facts:?}"));
             let unfinished = deliveries.iter().filter(|d| d.status() != DeliveryStatus::Succeeded).count();
@@ -151,14 +151,14 @@ impl Facts {
     fn of(destination: &Destination, deliveries: &[api::Delivery]) -> Self {
         let receiver = destination.receiver.as_ref();
         let (taken, twice) = receiver.map_or((0, 0), |receiver| receiver.taken());
-        // An attempt at a port without a listener never becomes a request.
-        let unheard: u32 = if destination.was_dead { deliveries.iter().map(|d| d.attempts - 1).sum() } else { 0 };
+        // At first nothing listened on the port, so every attempt before the retry reached no receiver.
+        let unreceived: u32 = if destination.was_dead { deliveries.iter().map(|d| d.attempts - 1).sum() } else { 0 };
         Self {
             name: destination.name,
             taken,
             twice,
             attempts: deliveries.iter().map(|d| d.attempts).sum(),
-            requests: receiver.map_or(0, |receiver| receiver.requests()) + unheard,
+            requests: receiver.map_or(0, |receiver| receiver.requests()) + unreceived,
             badly_signed: receiver.map_or(0, |receiver| receiver.badly_signed()),
             retries: deliveries.iter().map(|d| d.retries).sum(),
         }
@@ -213,9 +213,9 @@ impl Stage {
         name: &str,
         status: DeliveryStatus,
         count: u32,
-        patience: Duration,
+        timeout: Duration,
     ) -> anyhow::Result<()> {
-        let give_up = Instant::now() + patience;
+        let give_up = Instant::now() + timeout;
         loop {
             let deliveries = system.deliveries(&self.filter(name, None)).await?;
             if deliveries.iter().filter(|d| d.status() == status).count() == count as usize {
@@ -223,7 +223,7 @@ impl Stage {
             }
             ensure!(
                 Instant::now() < give_up,
-                "after {patience:?}, {name} does not have {count} deliveries {}: {}",
+                "after {timeout:?}, {name} does not have {count} deliveries {}: {}",
                 status.as_str_name(),
                 by_status(&deliveries)
             );

@@ -83,7 +83,7 @@ impl Listen {
     }
 }
 
-/// The answers of a receiver.
+/// How a receiver answers, and whether it prints requests.
 #[derive(Debug)]
 pub(crate) struct Behaviour {
     pub(crate) secret: Option<Verifier>,
@@ -95,7 +95,7 @@ pub(crate) struct Behaviour {
     pub(crate) print: bool,
 }
 
-/// The requests that a receiver counted.
+/// The counts of a receiver's requests.
 #[derive(Debug, Default)]
 struct Seen {
     requests: AtomicU32,
@@ -106,8 +106,8 @@ struct Seen {
 /// How often an event arrived, and how often it was accepted.
 #[derive(Debug, Default, Clone, Copy)]
 struct Counts {
-    came: u32,
-    taken: u32,
+    arrived: u32,
+    accepted: u32,
 }
 
 #[derive(Debug, Clone)]
@@ -153,19 +153,19 @@ impl Receiver {
     /// Events that were answered with success, and how many of them more than once.
     pub(crate) fn taken(&self) -> (u32, u32) {
         let events = self.seen.events.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = |min| events.values().filter(|counts| counts.taken >= min).count();
+        let count = |min| events.values().filter(|counts| counts.accepted >= min).count();
         (u32::try_from(count(1)).unwrap_or(u32::MAX), u32::try_from(count(2)).unwrap_or(u32::MAX))
     }
 
     fn answer_to(&self, event: &str) -> StatusCode {
         let mut events = self.seen.events.lock().unwrap_or_else(PoisonError::into_inner);
         let counts = events.entry(event.to_owned()).or_default();
-        counts.came += 1;
-        if counts.came <= self.behaviour.fail_first {
+        counts.arrived += 1;
+        if counts.arrived <= self.behaviour.fail_first {
             return StatusCode::SERVICE_UNAVAILABLE;
         }
         let status = StatusCode::from_u16(self.behaviour.status).unwrap_or(StatusCode::OK);
-        counts.taken += u32::from(status.is_success());
+        counts.accepted += u32::from(status.is_success());
         status
     }
 }

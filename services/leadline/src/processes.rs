@@ -1,4 +1,5 @@
-//! Starts services in a process, `leadline up` with a broker and a database of its own, and their common options.
+//! Starts services in a process: each alone, or all with `leadline up`, which has its own broker and database by
+//! default. Has their common options, too.
 
 pub(crate) mod broker;
 pub(crate) mod compose;

@@ -1,4 +1,4 @@
-//! What people and scripts read: output, tables, times, errors.
+//! The output of commands, for people and scripts: JSON, tables, times, errors.
 
 pub(crate) mod errors;
 pub(crate) mod output;

@@ -1,5 +1,5 @@
-// A list of things of an account, with the actions that the key permits. Dialogs are in the address, so "back" closes
-// them.
+// The screen for one kind of thing that belongs to an account: a list, and the actions that the key permits. The
+// address names the open dialog, so "back" closes it.
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { ComponentChildren } from "preact";
 import { useAccount, useThings } from "../../account";
@@ -15,7 +15,7 @@ import { Tabs } from "./tabs";
 
 export interface Kind<T> {
   readonly title: string;
-  /** One of them, and many, in lower case. */
+  /** The word for one thing and for several, in lower case. */
   readonly one: string;
   readonly many: string;
   /** A sentence that explains them. */
@@ -33,12 +33,12 @@ export interface Kind<T> {
   values(item: T | undefined): Values;
   list(accountId: string, pageToken: string, signal?: AbortSignal): Promise<Page<T>>;
   create(accountId: string, values: Values): Promise<unknown>;
-  /** `changed` has the names of the fields. */
+  /** `changed` has the names of the changed fields. */
   update(item: T, values: Values, changed: readonly string[]): Promise<unknown>;
   remove(item: T): Promise<unknown>;
 }
 
-/** The dialog that the address names, and its thing. */
+/** The dialog that the address names, and the id of the thing that it is about. */
 export function useDialog() {
   const { query } = usePlace();
   return {

@@ -24,7 +24,7 @@ const KINDS: Readonly<Record<string, SearchableKind>> = {
   phone: SearchableKind.PHONE,
 };
 
-/** Searchable fields as people write them, one in each line: "email payload.email email". */
+/** Searchable fields in the notation of the form, one in each line: "email payload.email email". */
 const written = (fields: readonly SearchableField[]): string =>
   fields.map(({ name, path, kind }) => [name, path, kindOf(kind)].join(" ")).join("\n");
 

@@ -1,4 +1,4 @@
-// What belongs to an account: one screen for each kind, with links between them.
+// The links between the screens of an account.
 import { to, usePlace } from "../../router";
 import { inAccount } from "../../screens";
 

@@ -245,7 +245,7 @@ function Rename({ token, changed, close }: DialogProps & { token: Token }) {
   );
 }
 
-/** A new secret for a token, shown once. */
+/** Gives a token a new secret, which is shown once. */
 export function Rotate({ token, changed, close }: DialogProps & { token: Token }) {
   const { accountId, tokenId, algorithm } = token;
   const [made, setMade] = useState<Made | undefined>();

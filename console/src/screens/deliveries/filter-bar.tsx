@@ -1,4 +1,4 @@
-// Filters as chips. Each is in the address, so a list can be shared, and "back" undoes the latest filter.
+// The filters of a list, as chips. The address has them, so a list can be shared, and "back" undoes the latest filter.
 import { useRef, useState } from "preact/hooks";
 import { useFreshThings, useThings } from "../../account";
 import { ALL_FIELDS, type Field, FIELDS, type Filter, isAnswer, isEmpty, shownValue, toQuery } from "../../filters";
@@ -87,10 +87,10 @@ interface AddProps {
   search: (name: string, value: string) => void;
 }
 
-/** The prefix of searchable fields in the choice. */
+/** The prefix of searchable fields among the choices. */
 const WHERE = "where.";
 
-/** A field and its value; "lead:ada" in the value names the field, too. */
+/** The inputs for a field and its value. A value such as "lead:ada" names its field itself. */
 function Add({ add, search }: AddProps) {
   const [choice, setChoice] = useState<string>("lead");
   const [wrong, setWrong] = useState("");
@@ -113,7 +113,7 @@ function Add({ add, search }: AddProps) {
     const problem = value === "" ? "Enter a value first." : mistake(name, value);
     setWrong(problem);
     if (problem !== "" || input.current === null) return;
-    // A time in an address means the same in every time zone.
+    // Times in the address are in UTC, so that they mean the same in every time zone.
     add(name, name === "from" || name === "before" ? new Date(value).toISOString() : chosen(choices, value));
     input.current.value = "";
   };
@@ -217,7 +217,7 @@ function useChoices(field: Field | undefined): Choice[] {
   }
 }
 
-/** A person enters the name of a destination; the filter has its id. */
+/** The value of the choice with this label, or else the text: people enter a name, and the filter needs an id. */
 function chosen(choices: readonly Choice[], text: string): string {
   return choices.find(({ label, value }) => label === text || value === text)?.value ?? text;
 }

@@ -1,4 +1,4 @@
-// Retrying many deliveries: first the dry run, then the progress.
+// Retries many deliveries: first shows the result of a dry run, then the progress of the job.
 import { useEffect, useState } from "preact/hooks";
 import { useAccount } from "../../account";
 import { jobs } from "../../api/clients";
@@ -14,7 +14,7 @@ import { say } from "../../ui/toast";
 import { ofDeliveries } from "../../words";
 import { JobProgress } from "../job-progress";
 
-/** Which deliveries: these ids, or the failed ones that match the filter. */
+/** Which deliveries to retry: those with these ids, or the failed ones that match the filter. */
 export type What = { readonly ids: readonly string[] } | { readonly filter: Filter };
 
 const DEFAULT_PACE = 20;
@@ -29,16 +29,16 @@ export function RetrySheet({ what, close }: { what: What; close: () => void }) {
   const account = useAccount();
   const [jobId, setJobId] = useState("");
   const [refused, setRefused] = useState<unknown>();
-  const [turn, setTurn] = useState(0);
+  const [repeats, setRepeats] = useState(0);
   useEffect(() => {
     setRefused(undefined);
     const plan = { ...request(what, account), dryRun: true, requestId: crypto.randomUUID() };
     jobs.retryDeliveries(plan).then(({ job }) => setJobId(job?.jobId ?? ""), setRefused);
-  }, [turn]);
+  }, [repeats]);
   return (
     <Dialog title={"ids" in what ? "Retry the selected deliveries" : "Retry all that match"} close={close} wide>
       {refused !== undefined ? (
-        <Failed trouble={trouble(refused)} reload={() => setTurn(turn + 1)} />
+        <Failed trouble={trouble(refused)} reload={() => setRepeats(repeats + 1)} />
       ) : jobId === "" ? (
         <p role="status">Counting deliveries …</p>
       ) : (
@@ -131,7 +131,7 @@ function Examples({ job }: { job: Job }) {
   );
 }
 
-/** A job that this list started, above the list whose rows it changes. */
+/** The progress of a job that this list started, in a dialog above the list. */
 export function JobSheet({ id, close }: { id: string; close: () => void }) {
   const followed: Followed = useJob(id);
   return (

@@ -1,4 +1,4 @@
-// The rows of deliveries. A row that no longer matches the filter keeps its place and is marked.
+// The table of deliveries. A row that no longer matches the filter keeps its place and is marked.
 import { may } from "../../api/access";
 import { type Filter, matches } from "../../filters";
 import { JobService } from "../../gen/leadline/v1/job_pb";

@@ -57,7 +57,7 @@ function One({ attempt, before, deliveryId, changes }: Props) {
       <p>
         <Time ms={millis(attempt.startedAt)} />
         {took === undefined ? null : <>, took {span(took)}</>}
-        {/* The receiver may have got another trace id; attempts of earlier releases have only that of the request. */}
+        {/* The trace of the receiver may be another one. Attempts of earlier releases have only that trace. */}
         <Trace id={attempt.traceId || (attempt.exchange?.traceId ?? "")} number={number} />
       </p>
       <p class="request">
@@ -72,7 +72,7 @@ function One({ attempt, before, deliveryId, changes }: Props) {
   );
 }
 
-/** A link to the trace, if the installation says where traces are shown. */
+/** A link to the trace, if the installation has an address where traces are shown. */
 function Trace({ id, number }: { id: string; number: number }) {
   const now = useStore(loggedIn);
   const link = now.state === "in" ? traceLink(now.session.traceUrl, id) : undefined;

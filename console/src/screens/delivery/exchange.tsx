@@ -1,4 +1,4 @@
-// Request and answer of an attempt, as far as they are kept.
+// The request and the answer of an attempt, as far as they are stored.
 import { useState } from "preact/hooks";
 import { may } from "../../api/access";
 import { deliveries } from "../../api/clients";
@@ -67,7 +67,7 @@ function Headers({ of, title }: { of: readonly ExchangeHeader[]; title: string }
   );
 }
 
-/** The body is rendered again, and each view is in the audit log, so it is shown or copied on request only. */
+/** The body is rendered again for each view, and the audit log records the view. So it is shown only on request. */
 function Body({ attempt, deliveryId }: { attempt: Attempt; deliveryId: string }) {
   const { attemptId, number } = attempt;
   const [of, setOf] = useState<AttemptRequest | undefined>();
@@ -104,7 +104,7 @@ function Body({ attempt, deliveryId }: { attempt: Attempt; deliveryId: string })
   );
 }
 
-/** Browsers have a clipboard for pages over https and of this machine. */
+/** Browsers let a page use the clipboard only over https, or if the page is from this machine. */
 async function toClipboard(text: string): Promise<void> {
   try {
     await navigator.clipboard.writeText(text);

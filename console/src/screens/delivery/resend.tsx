@@ -1,4 +1,4 @@
-// Sends a delivery again that succeeded: "we lost it" is a common request. The log says who resent it and why.
+// Resends a delivery that succeeded, for receivers that lost it. The log of the lead shows who resent it and why.
 import { useState } from "preact/hooks";
 import { deliveries } from "../../api/clients";
 import type { Delivery } from "../../gen/leadline/v1/delivery_pb";

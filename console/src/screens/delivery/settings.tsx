@@ -1,4 +1,4 @@
-// The settings of the destination: those of the time of an attempt against those of now.
+// Compares the settings of the destination at the time of an attempt with its current ones.
 import { may } from "../../api/access";
 import { audit } from "../../api/clients";
 import { type Loaded, useLoad } from "../../api/load";
@@ -10,13 +10,13 @@ import { Shown } from "../../ui/states";
 import { whole } from "../../whole";
 import { count } from "../../words";
 
-/** Changes of a destination that are compared, in pages of 500. */
+/** The maximum number of pages of changes that are read, of 500 changes each. */
 const MAX_PAGES = 4;
 
 export interface Changes {
   /** The newest first. */
   readonly items: readonly AuditEntry[];
-  /** Whether there are older changes since the first attempt. */
+  /** Whether there are older changes since the first attempt that were not read. */
   readonly hasMore: boolean;
 }
 
@@ -42,7 +42,7 @@ export function useChanges(delivery: Delivery, attempts: readonly Attempt[]): Lo
   return isShown ? loaded : undefined;
 }
 
-/** What differs between an attempt and now; `undefined` if the changes were too many to know. */
+/** The settings that differ between an attempt and now; `undefined` if not all changes since the attempt were read. */
 function compared({ items, hasMore }: Changes, attempt: Attempt): Difference[] | undefined {
   const at = millis(attempt.startedAt) ?? 0;
   const isKnown = !hasMore || (millis(items.at(-1)?.at) ?? 0) <= at;
@@ -52,11 +52,12 @@ function compared({ items, hasMore }: Changes, attempt: Attempt): Difference[] |
 export function Settings({ of, attempt }: { of: Loaded<Changes> | undefined; attempt: Attempt }) {
   if (of === undefined) return null;
   const found = of.value && compared(of.value, attempt);
-  const said = found === undefined ? "" : found.length === 0 ? ": the same" : `: ${count(found.length, "difference")}`;
+  const result =
+    found === undefined ? "" : found.length === 0 ? ": the same" : `: ${count(found.length, "difference")}`;
   return (
     <details class="exchange">
       <summary>
-        Settings at attempt {attempt.number} and now{said}
+        Settings at attempt {attempt.number} and now{result}
       </summary>
       <Shown of={of} what="the changes">
         {({ items }) => (

@@ -1,4 +1,4 @@
-// The actions of a destination. Each dialog is in the address, so "back" closes it.
+// The dialogs for actions on a destination. The address names the open dialog, so "back" closes it.
 import { useState } from "preact/hooks";
 import { deliveries, jobs, registry } from "../../api/clients";
 import { may } from "../../api/access";
@@ -19,7 +19,7 @@ export interface Props {
   close: () => void;
 }
 
-/** The dialogs that open from a list: what the destination has now, and the key permits. */
+/** The actions that a list offers: those that fit the state of the destination and that the key permits. */
 export function actionsOf(destination: Destination): { readonly action: string; readonly verb: string }[] {
   const off = isOff(destination);
   const { enableDestination, disableDestination } = RegistryService.method;
@@ -203,7 +203,7 @@ function checked(text: string): Uint8Array {
 
 const DAY_MS = 86_400_000;
 
-/** Recovers the events that the destination missed: counts them first, then starts a job. */
+/** Recovers the events that the destination missed. The first step counts them, and the second starts a job. */
 export function Recover({ destination, close }: Props) {
   const [since, setSince] = useState(local(Date.now() - DAY_MS));
   const [older, setOlder] = useState(false);
@@ -215,7 +215,7 @@ export function Recover({ destination, close }: Props) {
     const plan = { accountId, destinationId, since: stamp(Date.parse(since)), includeBeforeCreated: older };
     const { job } = await jobs.recoverDestination({ ...plan, dryRun: !isCounted, requestId: crypto.randomUUID() });
     if (isCounted) {
-      // Ask closes the dialog, which leaves the address of the job.
+      // After this, `Ask` closes the dialog, which removes action and job from the address. So the job is added later.
       setTimeout(() => change({ job: job?.jobId, of: String(counted.total) }, { replace: true }), 0);
       return;
     }
@@ -233,7 +233,7 @@ export function Recover({ destination, close }: Props) {
       ...(beforeCreated > 0n ? [`${beforeCreated.toLocaleString()} are older than the destination`] : []),
     ];
     setCounted({ at: key, text: `${parts.join(", ")}.`, total: Number(examined) });
-    // The dialog stays, for the second step.
+    // The dialog stays open for the second step.
     throw new Stay();
   };
   return (

@@ -1,4 +1,4 @@
-// Creating and changing a destination. Errors are shown at once, beside the field.
+// Creates and changes a destination. Errors are shown at once, beside the input.
 import { useEffect, useState } from "preact/hooks";
 import { useAccount, useFreshThings } from "../../account";
 import { registry } from "../../api/clients";
@@ -139,13 +139,13 @@ interface Checked extends Refused {
   readonly warnings: readonly string[];
 }
 
-/** After a pause in typing the server checks the fields, once nothing is wrong that can be found without it. */
+/** The pause in typing after which the server checks the fields. It does so if the page itself found no error. */
 const CHECK_MS = 400;
 
 function useCheck(fields: Fields, before: Fields, call: Call) {
   const [checked, setChecked] = useState<Checked>({ of: before, wrong: {}, text: "", warnings: [] });
   useEffect(() => {
-    // A name may still come; the others are checked without it.
+    // A missing name does not prevent the check, because people may enter it last.
     const isWrong = Object.keys(wrongWith(fields)).some((name) => name !== "name");
     if (fields === before || isWrong) return;
     const abort = new AbortController();
@@ -154,7 +154,7 @@ function useCheck(fields: Fields, before: Fields, call: Call) {
         const { warnings } = await call(fields, { validateOnly: true, signal: abort.signal });
         if (!abort.signal.aborted) setChecked({ of: fields, wrong: {}, text: "", warnings });
       } catch (error) {
-        // Without an answer nothing is known; saving says why.
+        // Without an answer the page shows nothing. If the server is still away, saving shows the error.
         if (abort.signal.aborted || trouble(error).kind === "away") return;
         setChecked({ of: fields, ...refusedFields(error), warnings: [] });
       }

@@ -70,7 +70,7 @@ interface TextProps {
 function Text({ form, name, label, hint, rows, type = "text" }: TextProps) {
   const write = (event: { currentTarget: { value: string } }): void => {
     form.set({ [name]: event.currentTarget.value });
-    // Errors of numbers and URLs are shown at once; a text may be unfinished until the field is left.
+    // Errors of numbers and URLs are shown at once. Errors of other texts wait until the person leaves the input.
     if (type === "number" || type === "url") form.touch(name);
   };
   return (

@@ -1,4 +1,4 @@
-// The health of a destination: in a sentence, in figures, and over the last day.
+// The health of a destination: a sentence, figures, and charts of the last 24 hours.
 import { problems } from "../../api/clients";
 import { useLoad } from "../../api/load";
 import { sentence } from "../../api/trouble";
@@ -53,7 +53,7 @@ function Charts({ hours }: { hours: readonly Hour[] }) {
   );
 }
 
-/** The numbers of the charts. */
+/** The numbers of the charts in a table. */
 function Numbers({ hours }: { hours: readonly Hour[] }) {
   const all = hours.filter(({ succeeded, failed, answers }) => [succeeded, failed, ...answers].some((n) => n > 0));
   if (all.length === 0) return null;

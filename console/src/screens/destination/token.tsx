@@ -1,4 +1,4 @@
-// The token of a destination: which one signs its requests, and a new secret for it.
+// Dialogs that assign a token to a destination, and that give its token a new secret.
 import { useAccount } from "../../account";
 import { registry } from "../../api/clients";
 import { useLoad } from "../../api/load";

@@ -8,12 +8,12 @@ import { Button } from "../../ui/basics";
 export function TryCondition({ condition }: { condition: string }) {
   const accountId = useAccount();
   const [payload, setPayload] = useState(`{"country": "DE"}`);
-  const [said, setSaid] = useState("");
+  const [result, setResult] = useState("");
   const { busy, wrong, act } = useAction("", "Not tried.");
   const look = async (): Promise<void> => {
-    setSaid("");
+    setResult("");
     const tried = await registry.testCondition({ accountId, condition, payload: new TextEncoder().encode(payload) });
-    setSaid(
+    setResult(
       tried.holds
         ? "The destination would want it."
         : `The destination would not want it: ${tried.unmet} does not hold, ${tried.reason}.`,
@@ -34,7 +34,7 @@ export function TryCondition({ condition }: { condition: string }) {
         <Button busy={busy} onClick={() => void act(look)}>
           Try the condition
         </Button>
-        <span role="status">{said}</span>
+        <span role="status">{result}</span>
         {wrong === "" ? null : (
           <span class="wrong" role="alert">
             {wrong}

@@ -1,4 +1,4 @@
-// Everything about a lead as one file of JSON, in the form in which the API shows it over HTTP.
+// Saves everything about a lead in one JSON file, in the JSON format of the API over HTTP.
 import { toJson } from "@bufbuild/protobuf";
 import { TimestampSchema } from "@bufbuild/protobuf/wkt";
 import { useEffect, useRef, useState } from "preact/hooks";
@@ -10,7 +10,7 @@ import { Ask } from "../../ui/action";
 import { maySeePayloads } from "../event";
 import { historyOf, PAGE_SIZE } from "./history";
 
-/** The file has at most 10,000 entries of the log, and as many deliveries: a browser holds it in memory. */
+/** With pages of 500, the file has at most 10,000 log entries and 10,000 deliveries: a browser holds it in memory. */
 const MAX_PAGES = 20;
 
 export function Export({ lead, close }: { lead: Lead; close: () => void }) {

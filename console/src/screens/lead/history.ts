@@ -1,4 +1,4 @@
-// The log and the deliveries of a lead, read to their end.
+// Reads the log and the deliveries of a lead, up to a number of pages.
 import { deliveries, leads } from "../../api/clients";
 import type { Delivery } from "../../gen/leadline/v1/delivery_pb";
 import { type Lead, type LeadLogEntry, LeadLogKind } from "../../gen/leadline/v1/lead_pb";
@@ -12,11 +12,11 @@ export interface History {
   /** The entries of the log about events. */
   readonly events: readonly LeadLogEntry[];
   readonly deliveries: readonly Delivery[];
-  /** Whether the log or the list of deliveries is longer. */
+  /** Whether the log or the list of deliveries has more pages. */
   readonly hasMore: boolean;
 }
 
-/** At most `maxPages` of each. */
+/** Reads at most `maxPages` pages of each. */
 export async function historyOf(lead: Lead, maxPages: number, signal: AbortSignal): Promise<History> {
   const { accountId, leadId } = lead;
   const [log, found] = await Promise.all([

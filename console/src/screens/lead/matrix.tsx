@@ -15,16 +15,16 @@ import { Nothing, Shown } from "../../ui/states";
 import { count } from "../../words";
 import { type History, historyOf } from "./history";
 
-/** Pages of the log and of the deliveries that are read for the table. */
+/** The maximum number of pages of the log, and of the deliveries, that are read for the table. */
 const MAX_PAGES = 4;
-/** More columns than this are not readable. */
+/** The maximum number of columns. A table with more is not readable. */
 const MAX_DESTINATIONS = 30;
 
-/** `rows` are deliveries of the lead in their latest state. */
+/** The table of events and destinations. `rows` are deliveries of the lead in their latest state. */
 export function Matrix({ lead, rows }: { lead: Lead; rows: readonly DeliveryRow[] }) {
   const { accountId, leadId, events, failedDeliveries, updatedAt } = lead;
   const loaded = useLoad(`matrix ${accountId} ${leadId}`, (signal) => historyOf(lead, MAX_PAGES, signal));
-  // It is read again after each event and attempt; until then the table stays.
+  // The table is read again after each event and attempt. Meanwhile the old one stays.
   const state = [events, lead.deliveries, failedDeliveries, millis(updatedAt)].join(" ");
   const before = useRef(state);
   useEffect(() => {
@@ -87,7 +87,7 @@ function Table({ lead, of, rows }: { lead: Lead; of: History; rows: readonly Del
   );
 }
 
-/** The destinations that got an event, then the others that are for leads such as this one. */
+/** First the destinations that got an event, then the others whose scope includes the lead. */
 function columnsOf(lead: Lead, found: readonly Delivery[], destinations: readonly Destination[]): Column[] {
   const columns = new Map(found.map((one) => [one.destinationId, one.destinationName || one.destinationId]));
   const isOf = (wanted: string, is: string): boolean => wanted === "" || wanted === is;
@@ -119,9 +119,9 @@ function Cell({ eventId, column, delivery }: { eventId: string; column: Column; 
   );
 }
 
-/** What is not in the table. */
+/** The number of events and destinations that are not in the table. */
 function Rest({ events, destinations }: { events: number; destinations: number }) {
   const left = [events > 0 && count(events, "event"), destinations > 0 && count(destinations, "destination")];
-  const said = left.filter((one) => one !== false).join(" and ");
-  return said === "" ? null : <p class="hint">Not in this table: {said}.</p>;
+  const text = left.filter((one) => one !== false).join(" and ");
+  return text === "" ? null : <p class="hint">Not in this table: {text}.</p>;
 }

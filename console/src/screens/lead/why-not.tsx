@@ -1,4 +1,4 @@
-// Why a destination got the events of a lead, or did not: all of them, or one in a dialog.
+// Explains why a destination got the events of a lead, or did not: the newest events, or one event in a dialog.
 import { useFreshThings, useThings } from "../../account";
 import { may } from "../../api/access";
 import { routing } from "../../api/clients";

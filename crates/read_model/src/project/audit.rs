@@ -1,7 +1,7 @@
 //! The entries of the audit log: each change of the configuration, field by field.
 //!
 //! A fact holds the whole new state of an entity, or none. Its changes are found by comparing the registry before and
-//! after the fact, in the fields that the API shows ([`Describe`]). About a secret, an entry says only that it changed.
+//! after the fact, in the fields that the API shows ([`Describe`]). Of a secret, an entry shows only that it changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use domain::{Registry, RegistryFact, registry::Change};
 
 use crate::tables::audit::{AuditEntry, FieldChange};
 
-/// The largest length of a value, in characters; longer values, such as templates, are cut.
+/// The maximum length of a value, in characters; longer values, such as templates, are cut.
 const MAX_VALUE: usize = 2_000;
 
 /// Applies a fact to the registry and returns its log entry. `None` if the fact changed nothing: a fact of an account

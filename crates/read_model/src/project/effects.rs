@@ -44,7 +44,7 @@ pub(crate) struct Effects {
 impl Effects {
     pub(crate) fn learn(&mut self, before: Option<Known>, after: &Delivery, fact: &DeliveryFact) {
         let (reference, at) = (&after.reference, fact.at());
-        // An attempt counts once. Its fact may be repeated, and `AttemptBlanked` follows when it is erased.
+        // An attempt counts once, although its fact may be repeated, and an `AttemptBlanked` follows if it is erased.
         let is_new = after.attempts > before.map_or(0, |before| before.attempts);
         let made = attempted(fact).or(blanked(fact)).filter(|_| is_new);
         let cause = before.and_then(|before| before.cause);

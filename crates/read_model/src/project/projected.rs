@@ -1,4 +1,4 @@
-//! A kind of fact that the projector writes into the read model.
+//! The trait of the kinds of facts that the projector writes into the read model, one stream each.
 
 use journal::{Entry, StreamFact};
 use sqlx::{Any, Transaction};
@@ -20,7 +20,8 @@ pub trait Projected: StreamFact {
     /// hashed first, if there is a `Hashing`.
     fn strip(&mut self, _: Option<&Hashing>) {}
 
-    /// Completes facts that could not be stripped yet; `false` if one of them has to wait longer.
+    /// Strips the facts that could not be stripped when they were read. Returns `false` if one of them has to wait
+    /// longer.
     fn complete(_: &mut [Entry<Self>], _: Option<&Hashing>) -> impl Future<Output = bool> + Send {
         async { true }
     }

@@ -1,7 +1,8 @@
-//! Free pages of an SQLite file: new rows use them, and many free pages are given back.
+//! Free pages of an SQLite file. New rows use them. If many pages are free, the surplus is given back to the file
+//! system.
 //!
-//! A file of an older version cannot give pages back until it is compacted, which copies the whole file. That is a
-//! pause, so it only happens on request.
+//! A file of an older version cannot give pages back until it is compacted. Compaction copies the whole file and blocks
+//! writers meanwhile, so it happens only on request.
 
 use sqlx::AssertSqlSafe;
 
@@ -11,13 +12,14 @@ use crate::{
     store::Store,
 };
 
-/// One page in this many may stay free. The next day needs the space that a day frees, and giving pages back would move
-/// others into it.
+/// One page in this many may stay free. The rows of the next day need about as much space as pruning frees in a day,
+/// and giving pages back costs work: SQLite moves other pages.
 const KEPT_FREE: i64 = 10;
 /// The value of `auto_vacuum` of a file that gives pages back on request.
 const INCREMENTAL: i64 = 2;
 
-/// The copy is made in a file, because it may be larger than the memory. A projector may hold the database meanwhile.
+/// The temporary copy is a file, because it may be larger than the memory. The long timeout is for a projector that
+/// holds the database.
 const COMPACT: &str =
     "PRAGMA temp_store = FILE; PRAGMA busy_timeout = 600000; PRAGMA auto_vacuum = INCREMENTAL; VACUUM";
 
@@ -26,7 +28,7 @@ const COMPACT: &str =
 pub enum FreePages {
     /// Few pages are free, or the database is not SQLite.
     Few,
-    /// This many pages were given back, and more are free.
+    /// This many pages were given back. More may be free.
     GivenBack(u32),
     /// Many pages are free, and the file has to be compacted before it can give them back.
     Stuck,
@@ -54,7 +56,7 @@ impl Store {
         Ok(FreePages::GivenBack(pages))
     }
 
-    /// Copies an SQLite file without its free pages, and makes it give back free pages from then on.
+    /// Copies an SQLite file without its free pages. Afterwards the file can give pages back.
     pub async fn compact(&self) -> Result<(), StoreError> {
         sqlx::raw_sql(COMPACT).execute(&self.writer).await?;
         self.scrub().await.map(drop)

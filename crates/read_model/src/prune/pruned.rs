@@ -1,4 +1,5 @@
-//! Tests of pruning in both databases: which rows it deletes, and which it leaves.
+//! Tests in both databases: which rows pruning deletes and which it leaves, the leases for it, and the sizes of tables
+//! and files.
 
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const BEFORE: i64 = 1_000_000_000;
 const OLD: i64 = BEFORE / 2;
 const YOUNG: i64 = BEFORE * 2;
-/// The rows of a step.
+/// The maximum number of rows of a step.
 const MAX_ROWS: u32 = 3;
 
 /// Leads, each with an event, a delivery of that event, an attempt, a log entry and a value.
@@ -43,7 +44,7 @@ const SOME: Rows<'_> =
     Rows { account: "acme", name: "", count: 7, at: OLD, step: 1, status: "succeeded", response: 20 };
 
 impl Store {
-    /// Updates the statistics of PostgreSQL to those of a database that was filled some time ago.
+    /// Updates the statistics of PostgreSQL, as autovacuum does some time after rows were written.
     async fn settle(&self) {
         if !self.is_sqlite() {
             run(self, "VACUUM ANALYZE").await;
@@ -189,7 +190,7 @@ async fn open_deliveries_stay_with_their_rows() {
         }
         prune(&store, "acme").await;
         assert_eq!(counts(&store).await, [20; 6]);
-        // A delivery that ended a moment ago is shown as long as any other.
+        // The history of a delivery begins when it ends, not when it was requested.
         run(&store, &format!("UPDATE deliveries SET status = 'succeeded', updated_at = {YOUNG}")).await;
         prune(&store, "acme").await;
         assert_eq!(counts(&store).await, [20; 6]);

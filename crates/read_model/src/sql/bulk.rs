@@ -1,7 +1,7 @@
-//! Many rows in few statements.
+//! Inserts and selects many rows with few statements.
 //!
-//! The number of rows in a statement is a power of two, so that there are few different texts and each connection
-//! prepares each of them once.
+//! The number of rows in a statement is a power of two. So there are few different texts, and each connection prepares
+//! each text once.
 
 use std::ops::Range;
 
@@ -72,7 +72,8 @@ impl Insert<'_> {
         numbered: bool,
         mut rows: Rows<'_>,
     ) -> impl Iterator<Item = Result<Query<'static, Any, AnyArguments>, StoreError>> {
-        // A failed statement is undone with its transaction, so SQLite need not note how to undo the statement alone.
+        // If a statement fails, its whole transaction is rolled back. With OR FAIL, SQLite keeps no journal for undoing
+        // the statement alone.
         let insert = if numbered { "INSERT INTO" } else { "INSERT OR FAIL INTO" };
         let before = format!("{insert} {} ({}) VALUES ", self.table, self.columns.join(", "));
         pieces(rows.len()).map(move |piece| {
@@ -85,7 +86,7 @@ impl Insert<'_> {
     }
 }
 
-/// The rows of a `SELECT … IN` whose text ends before the values.
+/// The rows of a `SELECT … IN`. The text ends before the parenthesis of the keys.
 pub(crate) async fn select_in(
     transaction: &mut Transaction<'static, Any>,
     select: &str,
@@ -113,7 +114,7 @@ fn pieces(count: usize) -> impl Iterator<Item = Range<usize>> {
     })
 }
 
-/// Whether placeholders have numbers. In SQLite they have none: it searches all placeholders for each numbered one.
+/// Whether placeholders have numbers. In SQLite they have none, because it searches all placeholders for each number.
 fn is_numbered(connection: &AnyConnection) -> bool {
     connection.backend_name() != "SQLite"
 }

@@ -17,7 +17,8 @@ pub(crate) const TABLES: [&str; 20] = [
     "acknowledgements", "destination_health", "delivery_counts",
 ];
 
-/// SQLite keeps 256 MiB of pages in memory, and copies its log into the database at 256 MiB.
+/// SQLite keeps 256 MiB of pages in memory, and copies its write-ahead log into the database when the log has 65,536
+/// pages (256 MiB).
 const OF_SQLITE_IN_BULK: &str = "PRAGMA cache_size = -262144; PRAGMA wal_autocheckpoint = 65536";
 
 impl Store {
@@ -30,8 +31,8 @@ impl Store {
         u64::try_from(sequence).map_err(|_| sql::wrong("sequence", sequence))
     }
 
-    /// Begins a transaction that moves a checkpoint; `None` if the checkpoint is elsewhere, because another process
-    /// projects as well or the read model was wiped.
+    /// Begins a transaction that moves a checkpoint. `None` if the checkpoint is not at `from`: another process
+    /// projects as well, or the read model was wiped.
     pub async fn advance(
         &self,
         stream: StreamName,

@@ -29,8 +29,8 @@ const MAX_CONNECTIONS: u32 = 8;
 const MAX_SQLITE_WRITERS: u32 = 1;
 /// How long a query waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-/// The number of comparisons between two connections. One comparison misses a pooler if another of its clients takes
-/// the server between the two statements; each further comparison is another chance to see it.
+/// The number of comparisons between two connections. A single comparison misses a pooler if another client uses the
+/// server between the two statements. Several comparisons rarely all miss it.
 const POOLER_CHECKS: usize = 10;
 /// The interval of log messages about a migration that still runs.
 const PROGRESS_INTERVAL: Duration = if cfg!(test) { Duration::from_millis(100) } else { Duration::from_secs(10) };
@@ -114,7 +114,7 @@ pub(crate) async fn pool(url: &str, connections: u32, settings: Vec<String>) -> 
     options.connect_with(connection.disable_statement_logging()).await
 }
 
-/// Denies group and others access to the files of a database of an older version.
+/// Removes the permissions of group and others from files that an older version created.
 fn close_files(url: &str) -> Result<(), sqlx::Error> {
     let options: SqliteConnectOptions = url.parse()?;
     for suffix in ["", "-wal", "-shm"] {
@@ -125,8 +125,8 @@ fn close_files(url: &str) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-/// Sets up a new file so that it gives pages back on request. An older file is not changed: SQLite writes the setting
-/// each time that it is set, and on a full disk the connection would fail.
+/// Sets up a new file so that it gives pages back on request. An existing file is not changed: SQLite would write the
+/// setting at each start, and on a full disk the connection would fail.
 async fn prepare_new_file(url: &str) -> Result<(), sqlx::Error> {
     let mut file = SqliteConnection::connect_with(&url.parse()?).await?;
     let pages: i64 = file.fetch_one(sqlx::raw_sql("SELECT page_count FROM pragma_page_count")).await?.try_get(0)?;
@@ -180,8 +180,8 @@ async fn migrate(store: &Store) -> Result<(), Box<dyn Error + Send + Sync>> {
         return apply(&mut *connection).await;
     }
     let mut transaction = store.begin().await?;
-    // The second setting silences notices: sqlx creates its table if it is missing, and PostgreSQL notes each time that
-    // it exists.
+    // The second statement of the lock silences notices: sqlx creates its table if it is missing, and PostgreSQL
+    // otherwise reports at each start that the table exists.
     transaction.execute(sqlx::raw_sql(MIGRATION_LOCK)).await?;
     apply(&mut *transaction).await?;
     transaction.commit().await?;
@@ -206,7 +206,7 @@ async fn apply<C: Migrate + Send>(connection: &mut C) -> Result<(), Box<dyn Erro
     Ok(())
 }
 
-/// Logs at an interval that a migration still runs.
+/// Runs a migration, and logs at an interval that it still runs.
 async fn with_progress<T>(migration: &Migration, step: impl Future<Output = T>) -> T {
     let began = Instant::now();
     let mut ticks = interval_at(began + PROGRESS_INTERVAL, PROGRESS_INTERVAL);
@@ -223,7 +223,7 @@ async fn with_progress<T>(migration: &Migration, step: impl Future<Output = T>) 
     }
 }
 
-/// What to do about an error that the server reports in its own words.
+/// What to do about an error, which is recognised by the server's text.
 fn hint(error: &str) -> &'static str {
     if error.contains("unsupported startup parameter") {
         "; set ignore_startup_parameters = extra_float_digits in the configuration of PgBouncer"

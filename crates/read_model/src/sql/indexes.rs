@@ -1,8 +1,8 @@
 //! Deferred indexes: a rebuild drops the indexes that only readers need. An index that is created from all rows at once
 //! costs a fraction of one that is updated row by row.
 //!
-//! The database notes how to create each of them. If the rebuilding process dies, the next one that connects creates
-//! them.
+//! The table `put_off_indexes` holds the definition of each dropped index. If the rebuilding process dies, the next
+//! process that connects creates the indexes.
 
 use sqlx::{AssertSqlSafe, any::AnyRow};
 
@@ -28,8 +28,8 @@ const IN_POSTGRES: (&str, &str) = (
      AND indexdef NOT LIKE 'CREATE UNIQUE %' AND tablename IN ",
 );
 
-/// Sorting a million rows takes more memory than a read model should use; several threads can sort; and another process
-/// may take minutes to create indexes.
+/// Settings for creating indexes. Sorting a million rows takes more memory than a read model should use, so it uses
+/// files and two threads. The timeout is long, because another process may create indexes for minutes.
 const OF_SQLITE_TO_SORT: &str = "PRAGMA temp_store = FILE; PRAGMA threads = 2; PRAGMA busy_timeout = 600000";
 
 impl Store {
@@ -40,7 +40,7 @@ impl Store {
             if TO_ANONYMISE.contains(&name.as_str()) && !none_anonymised {
                 continue;
             }
-            // Each transaction of a projector begins with its checkpoint, so this waits until none is running.
+            // Each transaction of a projector first updates its checkpoint, so this waits until none is running.
             let mut transaction = self.begin().await?;
             let begin = Statement::new("UPDATE checkpoints SET sequence = sequence");
             begin.query().execute(&mut *transaction).await?;
@@ -73,11 +73,11 @@ impl Store {
     async fn make_each(&self, indexes: &[AnyRow]) -> Result<(), StoreError> {
         for index in indexes {
             let (name, definition) = (sql::text(index, "name")?, sql::text(index, "definition")?);
-            // If several processes connect at once, the one that takes the note creates the index.
+            // If several processes connect at once, the one that deletes the row creates the index.
             let mut transaction = self.begin().await?;
-            let mut take = Statement::new("DELETE FROM put_off_indexes WHERE name = ");
-            take.push("?", [name.as_str().into()]);
-            if take.query().execute(&mut *transaction).await?.rows_affected() == 1 {
+            let mut delete = Statement::new("DELETE FROM put_off_indexes WHERE name = ");
+            delete.push("?", [name.as_str().into()]);
+            if delete.query().execute(&mut *transaction).await?.rows_affected() == 1 {
                 sqlx::raw_sql(AssertSqlSafe(definition)).execute(&mut *transaction).await?;
             }
             transaction.commit().await?;

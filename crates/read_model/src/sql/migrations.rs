@@ -1,7 +1,7 @@
 //! The migrations of the read model.
 //!
-//! This file has a table, and a test compares it with the folder. The macro of sqlx that reads the folder would compile
-//! SQLite and both drivers a second time, for the macro itself.
+//! They are listed in a table here, and a test compares the table with the folder `migrations`. The macro of sqlx,
+//! which reads the folder, would compile SQLite and both drivers a second time for itself.
 
 use sqlx::{
     SqlSafeStr as _,

@@ -1,4 +1,4 @@
-//! Tests of query plans: which index each list is read from, as the databases report it.
+//! Tests of query plans: each list is read from the expected index, as `EXPLAIN` of the databases reports.
 
 use domain::{
     AccountId, DestinationId, EventId, LeadId,
@@ -34,8 +34,8 @@ async fn reads_from(store: &Store, statement: Statement, index: &str, what: &str
     assert!(searched && !scanned && (!sorted || index == "deliveries_by_event"), "{what} from {index}: {plan:#?}");
 }
 
-/// PostgreSQL plans by the rows that exist. The test asks whether it can plan without sorting and without reading the
-/// whole table.
+/// PostgreSQL plans by the rows that exist. The test checks that a plan without a sort and without a sequential scan is
+/// possible.
 async fn needs_no_sort(store: &Store, statement: Statement, what: &str) {
     let mut transaction = store.pool.begin().await.unwrap();
     for setting in ["enable_seqscan", "enable_bitmapscan", "enable_sort"] {

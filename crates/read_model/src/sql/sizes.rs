@@ -9,9 +9,9 @@ use crate::{
     store::Store,
 };
 
-/// The tables whose age is that of the oldest delivery.
+/// The tables whose age is reported as that of the oldest delivery.
 const OF_DELIVERIES: [&str; 5] = ["deliveries", "attempts", "leads", "lead_events", "lead_log"];
-/// The bytes of a table or an index, and the rows of its leaves. The query reads each of its pages.
+/// The bytes of a table or an index, and the number of rows in its leaf pages. The query reads every page.
 const PAGES: &str = "SELECT COALESCE(SUM(pgsize), 0) AS bytes, \
     COALESCE(SUM(CASE WHEN pagetype = 'leaf' THEN ncell ELSE 0 END), 0) AS \"rows\" FROM dbstat WHERE name = ";
 /// The sizes in the catalogue; rows are estimated by the statistics that autovacuum uses.
@@ -38,7 +38,7 @@ pub struct TableSize {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DatabaseSize {
     pub bytes: u64,
-    /// Bytes that are free for new rows; unknown on PostgreSQL.
+    /// Bytes that are free for new rows; 0 on PostgreSQL, where this is not known.
     pub free: u64,
 }
 
@@ -82,7 +82,8 @@ impl Store {
         Ok(DatabaseSize { bytes: number(&row, "bytes")?, free: number(&row, "free")? })
     }
 
-    /// Each table and index has its own statement: SQLite cannot shorten its log during a long read.
+    /// Each table and index has its own statement, because SQLite cannot shorten its write-ahead log during a long
+    /// read.
     async fn sqlite_size(&self, table: &str) -> Result<(u64, u64), StoreError> {
         let mut select = Statement::new("SELECT name, type FROM sqlite_master WHERE tbl_name = ");
         select.push("?", [table.into()]);

@@ -56,7 +56,7 @@ async fn attempts_are_kept_and_found_by_their_deliveries() {
     }
 }
 
-/// The last version without counts by answer, and what it stores of five attempts.
+/// The last version without counts by answer. The two statements write the rows that it stores for five attempts.
 const BEFORE_ANSWERS: i64 = 19;
 const COUNTED: &str = "INSERT INTO delivery_counts SELECT 'dst', w.width, 0, 'acme', 2, 0, 5, 3, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
     0, 0, 0, 0, 0, 0, 0, 0, 0 FROM (SELECT 300 AS width UNION ALL SELECT 3600 UNION ALL SELECT 86400) w";
@@ -158,10 +158,10 @@ async fn a_long_migration_logs_its_name_and_duration() {
         older.close().await;
         Store::connect(&url).await.unwrap();
         let text = log.text();
-        for said in
+        for part in
             ["migrating the read model, step 1 of", "still migrating the read model name=attempts of deliveries"]
         {
-            assert!(text.contains(said), "{said}: {text}");
+            assert!(text.contains(part), "{part}: {text}");
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Anonymised leads: blanks the rows about them, and notes what the eraser has to erase
+//! Anonymised leads: blanks the rows about them, and records what the eraser has to erase
 //! ([`erasures`](super::erasures)).
 //!
-//! Projectors of different streams meet at the row of the lead: each writes that row before it reads whether the lead
-//! is anonymised. So the second of two concurrent projectors sees the rows of the first.
+//! Projectors of different streams are serialised by the row of the lead: each writes that row before it reads whether
+//! the lead is anonymised. So the second of two concurrent projectors sees the rows of the first.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -45,7 +45,8 @@ pub struct Copy<'a> {
 /// Up to which sequence each lead is anonymised, and since when.
 pub type Anonymised = BTreeMap<(AccountId, LeadId), (LeadSequence, Timestamp)>;
 
-/// Marks leads as anonymised and notes that the quarantine has to be searched for them. Returns their marks after that.
+/// Marks leads as anonymised, and records that the quarantine has to be searched for them. Returns the marks as they
+/// are stored then, because an earlier mark may reach further.
 pub(crate) async fn mark(
     transaction: &mut Transaction<'static, Any>,
     leads: &Anonymised,
@@ -61,8 +62,8 @@ pub(crate) async fn mark(
     marks_of(transaction, || leads.keys().map(|(account, lead)| key(account.as_str(), lead.as_str())).collect()).await
 }
 
-pub(super) fn int(place: LeadSequence) -> Value {
-    place.0.cast_signed().into()
+pub(super) fn int(sequence: LeadSequence) -> Value {
+    sequence.0.cast_signed().into()
 }
 
 fn key(account: &str, lead: &str) -> [Value; 2] {
@@ -123,9 +124,8 @@ async fn marks_of(
     Ok(marks.into_iter().filter(|mark| leads.contains(&key(&mark.account, &mark.lead))).collect())
 }
 
-/// Notes that LEADS holds another copy of an event, so that an anonymisation of the event also covers the copy: an
-/// event that is published again after it was anonymised is erased again. Returns the lead with which the event was
-/// first stored.
+/// Records that LEADS holds another copy of an event. Anonymising the event then also erases the copy. If the event is
+/// already anonymised, the copy is erased soon. Returns the lead with which the event was first stored.
 pub(crate) async fn add_event_copy(
     transaction: &mut Transaction<'static, Any>,
     sequence: u64,
@@ -146,8 +146,8 @@ async fn first_stored(transaction: &mut Transaction<'static, Any>, event: &LeadE
     Ok(select.query().fetch_one(&mut **transaction).await?)
 }
 
-/// Records that an event is anonymised. If its row is that of a copy, as in a read model that was rebuilt after the
-/// event was erased, the copy is noted for erasure. Returns the lead of the row.
+/// Records that an event is anonymised. After a rebuild its row may be that of a copy, because the event itself was
+/// erased before; the copy is then to be erased. Returns the lead of the row.
 pub(crate) async fn erase_copy(
     transaction: &mut Transaction<'static, Any>,
     event: &LeadEvent,
@@ -163,13 +163,13 @@ pub(crate) async fn erase_copy(
     insert.push(" VALUES (?, ?) ON CONFLICT DO NOTHING", [LeadEvent::STREAM.as_str().into(), sequence.into()]);
     insert.query().execute(&mut **transaction).await?;
     let mut delete = Statement::new("DELETE FROM lead_values");
-    let said = [lead.as_str().into(), event.account.as_str().into(), sequence.into()];
-    delete.push(" WHERE lead = ? AND account = ? AND sequence = ?", said);
+    let of_event = [lead.as_str().into(), event.account.as_str().into(), sequence.into()];
+    delete.push(" WHERE lead = ? AND account = ? AND sequence = ?", of_event);
     delete.query().execute(&mut **transaction).await?;
     Ok(lead)
 }
 
-/// Notes messages that are copies of others.
+/// Records messages that are copies of others.
 pub(crate) async fn add_copies(
     transaction: &mut Transaction<'static, Any>,
     copies: Vec<Copy<'_>>,
@@ -187,8 +187,8 @@ pub(crate) async fn add_copies(
     Insert { table: "copies", columns: &COPY_COLUMNS, then }.count(transaction, Box::new(rows)).await.map(drop)
 }
 
-/// Blanks the rows about these leads, and notes which messages are to be erased and which deliveries are to end. A
-/// later fact is blanked when it is written.
+/// Blanks the rows about these leads, and records which messages are to be erased and which deliveries are to end. Each
+/// projector calls it again with the marks of its batch, so rows of later facts are blanked, too.
 pub(crate) async fn forget(transaction: &mut Transaction<'static, Any>, marks: &[Mark]) -> Result<(), StoreError> {
     const DELIVERIES: &str =
         "SELECT d.delivery FROM deliveries d WHERE d.lead = ? AND d.account = ? AND d.lead_sequence <= ?";

@@ -33,9 +33,9 @@ const COLUMNS: [&str; 18] = [
 ];
 /// The request and the answer. It is the largest column, and lists leave it out.
 const EXCHANGE: &str = "exchange";
-/// How many attempts of a delivery, the latest, are shown with what they sent and got: each has up to 20 KiB.
+/// Only this many attempts of a delivery, the latest ones, are shown with their exchanges: each has up to 20 KiB.
 const MAX_EXCHANGES: usize = 50;
-/// The columns of an attempt.
+/// The columns from which [`attempt`] reads an attempt.
 #[rustfmt::skip]
 pub(crate) const SHOWN: [&str; 10] = [
     "attempt", "number", "started_at", "duration", "method", "url", "status", "response", "error_kind", "deactivated",
@@ -43,7 +43,7 @@ pub(crate) const SHOWN: [&str; 10] = [
 /// The values of the column `verdict` that are not a [`FailureReason`].
 const SUCCEEDED: &str = "succeeded";
 const RETRY: &str = "retry";
-/// The sequence of an attempt that is erased from DELIVERIES, or will be soon.
+/// The stored sequence of an attempt that was erased from DELIVERIES, or is about to be.
 const ERASED: i64 = -1;
 
 /// An attempt as the API shows it.
@@ -67,8 +67,8 @@ pub struct DestinationEvent {
     pub lead: String,
 }
 
-/// Adds attempts with their sequences in DELIVERIES. An existing attempt only gets its missing values, and the second
-/// message about it is noted as a copy.
+/// Adds attempts with their sequences in DELIVERIES. An existing attempt only gets its missing values, and a second
+/// message about it is recorded as a copy.
 pub(crate) async fn add(
     transaction: &mut Transaction<'static, Any>,
     attempts: &[(u64, &DeliveryAttempted)],
@@ -90,10 +90,10 @@ pub(crate) async fn add(
     let deliveries: HashSet<_> = attempts.iter().map(|(_, attempt)| attempt.reference.delivery).collect();
     let deliveries = deliveries.into_iter().map(|delivery| delivery.to_string().into()).collect();
     let rows = bulk::select_in(transaction, select, deliveries).await?;
-    let place = |row: &AnyRow| Ok((sql::text(row, "attempt")?, sql::int(row, "sequence")?.cast_unsigned()));
-    let places = rows.iter().map(place).collect::<Result<HashMap<_, _>, StoreError>>()?;
-    let again = attempts.iter().filter(|(place, made)| places.get(&made.attempt_id.to_string()) != Some(place));
-    let copies = again.map(|(sequence, attempt)| {
+    let stored = |row: &AnyRow| Ok((sql::text(row, "attempt")?, sql::int(row, "sequence")?.cast_unsigned()));
+    let stored = rows.iter().map(stored).collect::<Result<HashMap<_, _>, StoreError>>()?;
+    let repeats = attempts.iter().filter(|(sequence, made)| stored.get(&made.attempt_id.to_string()) != Some(sequence));
+    let copies = repeats.map(|(sequence, attempt)| {
         let reference = &attempt.reference;
         Copy {
             stream: StreamName::Deliveries,

@@ -42,9 +42,9 @@ const LAST: [&str; 10] = [
     "last_id", "last_attempt", "last_started_at", "last_duration", "last_method", "last_url", "last_status",
     "last_response", "last_error_kind", "last_deactivated",
 ];
-/// Ids in one statement: SQLite binds at most 32,766 values.
+/// The maximum number of ids in one statement; SQLite binds at most 32,766 values.
 const CHUNK: usize = 500;
-/// Waiting deliveries are counted up to this number, which takes some milliseconds of reading an index.
+/// Waiting deliveries are counted up to this number. To count them, the database reads an index for some milliseconds.
 const MAX_COUNTED: i64 = 100_000;
 
 /// The beginning of the id of a delivery.
@@ -290,8 +290,8 @@ fn reference(row: &AnyRow) -> Result<DeliveryRef, StoreError> {
     })
 }
 
-/// Reads an attempt from these columns: id, number, start, duration, method, URL, status, response, kind of error, why
-/// it switched its destination off.
+/// Reads an attempt from these columns: id, number, start, duration, method, URL, status, response, kind of error, and
+/// the cause for which it deactivated its destination.
 pub(crate) fn attempt(row: &AnyRow, columns: [&'static str; 10]) -> Result<LastAttempt, StoreError> {
     let [id, number, started_at, duration, method, url, status, response, error_kind, deactivated] = columns;
     let text = sql::text(row, response)?;

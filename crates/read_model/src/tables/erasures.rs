@@ -1,4 +1,5 @@
-//! What the eraser has to erase, and the deliveries that are to end, because their leads were anonymised.
+//! The work that follows from anonymisations: messages to erase, deliveries to end, and leads to search for in the
+//! quarantine.
 
 use domain::{AccountId, DeliveryFact, DeliveryId, LeadEvent, LeadId, LeadSequence};
 use journal::StreamFact as _;
@@ -20,7 +21,7 @@ pub enum Erasure {
 }
 
 impl Store {
-    /// Messages that are to be erased.
+    /// At most `max` messages that are to be erased.
     pub async fn erasures(&self, max: u32) -> Result<Vec<Erasure>, StoreError> {
         let mut select = Statement::new("SELECT stream, sequence FROM erasures");
         select.push(" LIMIT ?", [max.into()]);
@@ -35,7 +36,7 @@ impl Store {
         self.fetch_all(select).await?.iter().map(read).collect()
     }
 
-    /// Removes the note of a message that was erased.
+    /// Deletes the row of a message that was erased.
     pub async fn erased(&self, erasure: Erasure) -> Result<(), StoreError> {
         let (stream, sequence) = match erasure {
             Erasure::Event(sequence) => (LeadEvent::STREAM, sequence.0),
@@ -47,7 +48,7 @@ impl Store {
         Ok(())
     }
 
-    /// Deliveries that are to end because their leads were anonymised.
+    /// At most `max` deliveries that are to end because their leads were anonymised.
     pub async fn endings(&self, max: u32) -> Result<Vec<DeliveryId>, StoreError> {
         let mut select = Statement::new("SELECT delivery FROM endings");
         select.push(" LIMIT ?", [max.into()]);
@@ -55,7 +56,7 @@ impl Store {
         self.fetch_all(select).await?.iter().map(read).collect()
     }
 
-    /// Removes the note of a delivery that has ended or whose final fact is stored.
+    /// Deletes the row of a delivery that has ended or whose final fact is stored.
     pub async fn ended(&self, delivery: DeliveryId) -> Result<(), StoreError> {
         let mut delete = Statement::new("DELETE FROM endings");
         delete.push(" WHERE delivery = ?", [delivery.to_string().into()]);
@@ -75,7 +76,7 @@ impl Store {
         self.fetch_all(select).await?.iter().map(read).collect()
     }
 
-    /// Removes the notes of leads for which the quarantine was searched.
+    /// Deletes the rows of leads for which the quarantine was searched.
     pub async fn searched(&self, leads: &[(AccountId, LeadId, LeadSequence)]) -> Result<(), StoreError> {
         for (account, lead, until) in leads {
             let mut delete = Statement::new("DELETE FROM searches");
@@ -86,19 +87,20 @@ impl Store {
         Ok(())
     }
 
-    /// Removes old versions of blanked rows from the files of SQLite; `false` if a reader was active, so some may be
-    /// left.
+    /// Removes old versions of blanked rows from the files of SQLite. Returns `false` if a reader was active: some may
+    /// then be left.
     pub async fn scrub(&self) -> Result<bool, StoreError> {
         if !self.is_sqlite() {
             return Ok(true);
         }
-        // SQLite's log holds older versions of pages. A truncated log leaves only the current pages in the database.
+        // The write-ahead log of SQLite holds older versions of pages. After it is truncated, only the current pages
+        // are left.
         let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.pool).await?;
         Ok(sql::int(&row, "busy")? == 0)
     }
 
-    /// Lets PostgreSQL return the old versions of rows to the free space of their tables. Their bytes stay there until
-    /// new rows overwrite them.
+    /// Makes PostgreSQL turn old versions of rows into free space of their tables. Their bytes stay there until new
+    /// rows overwrite them.
     pub async fn vacuum(&self) -> Result<(), StoreError> {
         if !self.is_sqlite() {
             for table in ["VACUUM attempts", "VACUUM deliveries", "VACUUM lead_values"] {

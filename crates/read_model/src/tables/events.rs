@@ -13,7 +13,7 @@ use crate::{
 const SELECT: &str = "SELECT account, event_id, lead, interface, client, event_type, received_at, sequence, anonymised FROM lead_events \
     WHERE account = ";
 
-/// A lead event without its payload. It stays when LEADS no longer has the event.
+/// A lead event without its payload. It is kept when LEADS no longer has the event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventOutline {
     pub account: AccountId,

@@ -8,10 +8,10 @@ use crate::{
     store::Store,
 };
 
-/// The counts of all accounts that people should know about.
+/// The counts of all accounts together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counts {
-    /// Deliveries that are held by their facts.
+    /// Deliveries whose stored status is held.
     pub held: u64,
     pub open_problems: u64,
     pub open_jobs: Vec<(JobStatus, u64)>,

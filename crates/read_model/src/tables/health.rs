@@ -24,7 +24,7 @@ const COLUMNS: [&str; 9] = [
 pub const OPEN: [DeliveryStatus; 4] =
     [DeliveryStatus::Pending, DeliveryStatus::Processing, DeliveryStatus::Retrying, DeliveryStatus::Held];
 
-/// The changes of a destination's health by facts.
+/// How facts change the health of a destination.
 #[derive(Debug, Clone)]
 pub(crate) struct HealthNews {
     pub account: AccountId,
@@ -69,7 +69,7 @@ pub(crate) async fn apply(
 }
 
 impl Store {
-    /// The health of these destinations of an account; those without a row had no delivery yet.
+    /// The health of these destinations. A destination that had no delivery yet is missing in the result.
     pub async fn health_of(
         &self,
         destinations: &[&DestinationId],

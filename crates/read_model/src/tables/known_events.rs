@@ -1,4 +1,4 @@
-//! The events that the read model has.
+//! Look-ups of events by their ids, and the list of all ids.
 
 use std::collections::HashMap;
 

@@ -69,7 +69,7 @@ pub struct LeadFilter {
     pub values: Vec<WantedHash>,
 }
 
-/// The changes of a lead by facts about its deliveries. The sum does not depend on the division into batches.
+/// How facts about deliveries change their lead. The sum does not depend on the division into batches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct LeadNews {
     /// The number of new deliveries.
@@ -100,8 +100,8 @@ pub(crate) struct AddedEvents {
     pub(crate) new: HashSet<u64>,
 }
 
-/// Adds events and their leads. A lead belongs to the interface of its first event. A blank event has an outline only.
-/// If its row exists, the row is about the same message or about a copy that was stored later.
+/// Adds events and their leads. A lead belongs to the interface of its first event. A blank event is an event without
+/// payload. If it has a row already, the row is about the same message or about a copy that was stored later.
 pub(crate) async fn add_events(
     transaction: &mut Transaction<'static, Any>,
     events: &[(u64, &LeadEvent)],
@@ -126,7 +126,7 @@ pub(crate) async fn add_events(
             of_lead.learn(event);
             of_lead.added += 1;
         } else if blank {
-            // The outline of an event may arrive twice, and counts once.
+            // A blank event may arrive twice, and counts once.
             repeats.push((event, anonymised::erase_copy(transaction, event).await?));
         } else {
             repeats.push((event, anonymised::add_event_copy(transaction, *sequence, event).await?));
@@ -137,8 +137,8 @@ pub(crate) async fn add_events(
     for (event, lead) in &repeats {
         news.entry((&event.account, lead)).or_insert_with(|| EventNews::of(event)).learn(event);
     }
-    // The row of a lead may come from a fact about a delivery, which has less information, or from a later event. The
-    // earliest event decides.
+    // The row of a lead may have been created by a fact about a delivery, which has less information, or by a later
+    // event. The earliest event decides.
     let first = |column| {
         let earlier = "leads.created_at = 0 OR excluded.created_at < leads.created_at";
         format!("{column} = CASE WHEN {earlier} THEN excluded.{column} ELSE leads.{column} END")
@@ -321,7 +321,7 @@ pub(crate) fn select(filter: &LeadFilter, page: &Page, chosen: &Chosen) -> State
     if let Some(from) = filter.created_from {
         select.push(&format!(" AND {created_at} >= ?"), [from.into()]);
     }
-    // There is one bound, as for deliveries.
+    // One bound, as for deliveries: with two bounds, the database would begin to read at the wrong one.
     let after = page.after().map(|after| (after.at, after.id.as_str()));
     let before = filter.created_before.map(|before| (before.as_microsecond(), ""));
     if let Some((at, id)) = after.into_iter().chain(before).min() {

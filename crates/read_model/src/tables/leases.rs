@@ -1,8 +1,8 @@
-//! Leases in the database, for work that one process at a time does: several processes may share PostgreSQL, and each
-//! may have an SQLite file of its own.
+//! Leases in the database, for work on a database that one process at a time does. Processes that share a PostgreSQL
+//! database also share its leases. A process with an SQLite file of its own has leases of its own.
 //!
-//! Two processes whose clocks differ by more than the duration of the lease may both hold it, so the work under it must
-//! be harmless when it is done twice.
+//! Two processes whose clocks differ by more than the duration of a lease may both hold it. So the work must be
+//! harmless when it is done twice.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ impl Store {
         Ok(claimed)
     }
 
-    /// Lets another process take a lease at once.
+    /// Releases a lease, so that another process can claim it at once.
     pub async fn release(&self, lease: &str, holder: Uuid) -> Result<(), StoreError> {
         let mut release = Statement::new("DELETE FROM leases");
         release.push(" WHERE name = ? AND holder = ?", [lease.into(), holder.to_string().into()]);

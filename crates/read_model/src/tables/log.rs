@@ -1,5 +1,5 @@
-//! The log of a lead: what happened to it, for people. Its events and the attempts of its deliveries are read from
-//! their own rows; everything else has a row here.
+//! The log of a lead, for people: what happened to it. Events and attempts are read from their own tables. Everything
+//! else has a row in `lead_log`.
 
 use domain::{
     AccountId, DeliveryRef, LeadId, RequestId,
@@ -74,8 +74,8 @@ impl Store {
         let (after, id) = page.after().map_or((i64::MIN, ""), |after| (after.at, after.id.as_str()));
         let lead: [Value; 2] = [account.as_str().into(), lead.as_str().into()];
         let mut select = Statement::new("");
-        let places = [lead.clone(), lead.clone(), lead].into_iter().flatten();
-        select.push(SELECT, places.chain([after.into(), id.into(), page.limit().into()]));
+        let leads = [lead.clone(), lead.clone(), lead].into_iter().flatten();
+        select.push(SELECT, leads.chain([after.into(), id.into(), page.limit().into()]));
         let rows = self.fetch_all(select).await?;
         rows.iter().map(LogEntry::from_row).collect()
     }

@@ -21,7 +21,7 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// Notes what a fact changed for the delivery that it is about.
+    /// Adds the change of one delivery by one fact.
     pub fn note(&mut self, before: Option<(JobId, RoundOutcome)>, after: Option<(JobId, RoundOutcome)>) {
         let Some((job, outcome)) = after.filter(|after| before != Some(*after)) else { return };
         let counts = self.of.entry(job).or_default();

@@ -35,7 +35,7 @@ const SELECT: &str = "SELECT p.problem, p.account, p.destination, p.cause, p.del
 /// Rows that are deleted in one statement.
 const CHUNK: usize = 500;
 
-/// The change of a problem by a fact about a delivery.
+/// How a fact about a delivery changes problems.
 #[derive(Debug, Clone)]
 pub(crate) struct StepOf {
     pub reference: Arc<DeliveryRef>,
@@ -44,7 +44,7 @@ pub(crate) struct StepOf {
 }
 
 impl StepOf {
-    /// The change by the deletion of a delivery; `None` if the delivery is in no problem.
+    /// How the deletion of a delivery changes its problem; `None` if the delivery is in no problem.
     pub(crate) fn gone(delivery: &Delivery) -> Option<Self> {
         let step = Step::between(Cause::of(delivery), None, false);
         let (reference, at) = (Arc::clone(&delivery.reference), delivery.updated_at);
@@ -83,7 +83,7 @@ struct Row {
     leads: i64,
 }
 
-/// Writes what facts change, in the order of the facts.
+/// Applies the changes of facts, in the order of the facts.
 pub(crate) async fn apply(transaction: &mut Transaction<'static, Any>, steps: &[StepOf]) -> Result<(), StoreError> {
     if steps.is_empty() {
         return Ok(());

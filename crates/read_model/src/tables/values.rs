@@ -1,7 +1,7 @@
 //! The searchable values of leads: keyed hashes of values inside payloads.
 //!
-//! A search names the leads first and then reads their rows, because people share few addresses. If very many leads
-//! have a value, each row of the list is compared instead.
+//! A search first finds the leads that have the values, and then reads their rows: few leads share an address. If more
+//! than [`MAX_NAMED`] leads have a value, each row of the list is compared with the value instead.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -15,10 +15,11 @@ use crate::{
 };
 
 const COLUMNS: [&str; 6] = ["account", "field", "hash", "lead", "client", "sequence"];
-/// At most this many leads are named in a statement. Above it, a page of a list is complete after a few thousand rows.
+/// At most this many leads are named in a statement. If more leads have a value, comparing a few thousand rows fills a
+/// page of a list.
 const MAX_NAMED: usize = 1_000;
 
-/// A value that an event said about its lead.
+/// The hash of a searchable value in the payload of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Said {
     pub field: String,
@@ -32,7 +33,7 @@ pub struct WantedHash {
     pub hashes: Vec<String>,
 }
 
-/// The values that an event adds, and where LEADS holds it.
+/// The values that an event adds, and the event's sequence in LEADS.
 #[derive(Debug)]
 pub(crate) struct NewValues<'a> {
     pub(crate) account: &'a AccountId,
@@ -42,8 +43,8 @@ pub(crate) struct NewValues<'a> {
     pub(crate) said: &'a [Said],
 }
 
-/// Adds values. The rows of their leads are written before, in the same transaction, so that an anonymisation sees
-/// them.
+/// Adds values. The caller writes the rows of their leads before, in the same transaction, so that a concurrent
+/// anonymisation sees the values.
 pub(crate) async fn add(transaction: &mut Transaction<'static, Any>, new: &[NewValues<'_>]) -> Result<(), StoreError> {
     // One row for each value, in the order of the key. A statement may not touch a row twice.
     let mut rows = BTreeMap::new();
@@ -89,7 +90,8 @@ impl Chosen {
         Some((format!("{column} IN ({places})"), leads.iter().map(|lead| lead.as_str().into()).collect()))
     }
 
-    /// The conditions that compare each row of a table. Neither database turns them into a join.
+    /// The conditions that compare each row of a table. They are scalar subqueries, which neither database turns into a
+    /// join.
     pub(crate) fn comparisons<'a>(&'a self, table: &'a str) -> impl Iterator<Item = Condition> + 'a {
         self.compared.iter().map(move |wanted| {
             let key = format!("v.account = {table}.account AND v.lead = {table}.lead");
@@ -109,7 +111,7 @@ impl Chosen {
 }
 
 impl Store {
-    /// The leads of an account that have all these values. If a client is given, its events must have said them.
+    /// The leads of an account that have all these values. If a client is given, only values from its events count.
     pub async fn chosen(
         &self,
         account: &AccountId,
@@ -163,8 +165,8 @@ mod tests {
         WantedHash { field: field.into(), hashes: vec![hash.into()] }
     }
 
-    /// One value of a lead, as an event at this sequence said it.
-    async fn say(store: &Store, account: &AccountId, of: &LeadId, client: Option<&str>, value: (&str, &str, u64)) {
+    /// Adds one value of a lead, given its field, its hash and the sequence of its event.
+    async fn add_one(store: &Store, account: &AccountId, of: &LeadId, client: Option<&str>, value: (&str, &str, u64)) {
         let client = client.map(|id| ClientId::parse(id).unwrap());
         let said = [Said { field: value.0.into(), hash: value.1.into() }];
         let new = NewValues { account, lead: of, client: client.as_ref(), sequence: value.2, said: &said };
@@ -192,7 +194,7 @@ mod tests {
                 (acme(), "bob", Some("south"), ("phone", "h3", 4)),
                 (other.clone(), "eve", None, ("email", "h1", 5)),
             ] {
-                say(&store, &account, &lead(of), client, value).await;
+                add_one(&store, &account, &lead(of), client, value).await;
             }
             let (email, phone) = (wanted("email", "h1"), wanted("phone", "h2"));
             assert_eq!(found(&store, None, std::slice::from_ref(&email)).await, ["ada", "bob"]);
@@ -219,7 +221,7 @@ mod tests {
             transaction.commit().await.unwrap();
             let chosen = store.chosen(&acme(), None, &[wanted("city", "h")]).await.unwrap();
             assert!(chosen.leads.is_none() && chosen.compared.len() == 1);
-            say(&store, &acme(), &lead(7), None, ("email", "e", 9_000)).await;
+            add_one(&store, &acme(), &lead(7), None, ("email", "e", 9_000)).await;
             let both = store.chosen(&acme(), None, &[wanted("city", "h"), wanted("email", "e")]).await.unwrap();
             assert_eq!((both.leads.unwrap(), both.compared.len()), (vec!["7".to_owned()], 1));
         }

@@ -1,4 +1,4 @@
-//! Options that may stand before the command: `leadline --json leads` is `leadline leads --json`.
+//! Options that may stand before the command: `leadline --json leads` means `leadline leads --json`.
 
 use std::ffi::OsString;
 
@@ -17,8 +17,7 @@ const FLAGS: [(&str, bool); 9] = [
     ("--context", true),
 ];
 
-/// Moves options from before the command to after its last verb: they belong to that verb, and clap accepts them only
-/// there.
+/// Moves options that stand before the command behind its last verb, because clap accepts them only there.
 pub(crate) fn flags_last(words: Vec<OsString>, command: &Command) -> Vec<OsString> {
     let mut rest = words.into_iter();
     let mut placed: Vec<OsString> = rest.next().into_iter().collect();

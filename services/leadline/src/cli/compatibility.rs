@@ -1,4 +1,4 @@
-//! Every option and variable of the first installations is accepted for ever. `0df4b80.txt` lists them.
+//! Tests that every option and variable of the first installations is still accepted. `0df4b80.txt` lists them.
 
 use std::collections::HashMap;
 
@@ -27,7 +27,7 @@ impl<'a> Setting<'a> {
         self.written.split('=').next().unwrap()
     }
 
-    /// Why this command does not accept it.
+    /// Why this command does not accept it; `None` if it does.
     fn is_refused_by(&self, command: &Command) -> Option<String> {
         let name = self.name();
         let found = command.get_arguments().find(|argument| match name.strip_prefix("--") {

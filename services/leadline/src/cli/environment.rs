@@ -1,5 +1,5 @@
-//! Treats empty environment variables as unset: Compose passes `VAR=${VAR:-}` for each variable that it knows, set or
-//! not.
+//! Treats empty environment variables as unset, because Compose passes `VAR=${VAR:-}` also for variables that are not
+//! set.
 
 use std::env;
 

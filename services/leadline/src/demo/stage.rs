@@ -58,14 +58,15 @@ impl Stage {
         };
         let token = registry.create_token(token).await?.into_inner();
         let mut stage = Self { destinations: vec![], verifier: token.secret.parse()?, drain: Drain::default() };
-        let token = token.token.context("a token without its id")?.token_id;
+        let token = token.token.context("the new token has no id")?.token_id;
         stage.add(system, &token, "healthy", Some(0)).await?;
         stage.add(system, &token, "recovering", Some(1)).await?;
         stage.add(system, &token, "dead", None).await?;
         Ok(stage)
     }
 
-    /// Adds a destination whose receiver fails the first requests of each event, or does not exist.
+    /// Adds a destination. Its receiver answers the first `fail_first` requests of each event with 503. `None` if the
+    /// destination gets no receiver yet.
     async fn add(
         &mut self,
         system: &System,
@@ -93,7 +94,7 @@ impl Stage {
             name: name.into(),
             url: format!("http://{address}/"),
             token_id: token.into(),
-            // Each delivery of the demo has to fail; with a breaker most of them would wait instead.
+            // Each delivery to the dead receiver has to fail; with a breaker most of them would wait instead.
             breaker_failures: Some(0),
             retry_policy: Some(api::RetryPolicy { policy: Some(api::retry_policy::Policy::Custom(custom)) }),
             ..api::Destination::default()
@@ -118,7 +119,8 @@ impl Stage {
         let behaviour = self.behaviour(0);
         let destination = self.destinations.iter_mut().find(|d| d.name == name).context("no such destination")?;
         let receiver = Receiver::start(destination.address, behaviour, &self.drain).await;
-        destination.receiver = Some(receiver.with_context(|| format!("port {} was taken", destination.address))?);
+        let failed = || format!("cannot listen on {}; another process may use the port", destination.address);
+        destination.receiver = Some(receiver.with_context(failed)?);
         Ok(())
     }
 

@@ -54,15 +54,15 @@ pub(super) struct Published {
 
 impl System {
     pub(super) async fn start(folder: &Path, nats_server: Option<&Path>) -> anyhow::Result<Self> {
-        let program = std::env::current_exe().context("cannot find this program again")?;
+        let program = std::env::current_exe().context("cannot find the file of this program")?;
         let log = fs::File::create(folder.join("leadline.log"))?;
         let mut command = Command::new(program);
         command.arg("up").arg("--data-dir").arg(folder.join("data"));
         command.args(["--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--brand", "Leadline Demo"]);
         command.args(["--allow-network", "127.0.0.0/8", "--allow-plain-http"]);
-        // A mail for each failure, so that they can be counted.
+        // Each failed delivery causes one mail, so that the mails can be counted.
         command.args(["--notice-window", "0s", "--alert-after", "0"]);
-        // Each failed delivery is to have a mail of its own, so quotas must leave none out.
+        // No quota may suppress one of these mails.
         command.args(["--mails-per-account", "0", "--mails-per-recipient", "0"]);
         if let Some(nats_server) = nats_server {
             command.arg("--nats-server").arg(nats_server);
@@ -103,7 +103,7 @@ impl System {
             let status = answer.status();
             let answer: Value = serde_json::from_slice(&answer.bytes().await?)?;
             ensure!(status.as_u16() == 202, "publishing was answered with {status}: {answer}");
-            let results = answer["results"].as_array().context("an answer without results")?;
+            let results = answer["results"].as_array().context("the answer has no results")?;
             published.stored += results.iter().filter(|result| result["duplicate"] == false).count();
         }
         Ok(published)
@@ -148,9 +148,9 @@ impl System {
         Ok(())
     }
 
-    /// Waits until the outbox has at least `min` mails or `patience` has passed, and returns their number.
-    pub(super) async fn emails(&self, min: usize, patience: Duration) -> anyhow::Result<usize> {
-        let give_up = Instant::now() + patience;
+    /// Waits until the outbox has at least `min` mails or the timeout has passed, and returns their number.
+    pub(super) async fn emails(&self, min: usize, timeout: Duration) -> anyhow::Result<usize> {
+        let give_up = Instant::now() + timeout;
         loop {
             let files = fs::read_dir(self.folder.join("data/outbox"))?.flatten();
             let count = files.filter(|file| file.path().extension().is_some_and(|end| end == "eml")).count();
@@ -200,7 +200,8 @@ fn event(n: u32) -> Value {
     })
 }
 
-/// The demo calls itself over plain HTTP; otherwise the client would load certificates.
+/// A TLS configuration without certificates, for clients that call plain HTTP only: the default would load
+/// certificates.
 pub(crate) fn no_tls() -> anyhow::Result<rustls::ClientConfig> {
     let builder =
         rustls::ClientConfig::builder_with_provider(std::sync::Arc::new(rustls::crypto::ring::default_provider()));

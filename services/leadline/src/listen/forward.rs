@@ -1,4 +1,4 @@
-//! Sends requests that `leadline listen` receives on to another receiver, such as one under development on this
+//! Forwards the requests that `leadline listen` receives to another receiver, such as one under development on this
 //! machine.
 
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::demo::system::no_tls;
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// The largest answer that is passed on, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
-/// Headers that belong to a connection (RFC 9110, 7.6.1), or that the client writes itself.
+/// Headers that are not forwarded: they belong to a connection (RFC 9110, 7.6.1), or the client writes them itself.
 const OWN: [HeaderName; 6] =
     [header::HOST, header::CONNECTION, header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::TE, header::UPGRADE];
 
@@ -36,8 +36,8 @@ impl Forward {
         Ok(Self { url, client: client.context("--forward: cannot create a client")? })
     }
 
-    /// Sends a request on with its method, headers and body, and returns the answer; 502 if the receiver does not
-    /// answer.
+    /// Forwards a request with its method, headers and body, and returns the answer. Returns 502 if the other receiver
+    /// does not answer.
     pub(crate) async fn send(&self, parts: &Parts, body: &Bytes) -> (StatusCode, Bytes) {
         let mut headers = parts.headers.clone();
         for name in OWN {

@@ -1,8 +1,8 @@
 //! The nats-server of `leadline up`: started as a child, restarted when it dies, stopped last.
 //!
-//! Linux signals a child when the *thread* that started it ends (prctl(2), `PR_SET_PDEATHSIG`; set by setpriv(1)), so
-//! one thread starts and watches the child for as long as the process lives. Even if this process is killed, no broker
-//! is left behind.
+//! setpriv(1) makes Linux kill the child when the *thread* that started it ends (prctl(2), `PR_SET_PDEATHSIG`). So no
+//! broker is left behind, even if this process is killed, unless setpriv is not installed. For the same reason one
+//! thread starts and watches the child for as long as the process lives.
 
 use std::{
     fs::{self, File},
@@ -35,9 +35,9 @@ use running::{Running, STOP_TIMEOUT};
 const RESTART_DELAY: Duration = Duration::from_millis(300);
 /// A broker that dies sooner than this counts as a failed start.
 const MIN_UPTIME: Duration = Duration::from_secs(3);
-/// The number of failed starts in a row after which the process gives up.
+/// The number of failed starts in a row after which the process gives up, unless the disk is full: then it tries again.
 const MAX_FAILURES: u32 = 5;
-/// How much of its log an error about a failed start shows, in bytes.
+/// The maximum part of the broker's log in an error about failed starts, in bytes.
 const LOG_SHOWN: usize = 2_000;
 
 /// No limit except the disk. By default nats-server uses at most three quarters of the space that is free when it
@@ -103,7 +103,7 @@ impl Broker {
         &self.url
     }
 
-    /// The part that restarts the broker when it stops storing messages.
+    /// Returns what restarts the broker if it no longer stores messages.
     pub(crate) fn healing(&self) -> Healing {
         Healing { folder: self.folder.clone(), running: Arc::clone(&self.running) }
     }

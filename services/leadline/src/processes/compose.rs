@@ -1,4 +1,4 @@
-//! Runs services in a process.
+//! Puts a process together: platform, API, sessions, services, and an orderly end.
 
 use std::process::ExitCode;
 
@@ -43,7 +43,7 @@ pub(crate) fn sessions(
     Ok(Sessions::new(site, console.oidc.people()?, key))
 }
 
-/// The platform of the services: it drains on a signal, and uses as many connections as this process may have.
+/// Makes the platform of the services, which drains on a signal. Also raises the limit of open files to the hard limit.
 pub(crate) fn platform() -> anyhow::Result<Platform> {
     let platform = Platform::default();
     runtime::shutdown_on_signal(&platform.drain).context("cannot handle signals")?;
@@ -63,7 +63,8 @@ const fn service_name(name: &'static str) -> &'static str {
     }
 }
 
-/// Prints the addresses of the process once all its services are ready.
+/// Waits until all services of the process are ready, and prints its addresses. Prints nothing if the drain begins
+/// first.
 pub(crate) async fn announce(name: &str, addresses: Addresses, platform: &Platform) {
     tokio::select! {
         () = platform.readiness.all_ready() => {

@@ -44,7 +44,7 @@ impl DataDir {
         &self.path
     }
 
-    /// The secret in a file that only its owner may read; it is created if the file is missing.
+    /// Reads the secret in a file that only its owner may read. If the file is missing, creates it with a new secret.
     pub(crate) fn secret(&self, name: &str, make: impl FnOnce() -> anyhow::Result<String>) -> anyhow::Result<String> {
         let file = self.path.join(name);
         match fs::read_to_string(&file) {

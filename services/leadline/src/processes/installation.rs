@@ -10,9 +10,9 @@ use domain::Registry;
 use jiff::Timestamp;
 use journal::{Journal, JournalError, RecordedKey};
 
-/// Stands for the fingerprint if none is recorded.
+/// Used in place of a fingerprint if none is recorded, also in `--replace-master-key`.
 const NONE_RECORDED: &str = "none";
-/// How many times the recorded key is read while several processes start at once.
+/// How many times this process tries to record its key while other processes record theirs.
 const MAX_RACES: usize = 5;
 
 /// Checks that this is the master key of the installation, and records it if none is recorded. `replaces` is the

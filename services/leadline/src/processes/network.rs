@@ -4,7 +4,7 @@ use clap::Args;
 use domain::Guard;
 use ipnet::IpNet;
 
-/// Query applies it when a destination is created, and the dispatcher before each request.
+/// Query applies the option when a destination is configured, and the dispatcher before each request.
 #[derive(Debug, Args)]
 pub(crate) struct NetworkOptions {
     /// Networks that destinations may be in although they are not public, e.g. 127.0.0.0/8,10.1.0.0/16; the same for

@@ -57,7 +57,7 @@ pub(crate) struct Up {
 struct Administrator {
     /// The file with the API key.
     key_file: PathBuf,
-    /// Logs in to the console, once.
+    /// A link that logs in to the console once.
     console_link: String,
 }
 
@@ -85,7 +85,7 @@ impl Up {
         };
         let healing = broker.as_ref().map(Broker::healing);
         let ended = self.serve(key, &data_dir, healing, &platform).await;
-        // The broker stops last: services store the outcome of the work that they finish.
+        // The broker stops last, because services still store the outcomes of work in flight.
         if let Some(broker) = broker {
             broker.stop().await;
         }

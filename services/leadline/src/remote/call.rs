@@ -1,6 +1,6 @@
-//! `leadline call`: any method of the API from the command line, in JSON.
+//! `leadline call`: calls any method of the API with a request in JSON.
 //!
-//! Methods come from the descriptors, so a new method needs no code here.
+//! The methods are read from the API's descriptors, so a new method needs no code here.
 
 use std::io::Read as _;
 

@@ -33,10 +33,10 @@ pub(crate) struct ClientOptions {
     context: Option<String>,
 }
 
-/// How long a connection may take to be made.
+/// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often a server that owes an answer is probed, and how long it may take to react. Otherwise a watch would wait for
-/// ever on a connection that died silently, for example while the computer slept.
+/// How often a server is pinged over HTTP/2 while a call waits for its answer, and how long the ping may take. Without
+/// pings, a watch would wait for ever on a connection that died silently, for example while the computer slept.
 const PROBE_INTERVAL: Duration = Duration::from_secs(30);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
 /// The URL if neither an option nor a context gives one.
@@ -108,7 +108,7 @@ impl ClientOptions {
     }
 }
 
-/// Connections that fail instead of waiting for ever.
+/// Limits how long a connection waits for a server that does not react.
 fn bounded(endpoint: Endpoint) -> Endpoint {
     let endpoint = endpoint.connect_timeout(CONNECT_TIMEOUT);
     endpoint.http2_keep_alive_interval(PROBE_INTERVAL).keep_alive_timeout(PROBE_TIMEOUT)

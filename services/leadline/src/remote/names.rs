@@ -1,4 +1,4 @@
-//! What the words of a command mean: ids that are given by their beginning, and names in filters that have to exist.
+//! Resolves shortened ids, and checks that the names in a filter exist.
 
 use api::status::not_found;
 use tonic::{Code, Status};
@@ -20,7 +20,7 @@ const RESERVED: [&str; 2] = ["webhook-test", "webhook-events"];
 /// The names in a filter.
 #[derive(Debug, Default)]
 pub(crate) struct Names<'a> {
-    /// Empty if the filter names no account; then the others are looked up only if there is exactly one account.
+    /// Empty if the filter names no account. The other names are then checked only if there is exactly one account.
     pub(crate) account: &'a str,
     pub(crate) interface: Option<&'a str>,
     pub(crate) client: Option<&'a str>,
@@ -31,7 +31,7 @@ pub(crate) struct Names<'a> {
 }
 
 impl Names<'_> {
-    /// An error if one of them does not exist.
+    /// Fails if one of the names does not exist.
     pub(crate) async fn check(&self, session: &Session) -> anyhow::Result<()> {
         if !self.account.is_empty() {
             return self.check_in_account(session).await;
@@ -70,7 +70,7 @@ impl Names<'_> {
         }
     }
 
-    /// Checks that a destination exists. A deleted one is found by its attempts.
+    /// Checks that a destination exists. A deleted destination is found by its attempts.
     async fn check_destination(&self, session: &Session, id: &str) -> anyhow::Result<()> {
         let (account_id, destination_id) = (self.account.to_owned(), id.to_owned());
         let request = api::GetDestinationRequest { account_id, destination_id };
@@ -80,7 +80,8 @@ impl Names<'_> {
         known(session.deliveries().list_destination_events(within(attempts)).await).map_err(|_| missing.into())
     }
 
-    /// Checks that an event exists. `ExplainRouting` shows this without the payload, but needs some destination.
+    /// Checks that an event exists. `ExplainRouting` shows this without reading the payload. It needs a destination,
+    /// and any destination will do. Without one, nothing is checked.
     async fn check_event(&self, session: &Session, id: &str) -> anyhow::Result<()> {
         let account_id = self.account.to_owned();
         let destination_id = match self.destination {
@@ -154,7 +155,7 @@ impl Session {
     }
 }
 
-/// Fails if something does not exist. A key of a client may not look up everything, so a denied call is no failure.
+/// Fails if a look-up failed. A key of a client may not look up everything, so a denied call is no failure.
 fn known<T>(answer: Result<T, Status>) -> Result<(), Status> {
     match answer {
         Err(status) if status.code() != Code::PermissionDenied => Err(status),
@@ -162,7 +163,7 @@ fn known<T>(answer: Result<T, Status>) -> Result<(), Status> {
     }
 }
 
-/// The only one whose id begins with this text; `None` if none does.
+/// The only element whose id begins with this text; `None` if there is none. Fails if there are several.
 fn only_beginning<T>(
     kind: &str,
     beginning: &str,

@@ -42,7 +42,7 @@ pub(crate) struct Remote {
     /// Print JSON: one document, or for lists one object on each line
     #[arg(long)]
     json: bool,
-    /// Cut nothing, however narrow the terminal is
+    /// Do not cut texts to the width of the terminal
     #[arg(long)]
     wide: bool,
     /// Read and show times in UTC instead of the local time zone
@@ -146,7 +146,7 @@ impl Session {
         }
     }
 
-    /// The only account that there is; `None` if there are several or none, or if the key may not list them.
+    /// The only account of the installation; `None` if there are several or none, or if the key may not list accounts.
     pub(crate) async fn only_account(&self) -> anyhow::Result<Option<String>> {
         let mut accounts = match self.two_accounts().await {
             Ok(accounts) => accounts,
@@ -177,7 +177,7 @@ impl Session {
         }
     }
 
-    /// The destination with this id, or with this name if no other destination of the account has it.
+    /// The destination with this id, name or beginning of an id. Fails if several destinations have the name.
     pub(crate) async fn destination(&self, account: &str, named: &str) -> anyhow::Result<api::Destination> {
         let request = api::GetDestinationRequest { account_id: account.to_owned(), destination_id: named.to_owned() };
         match self.registry().get_destination(within(request)).await {
@@ -197,8 +197,8 @@ impl Session {
         }
     }
 
-    /// The names of these destinations, by their ids. A destination is left out if it was deleted, has no name, or must
-    /// not be seen with this key.
+    /// The names of these destinations, by their ids. A destination is left out if it was deleted, if it has no name,
+    /// or if the key may not see it.
     pub(crate) async fn names_of<'a>(
         &self,
         account: &str,
@@ -232,7 +232,7 @@ impl Session {
         }
     }
 
-    /// Prints one thing as a row or as a document.
+    /// Prints one message as a table with one row, or as a JSON document.
     pub(crate) fn one<T: Message + Name>(
         &self,
         columns: impl Into<Vec<Column>>,
@@ -245,7 +245,7 @@ impl Session {
         Table::new(columns).print(&self.out, &[row(one)])
     }
 
-    /// Prints the success of a call whose answer has nothing to show.
+    /// Prints in words that a call succeeded, or its answer as JSON.
     pub(crate) fn done<T: Message + Name>(&self, answer: &T, in_words: &str) -> anyhow::Result<()> {
         if self.out.is_json() { self.out.json(answer) } else { print(in_words) }
     }

@@ -1,5 +1,5 @@
-//! Errors as people read them, and exit codes as scripts read them: 0, the command succeeded; 1, it was refused or
-//! failed; 2, the command line is invalid.
+//! Error texts for people, and exit codes for scripts: 0, the command succeeded; 1, it was refused or failed; 2, the
+//! command line is invalid.
 
 use std::process::ExitCode;
 
@@ -9,7 +9,7 @@ use tonic::{Code, Status};
 /// The exit code of an invalid command line; clap uses the same.
 const USAGE: u8 = 2;
 
-/// The error if the connection ended without an answer. The port of HTTP does that, too.
+/// The error if the connection ended without an answer. The HTTP port ends connections of gRPC clients like this.
 const BROKEN: &str = "the connection ended without an answer: the server was killed, or --grpc-url names another port than \
                       that of gRPC, which is usually 9090";
 
@@ -44,14 +44,14 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     if error.is::<Usage>() { USAGE.into() } else { ExitCode::FAILURE }
 }
 
-/// The error with its causes; a server's status as its code and text. Without an answer of a server, the causes of the
-/// status say why there is none.
+/// The error with its causes. The status of a server is shown as its code and text. If no server answered, the causes
+/// of the status say why.
 fn in_words(error: &anyhow::Error) -> String {
     chain_in_words(error, |error| error.downcast_ref().map_or_else(|| error.to_string(), of_server))
 }
 
 fn of_server(status: &Status) -> String {
-    // The client made the status up: no server of gRPC answered.
+    // The client created this status itself, because no gRPC server answered.
     if status.code() == Code::Unknown && is_away(status) {
         return format!("{BROKEN} ({})", status.message());
     }
@@ -63,7 +63,7 @@ fn of_server(status: &Status) -> String {
 }
 
 /// Whether a call failed because the server is away, and may succeed when it is back. If the server is killed in the
-/// middle of a call, it sends no status: the client makes up one with a cause.
+/// middle of a call, it sends no status. The client then creates one, which has a cause.
 pub(crate) fn is_away(status: &Status) -> bool {
     let has_cause = causes(status).nth(1).is_some();
     let broken = matches!(status.code(), Code::Unknown | Code::Internal | Code::Cancelled) && has_cause;

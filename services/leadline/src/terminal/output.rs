@@ -17,7 +17,7 @@ use crate::terminal::errors::ReaderGone;
 pub(crate) struct Out {
     json: bool,
     colours: bool,
-    /// The width of the terminal; `None` if nothing is to be cut.
+    /// The width to which tables are cut; `None` if they are not cut.
     width: Option<usize>,
 }
 
@@ -30,7 +30,7 @@ impl Out {
         Self { json, colours: !json && !unwanted && is_terminal, width }
     }
 
-    /// The width of the terminal; `None` if nothing is to be cut.
+    /// The width to which tables are cut; `None` if they are not cut.
     pub(crate) fn width(&self) -> Option<usize> {
         self.width
     }
@@ -115,7 +115,7 @@ fn descriptor_of<M: Name>() -> anyhow::Result<MessageDescriptor> {
 mod tests {
     use super::*;
 
-    /// Pools are equal if they are the same one, and never if each was decoded.
+    /// Two pools are equal only if they are the same object, not if each was decoded separately.
     #[test]
     fn rows_share_one_decoded_pool() {
         assert!(DescriptorPool::decode(api::DESCRIPTORS).unwrap() != DescriptorPool::decode(api::DESCRIPTORS).unwrap());

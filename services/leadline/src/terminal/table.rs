@@ -1,5 +1,5 @@
-//! Tables for people: as wide as the terminal. Texts that people may want to copy are never cut, and reasons are
-//! wrapped. Without a terminal, as in a pipe, nothing is cut or wrapped.
+//! Tables for people, at most as wide as the terminal. Texts that people may want to copy, such as ids, are never cut.
+//! Reasons are wrapped. Without a terminal, as in a pipe, nothing is cut or wrapped.
 
 use crate::terminal::output::{Out, print};
 
@@ -124,7 +124,7 @@ impl Table {
         widths
     }
 
-    /// A row. A wrapped text continues below itself.
+    /// The lines of a row. A wrapped text continues on further lines below its column.
     fn lines(&self, widths: &[usize], cells: &[Cell], colours: bool, limit: Option<usize>) -> String {
         let mut line = String::new();
         let mut indent = 0;
@@ -174,16 +174,16 @@ fn pieces(text: &str, width: usize) -> Vec<String> {
 /// Prints names and values, one below the other, without empty values.
 pub(crate) fn print_facts(out: &Out, facts: Vec<(&str, Cell)>) -> anyhow::Result<()> {
     let facts: Vec<_> = facts.iter().map(|(name, cell)| (*name, cleaned(cell))).collect();
-    let said = || facts.iter().filter(|(_, cell)| !cell.text.is_empty());
-    let width = said().map(|(name, _)| length(name)).max().unwrap_or(0);
-    for (name, cell) in said() {
+    let shown = || facts.iter().filter(|(_, cell)| !cell.text.is_empty());
+    let width = shown().map(|(name, _)| length(name)).max().unwrap_or(0);
+    for (name, cell) in shown() {
         let tone = if out.has_colours() { cell.tone } else { Tone::Plain };
         print(&format!("{name:<width$}{GAP}{}", painted(&cell.text, tone)))?;
     }
     Ok(())
 }
 
-/// Makes a text from outside, such as a receiver's answer, one line without control characters.
+/// Turns a text from outside, such as a receiver's answer, into one line without control characters.
 fn cleaned(cell: &Cell) -> Cell {
     Cell { text: one_line(&cell.text), tone: cell.tone }
 }

@@ -1,4 +1,4 @@
-//! Formats of times on the command line and in tables.
+//! Reads times from the command line, and formats times for tables.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -13,12 +13,12 @@ use jiff::{
 use prost_types::{Duration as ApiDuration, Timestamp as ApiTimestamp};
 pub(crate) use runtime::duration::parse as span;
 
-/// Reads a time in the past: how long ago it was (`2h`, `7d`), a time of day, a day, both, or RFC 3339.
+/// Reads a time: how long ago it was (`2h`, `7d`), a time of day, a day, both, or RFC 3339.
 pub(crate) fn past(text: &str) -> Result<Timestamp, String> {
     moment(text, |now, span| now - span)
 }
 
-/// Reads a time in the future: how far away it is, a time of day, a day, both, or RFC 3339.
+/// Reads a time: how far in the future it is (`2h`, `7d`), a time of day, a day, both, or RFC 3339.
 pub(crate) fn future(text: &str) -> Result<Timestamp, String> {
     moment(text, |now, span| now + span)
 }
@@ -75,8 +75,8 @@ fn time_of_day(text: &str) -> Option<Time> {
     Time::new(numbers[0], numbers[1], numbers.get(2).copied().unwrap_or(0), 0).ok()
 }
 
-/// Whether times are read and shown in UTC instead of the local time zone. Set before the command line is parsed,
-/// because that reads times.
+/// Whether times are read and shown in UTC instead of the local time zone. It is set before the command line is parsed,
+/// because the parser reads times.
 static IN_UTC: AtomicBool = AtomicBool::new(false);
 
 pub(crate) fn use_utc() {
@@ -90,7 +90,7 @@ fn zone() -> TimeZone {
 /// The longest time before or after now, in hours: a hundred years.
 const MAX_HOURS: i64 = 100 * 365 * 24;
 
-/// A time in a table, in the local time zone, with its offset; in UTC with a `Z`.
+/// A time in a table, in the local time zone with its offset, or in UTC with a `Z`.
 pub(crate) fn shown(time: Option<&ApiTimestamp>) -> String {
     formatted(time, "%Y-%m-%d %H:%M:%S")
 }
@@ -127,7 +127,7 @@ pub(crate) fn lasted(duration: Option<&ApiDuration>) -> String {
     jiff::SignedDuration::try_from(duration).map(|duration| format!("{duration:#}")).unwrap_or_default()
 }
 
-/// A duration in days, if it is a whole number of them.
+/// A duration in whole days, rounded down; a shorter one as it is.
 pub(crate) fn days(duration: Option<&ApiDuration>) -> String {
     const SECONDS: u64 = 24 * 60 * 60;
     let Some(duration) = duration.and_then(api::duration) else { return String::new() };
@@ -179,7 +179,7 @@ mod tests {
             ("tomorrow 0:00", "2026-03-29T22:00:00Z"),
             ("2026-01-31", "2026-01-30T23:00:00Z"),
             ("2026-07-01 8:00", "2026-07-01T06:00:00Z"),
-            // This time was skipped by the clocks.
+            // This time does not exist: the clocks changed from 2:00 to 3:00.
             ("2:30", "2026-03-29T01:30:00Z"),
         ] {
             assert_eq!(wall_clock(text, &now).unwrap().to_string(), expected, "{text}");

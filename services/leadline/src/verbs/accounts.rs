@@ -206,7 +206,7 @@ impl Fields {
             no_portal_logo,
             remote: _,
         } = self;
-        let said = [
+        let given = [
             ("name", name.is_some()),
             ("brand", brand.is_some()),
             ("notification_emails", notify.is_some()),
@@ -228,7 +228,7 @@ impl Fields {
             portal_color: portal_color.unwrap_or_default(),
             portal_logo: portal_logo.map(|file| image(&file)).transpose()?.unwrap_or_default(),
         };
-        Ok((account, names(said)))
+        Ok((account, names(given)))
     }
 }
 
@@ -242,8 +242,8 @@ fn image(file: &Path) -> anyhow::Result<Vec<u8>> {
 }
 
 /// The names of the given settings.
-pub(super) fn names<const N: usize>(said: [(&'static str, bool); N]) -> Vec<&'static str> {
-    said.into_iter().filter_map(|(name, said)| said.then_some(name)).collect()
+pub(super) fn names<const N: usize>(settings: [(&'static str, bool); N]) -> Vec<&'static str> {
+    settings.into_iter().filter_map(|(name, is_given)| is_given.then_some(name)).collect()
 }
 
 /// The field mask for the API. An empty mask would mean every field, so it is refused.

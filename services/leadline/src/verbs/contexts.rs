@@ -1,4 +1,4 @@
-//! `leadline context`: names connections, so that commands need no options for them.
+//! `leadline context`: saves connections under names, so that commands need no options for them.
 
 use clap::{Args, Subcommand};
 use serde_json::json;

@@ -149,7 +149,7 @@ impl Choice {
             Some(named) => destination_id(session, account, named).await?,
             None => String::new(),
         };
-        // A search by values is within an account.
+        // A search by values needs an account.
         let account_id = match self.values.is_empty() {
             true => session.account_of_filter(account),
             false => session.account(account).await?,
@@ -175,7 +175,8 @@ impl Choice {
     }
 }
 
-/// The id of a destination. A deleted destination has deliveries, too; only its id is known.
+/// The id of a destination, given its id or its name. A whole id is not looked up, because a deleted destination has
+/// deliveries, too.
 pub(crate) async fn destination_id(session: &Session, account: &ForAccount, named: &str) -> anyhow::Result<String> {
     if named.starts_with("dst_") && named.len() >= WHOLE_ID {
         return Ok(named.to_owned());
@@ -297,10 +298,10 @@ fn full_answer(delivery: &api::Delivery) -> String {
     }
 }
 
-/// The length of the ids that Leadline makes; shorter ones are beginnings.
+/// The length of the ids that Leadline makes. A shorter text is the beginning of an id.
 const WHOLE_ID: usize = 36;
 
-/// Ids of deliveries are UUIDs. People have the id of an event or a lead at hand, too.
+/// Checks that a text can be the id of a delivery, which is a UUID. People sometimes give the id of an event or a lead.
 fn check_id(given: &str) -> anyhow::Result<()> {
     if given.chars().all(|c| c.is_ascii_hexdigit() || c == '-') {
         return Ok(());

@@ -186,12 +186,12 @@ impl Destinations {
             Verb::Events(events) => events.run().await,
             Verb::Delete(named) => {
                 let (session, found) = named.found().await?;
-                let said =
+                let text =
                     format!("Destination {} is deleted.", super::deliveries::named(&found.name, &found.destination_id));
                 let (account_id, destination_id) = (found.account_id, found.destination_id);
                 let request = api::DeleteDestinationRequest { account_id, destination_id };
                 let deleted = session.registry().delete_destination(within(request)).await?.into_inner();
-                session.done(&deleted, &said)
+                session.done(&deleted, &text)
             }
         }
     }

@@ -1,4 +1,4 @@
-//! `leadline explain`: why a destination got the events of a lead, or did not.
+//! `leadline explain`: shows why a destination got the events of a lead, or did not.
 
 use api::RoutingOutcome;
 use clap::Args;

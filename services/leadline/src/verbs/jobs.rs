@@ -24,11 +24,11 @@ use crate::{
 const POLL_INTERVAL: Duration = Duration::from_millis(300);
 /// How long the server may be away while a job is followed.
 const OUTAGE_TIMEOUT: Duration = Duration::from_secs(60);
-/// The shortest beginning of an id that is looked up.
+/// The minimum length of a shortened id.
 const MIN_BEGINNING: usize = 8;
 /// The length of a UUID.
 const ID_LENGTH: usize = 36;
-/// The jobs among which the beginning of an id is looked up.
+/// How many of the latest jobs are searched for a shortened id.
 const MAX_PAGE_SIZE: u32 = 500;
 /// The maximum number of refusals that are shown with a job.
 const MAX_REFUSALS: u32 = 20;
@@ -141,8 +141,7 @@ impl Jobs {
 }
 
 impl Named {
-    /// The id of the job. A text that is not long enough for an id is the beginning of the id of one of the latest
-    /// jobs.
+    /// The whole id of the job. A shortened id is looked up among the latest jobs.
     async fn id(self, session: &Session) -> anyhow::Result<String> {
         let Self { job, account } = self;
         if !(MIN_BEGINNING..ID_LENGTH).contains(&job.len()) {
@@ -203,7 +202,7 @@ async fn get(session: &Session, job_id: &str) -> Result<api::Job, Status> {
 }
 
 /// Waits for the end of a job, then at most `wait` for the outcomes of its deliveries, and prints the job. Fails if the
-/// job did not do everything, or if one of its deliveries failed again.
+/// job did not complete, refused a delivery, or had a delivery that failed again.
 pub(crate) async fn follow(session: &Session, job_id: &str, wait: Duration) -> anyhow::Result<()> {
     let progress = std::io::stderr().is_terminal() && !session.out.is_json();
     let (mut answered, mut announced) = (Instant::now(), session.out.is_json());
@@ -236,8 +235,8 @@ pub(crate) async fn follow(session: &Session, job_id: &str, wait: Duration) -> a
         eprint!("\r\u{1b}[K");
     }
     show(session, &job).await?;
-    let not_well = job.counts.as_ref().map_or(0, |counts| counts.refused + counts.failed);
-    if job.status() == JobStatus::Completed && not_well == 0 { Ok(()) } else { Err(AlreadyReported.into()) }
+    let unsuccessful = job.counts.as_ref().map_or(0, |counts| counts.refused + counts.failed);
+    if job.status() == JobStatus::Completed && unsuccessful == 0 { Ok(()) } else { Err(AlreadyReported.into()) }
 }
 
 /// Whether the outcomes of a job that ended are known, or the wait for them is over.
@@ -309,14 +308,14 @@ fn summary(job: &api::Job) -> String {
     let api::JobCounts { examined, retried, requested, had, before_created, refused, .. } =
         job.counts.clone().unwrap_or_default();
     let would = if job.dry_run { "would be " } else { "" };
-    let mut said = vec![format!("{examined} examined"), format!("{retried} {would}retried")];
+    let mut parts = vec![format!("{examined} examined"), format!("{retried} {would}retried")];
     if matches!(job.plan, Some(Plan::Recovery(_))) {
-        said.push(format!("{requested} {would}requested for the first time"));
-        said.push(format!("{had} already delivered or in progress"));
-        said.push(format!("{before_created} older than the destination"));
+        parts.push(format!("{requested} {would}requested for the first time"));
+        parts.push(format!("{had} already delivered or in progress"));
+        parts.push(format!("{before_created} older than the destination"));
     }
-    said.push(format!("{refused} refused"));
-    said.join(", ")
+    parts.push(format!("{refused} refused"));
+    parts.join(", ")
 }
 
 /// The outcomes of a job's deliveries, on one line; empty if none is known.

@@ -34,8 +34,8 @@ const MAX_AHEAD: usize = 256;
 /// The largest accepted array, in bytes: an array is read as a whole.
 const MAX_ARRAY: u64 = 256 * 1024 * 1024;
 
-/// The error if the server accepts no more events.
-const BROKE_OFF: &str =
+/// The error if the server accepts no more events before all were sent.
+const INTERRUPTED: &str =
     "the server accepts no more events; publish all of them again: events with an event_id are stored once";
 
 /// Publish lead events: one from options, or all events of a file or of standard input.
@@ -97,7 +97,7 @@ struct Event {
     payload: Box<RawValue>,
 }
 
-/// The results of the events.
+/// Counts the results of the events.
 #[derive(Debug, Default)]
 struct Tally {
     stored: u64,
@@ -148,21 +148,21 @@ impl Publish {
                     session.out.json_line(&answer)?;
                     tally.count(&answer);
                 }
-                Ok(Some(answer)) => tally.tell(&answer),
+                Ok(Some(answer)) => tally.count_and_report(&answer),
                 Err(status) => break Err(status),
             }
         };
         if !session.out.is_json() {
             tally.print()?;
         }
-        ended.context(BROKE_OFF)?;
+        ended.context(INTERRUPTED)?;
         // The reader reports the end of its input before the server can see the end of the stream.
         match reading.try_recv() {
             Ok(read) => {
                 let read = read.with_context(|| format!("after {} events", tally.all()))?;
-                ensure!(read.to_its_end && read.events == tally.all(), BROKE_OFF);
+                ensure!(read.is_complete && read.events == tally.all(), INTERRUPTED);
             }
-            Err(_) => bail!(BROKE_OFF),
+            Err(_) => bail!(INTERRUPTED),
         }
         if tally.refused > 0 { Err(AlreadyReported.into()) } else { Ok(()) }
     }
@@ -207,17 +207,17 @@ impl Event {
     }
 }
 
-/// The result of reading.
+/// How much of the input was read and sent.
 #[derive(Debug)]
 struct Read {
     events: u64,
     /// Whether all of the input was sent.
-    to_its_end: bool,
+    is_complete: bool,
 }
 
 impl From<bool> for Read {
     fn from(sent: bool) -> Self {
-        Self { events: u64::from(sent), to_its_end: sent }
+        Self { events: u64::from(sent), is_complete: sent }
     }
 }
 
@@ -239,7 +239,7 @@ impl Tally {
     }
 
     /// Counts an answer, and prints a refused event with its reason.
-    fn tell(&mut self, answer: &api::PublishLeadsResult) {
+    fn count_and_report(&mut self, answer: &api::PublishLeadsResult) {
         self.count(answer);
         if let Some(Outcome::Refused(refused)) = &answer.result {
             let code = code_name(refused.code.into());
@@ -262,7 +262,7 @@ impl Tally {
     }
 }
 
-/// Reads events one after another; `send` returns whether to go on.
+/// Reads events one after another; `send` returns whether to read more.
 fn read(file: Option<PathBuf>, send: impl Fn(Event) -> bool) -> anyhow::Result<Read> {
     let mut text: Box<dyn BufRead> = match &file {
         Some(path) if path.as_os_str() != "-" => {
@@ -271,11 +271,11 @@ fn read(file: Option<PathBuf>, send: impl Fn(Event) -> bool) -> anyhow::Result<R
         }
         _ => Box::new(BufReader::new(std::io::stdin())),
     };
-    let mut read = Read { events: 0, to_its_end: true };
+    let mut read = Read { events: 0, is_complete: true };
     let mut take = |event: Event| {
-        read.to_its_end = send(event);
-        read.events += u64::from(read.to_its_end);
-        read.to_its_end
+        read.is_complete = send(event);
+        read.events += u64::from(read.is_complete);
+        read.is_complete
     };
     if begins_with_bracket(&mut text)? {
         let array = std::io::Read::take(text, MAX_ARRAY);

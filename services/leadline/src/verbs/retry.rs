@@ -20,7 +20,7 @@ use crate::{
 
 /// The options of a new job.
 #[derive(Debug, Args)]
-struct Going {
+struct JobOptions {
     /// Only count the deliveries; do nothing
     #[arg(long)]
     dry_run: bool,
@@ -33,10 +33,10 @@ struct Going {
     /// How long to wait for the outcomes of the deliveries once all are requested; they continue in any case
     #[arg(long, value_name = "TIME", value_parser = span, default_value = "1m", conflicts_with = "no_wait")]
     wait: Duration,
-    /// Why you ask; the leads' logs show it
+    /// Reason of the request; the leads' logs show it
     #[arg(long, value_name = "TEXT")]
     because: Option<String>,
-    /// Name of the person who asks; the leads' logs show it beside the key
+    /// Name of the person who makes the request; the leads' logs show it beside the key
     #[arg(long, env = "LEADLINE_REQUESTED_BY", value_name = "NAME")]
     requested_by: Option<String>,
     /// Id of this call: a repeated call with the same id starts no other job [default: a new one each time]
@@ -65,7 +65,7 @@ pub(crate) struct Retry {
     #[command(flatten)]
     choice: Choice,
     #[command(flatten)]
-    going: Going,
+    options: JobOptions,
     #[command(flatten)]
     account: ForAccount,
     #[command(flatten)]
@@ -99,7 +99,7 @@ pub(crate) struct Recover {
     #[arg(long = "type", value_name = "TYPE", value_delimiter = ',')]
     event_types: Vec<String>,
     #[command(flatten)]
-    going: Going,
+    options: JobOptions,
     #[command(flatten)]
     account: ForAccount,
     #[command(flatten)]
@@ -108,13 +108,13 @@ pub(crate) struct Recover {
 
 impl Retry {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let Self { delivery_ids, all, force, choice, going, account, remote } = self;
+        let Self { delivery_ids, all, force, choice, options, account, remote } = self;
         match (delivery_ids.is_empty(), choice.is_any()) {
-            (false, true) => return Err(usage("name deliveries or describe them with a filter, not both")),
+            (false, true) => return Err(usage("give ids of deliveries or a filter, not both")),
             (true, false) if !all => {
                 return Err(usage(
-                    "which deliveries? Name them, describe them (--destination, --since, …), or give --all for every failed \
-                     one of the account",
+                    "no deliveries are named; give their ids, a filter (--destination, --since, …), or --all for every \
+                     failed delivery of the account",
                 ));
             }
             _ => {}
@@ -137,15 +137,15 @@ impl Retry {
             account_id,
             delivery_ids: whole,
             filter,
-            dry_run: going.dry_run,
-            pace: going.pace.unwrap_or_default(),
-            requested_by: going.requested_by.clone().unwrap_or_default(),
-            request_id: going.request_id(),
+            dry_run: options.dry_run,
+            pace: options.pace.unwrap_or_default(),
+            requested_by: options.requested_by.clone().unwrap_or_default(),
+            request_id: options.request_id(),
             force,
-            reason: going.because.clone().unwrap_or_default(),
+            reason: options.because.clone().unwrap_or_default(),
         };
         let job = session.jobs().retry_deliveries(within(request)).await?.into_inner().job.unwrap_or_default();
-        going.until_its_end(&session, job).await
+        options.finish(&session, job).await
     }
 }
 
@@ -158,7 +158,7 @@ impl Recover {
             include_before_created,
             include_succeeded,
             event_types,
-            going,
+            options,
             account,
             remote,
         } = self;
@@ -170,25 +170,26 @@ impl Recover {
             since: Some(timestamp_to_api(since)),
             until: until.map(timestamp_to_api),
             include_before_created,
-            dry_run: going.dry_run,
-            pace: going.pace.unwrap_or_default(),
-            requested_by: going.requested_by.clone().unwrap_or_default(),
-            request_id: going.request_id(),
+            dry_run: options.dry_run,
+            pace: options.pace.unwrap_or_default(),
+            requested_by: options.requested_by.clone().unwrap_or_default(),
+            request_id: options.request_id(),
             include_succeeded,
             event_types,
-            reason: going.because.clone().unwrap_or_default(),
+            reason: options.because.clone().unwrap_or_default(),
         };
         let job = session.jobs().recover_destination(within(request)).await?.into_inner().job.unwrap_or_default();
-        going.until_its_end(&session, job).await
+        options.finish(&session, job).await
     }
 }
 
-impl Going {
+impl JobOptions {
     fn request_id(&self) -> String {
         self.request_id.clone().unwrap_or_else(|| uuid::Uuid::now_v7().to_string())
     }
 
-    async fn until_its_end(&self, session: &Session, job: api::Job) -> anyhow::Result<()> {
+    /// Follows the job to its end, or shows it at once with `--no-wait`.
+    async fn finish(&self, session: &Session, job: api::Job) -> anyhow::Result<()> {
         if self.no_wait {
             return show(session, &job).await;
         }

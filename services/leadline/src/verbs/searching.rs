@@ -16,7 +16,7 @@ pub(super) fn value(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// The values of a request. A name that is given twice would otherwise mean the second value only.
+/// The values of a request. Fails if a name is given twice, because the first value would be lost.
 pub(super) fn values(given: &[(String, String)]) -> anyhow::Result<HashMap<String, String>> {
     let values: HashMap<_, _> = given.iter().cloned().collect();
     if values.len() < given.len() {
@@ -27,8 +27,8 @@ pub(super) fn values(given: &[(String, String)]) -> anyhow::Result<HashMap<Strin
     Ok(values)
 }
 
-/// A searchable field: `NAME=PATH`, or `NAME=PATH:KIND`. Without a kind, a field that is called email or phone is of
-/// that kind, and any other is text. An empty text is not a field: alone it removes all.
+/// A searchable field: `NAME=PATH`, or `NAME=PATH:KIND`. Without a kind, a field with the name email or phone has that
+/// kind, and any other field has the kind text. `None` if the text is empty, which removes all fields.
 pub(super) fn field(text: &str) -> Result<Option<api::SearchableField>, String> {
     if text.is_empty() {
         return Ok(None);

@@ -173,7 +173,7 @@ fn print_parked(out: &Out, parked: &[api::ParkedDestination]) -> anyhow::Result<
 fn bytes(count: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let unit = (count.max(1).ilog2() / 10).min(4);
-    // Three digits are enough for people, and a float has more.
+    // People need three digits, and a float has more.
     #[allow(clippy::cast_precision_loss)]
     let amount = count as f64 / 1024_f64.powi(unit.cast_signed());
     let name = UNITS[unit as usize];

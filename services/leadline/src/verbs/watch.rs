@@ -27,7 +27,7 @@ use crate::{
 
 /// The pause before an interrupted watch continues.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
-/// How many times in a row a watch may be interrupted without a message in between.
+/// The maximum number of interruptions of a watch without a message in between.
 const MAX_BREAKS: u32 = 60;
 
 /// Watch deliveries as they change, until Ctrl-C.
@@ -86,11 +86,11 @@ impl Watch {
             http_status_code: status,
             http_status_class: class,
         };
-        Watching { session, request, table: table(), breaks: 0 }.go_on().await
+        Watching { session, request, table: table(), breaks: 0 }.run().await
     }
 }
 
-/// A watch that survives interruptions.
+/// A watch that continues after interruptions.
 struct Watching {
     session: Session,
     request: api::WatchDeliveriesRequest,
@@ -100,9 +100,9 @@ struct Watching {
 }
 
 impl Watching {
-    async fn go_on(mut self) -> anyhow::Result<()> {
+    async fn run(mut self) -> anyhow::Result<()> {
         loop {
-            if let Err(error) = self.until_it_breaks_off().await {
+            if let Err(error) = self.run_until_interrupted().await {
                 let away = error.downcast_ref::<Status>().is_some_and(is_away);
                 if !away || self.breaks >= MAX_BREAKS {
                     return Err(error);
@@ -116,7 +116,7 @@ impl Watching {
         }
     }
 
-    async fn until_it_breaks_off(&mut self) -> anyhow::Result<()> {
+    async fn run_until_interrupted(&mut self) -> anyhow::Result<()> {
         let request = Request::new(self.request.clone());
         let mut changes = self.session.deliveries().watch_deliveries(request).await?.into_inner();
         while let Some(change) = changes.message().await? {
@@ -134,7 +134,7 @@ impl Watching {
     }
 }
 
-/// Rows arrive one by one, so the columns have the widths of usual names.
+/// The table of a watch. Its rows arrive one by one, so its columns have fixed widths that fit usual names.
 fn table() -> Table {
     Table::new([
         fixed("AT").at_least(9),

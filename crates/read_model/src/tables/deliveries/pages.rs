@@ -1,8 +1,9 @@
 //! Lists of deliveries, the newest first, page by page.
 //!
 //! Each list is read in the order of one index, from the end of the previous page on. This module chooses the index,
-//! because the database cannot know how rare a value is: conditions that another index could serve are written so that
-//! no index serves them ([`but`]). If a filter has several values, each is read on its own, and the results are merged.
+//! because the database cannot know how rare a value is. Conditions that another index could serve are written so that
+//! no index serves them ([`unindexed`]). If a filter has several values, one query reads each, and the results are
+//! merged.
 
 use domain::{
     AccountId, ClientId, Delivery, DeliveryStatus, DestinationId, EventId, EventType, InterfaceId, LeadId, Registry,
@@ -36,12 +37,12 @@ const OF_NAMED: &str = "lead IN (";
 /// A query that one index answers.
 pub(crate) type Branch = Vec<Condition>;
 
-/// At most this many destinations that are switched off are passed to the database: each is a value of the statement,
-/// and SQLite takes 32,766. Deliveries of further ones that wait for a timer are listed by the status of their facts.
+/// At most this many switched-off destinations are passed to the database: each is a value of the statement, and SQLite
+/// binds at most 32,766. Waiting deliveries of further destinations are listed with their stored status.
 const MAX_OFF: usize = 10_000;
 
-/// The destinations of a filter that are switched off: their waiting deliveries are held, even if the row has another
-/// status. The registry knows these destinations; a row that held this status would have to change with the registry.
+/// The destinations of a filter that are switched off. Their waiting deliveries are shown as held, although their rows
+/// have another status: otherwise each change of a switch would have to update many rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SwitchedOff {
     retrying: Places,
@@ -160,7 +161,8 @@ impl Store {
         Ok(found)
     }
 
-    /// The event types of a pattern, if the list is read by event type; each takes one look-up in the index.
+    /// The event types that match the pattern, if the list is read by event type. Finding each type takes one look-up
+    /// in the index.
     async fn types(&self, filter: &DeliveryFilter) -> Result<Option<Vec<String>>, StoreError> {
         let (Some(account), Some(pattern)) = (&filter.account, &filter.event_type) else { return Ok(None) };
         if pattern.as_str() == "*" || !is_read_by_type(filter) {
@@ -185,8 +187,9 @@ impl Store {
     }
 }
 
-/// All deliveries to a destination belong to one account. The account is compared here and not in the database: with a
-/// condition on a computed value, PostgreSQL expects few rows, reads all of them, and sorts them.
+/// Compares the account here and not in the database: with a condition on a computed value, PostgreSQL expects few
+/// rows, reads all of them, and sorts them. No page gets shorter, because all deliveries to a destination belong to one
+/// account.
 pub(crate) fn is_of_account(filter: &DeliveryFilter, delivery: &Delivery) -> bool {
     filter.account.as_ref().is_none_or(|account| *account == delivery.reference.account)
 }
@@ -197,7 +200,7 @@ fn is_read_by_type(filter: &DeliveryFilter) -> bool {
     !rarer && open_statuses(filter).is_none()
 }
 
-/// The wanted statuses, if `succeeded` is not one of them: these have indexes of their own.
+/// The wanted statuses, if `succeeded` is not one of them: the other statuses have indexes of their own.
 fn open_statuses(filter: &DeliveryFilter) -> Option<Vec<DeliveryStatus>> {
     let all_open = || DeliveryStatus::ALL.into_iter().filter(|status| *status != DeliveryStatus::Succeeded);
     let mut wanted = filter.statuses.clone();
@@ -208,8 +211,8 @@ fn open_statuses(filter: &DeliveryFilter) -> Option<Vec<DeliveryStatus>> {
     } else if filter.failure.is_some() && wanted.is_empty() {
         wanted = vec![DeliveryStatus::Failed];
     }
-    let asked = !filter.statuses.is_empty() || !wanted.is_empty();
-    (asked && !wanted.contains(&DeliveryStatus::Succeeded)).then_some(wanted)
+    let is_limited = !filter.statuses.is_empty() || !wanted.is_empty();
+    (is_limited && !wanted.contains(&DeliveryStatus::Succeeded)).then_some(wanted)
 }
 
 /// The queries of a filter, each answered in the order of one index.
@@ -227,7 +230,7 @@ pub(crate) fn branches(filter: &DeliveryFilter, types: Option<Vec<String>>, off:
     };
     if let Some(wanted) = open_statuses(filter) {
         let open = |status: DeliveryStatus| {
-            // The words are constants; the database finds the index by them.
+            // Statuses are constants and not bound values, so that the database recognises the partial index.
             let index = if scope.is_some() { "status <> 'succeeded'" } else { "at_succeeded = 0" };
             let open = (format!("status = '{}' AND {index}", status.as_str()), vec![]);
             let condition = off.condition(status, &wanted)?;
@@ -244,7 +247,8 @@ pub(crate) fn branches(filter: &DeliveryFilter, types: Option<Vec<String>>, off:
     vec![scope.into_iter().chain([any_status(filter, off)]).collect()]
 }
 
-/// The queries of a filter for deliveries of chosen leads. Deliveries of named leads are found by the leads and sorted.
+/// The queries of a filter for deliveries of chosen leads. If the leads are named, their deliveries are found by lead,
+/// and the database sorts them.
 pub(crate) fn branches_among(
     filter: &DeliveryFilter,
     types: Option<Vec<String>>,
@@ -266,7 +270,7 @@ pub(crate) fn select(filter: &DeliveryFilter, page: &Page, branch: Branch) -> St
     if let Some(from) = filter.requested_from {
         select.push(&format!("{requested_at} >= ? AND "), [from.into()]);
     }
-    // Both sources give one bound: if there were two, the database would start at the wrong one.
+    // Page and filter result in one bound: with two bounds, the database would begin to read at the wrong one.
     let after = page.after().map(|after| (after.at, after.id.as_str()));
     let before = filter.requested_before.map(|before| (before.as_microsecond(), ""));
     let (at, id) = after.into_iter().chain(before).min().unwrap_or((i64::MAX, ""));
@@ -275,7 +279,7 @@ pub(crate) fn select(filter: &DeliveryFilter, page: &Page, branch: Branch) -> St
     select
 }
 
-/// All conditions except those of time and position, which have to follow.
+/// The statement with all conditions except those of time and position, which the caller has to add.
 pub(crate) fn chosen(filter: &DeliveryFilter, branch: Branch) -> Statement {
     let mut select = Statement::new(format!("SELECT {} FROM deliveries WHERE ", COLUMNS.join(", ")));
     let others = others(filter, &branch);
@@ -301,7 +305,7 @@ fn others(filter: &DeliveryFilter, branch: &Branch) -> Vec<Condition> {
         ("event_id", event.map(EventId::as_str)),
         ("failure", filter.failure.map(FailureReason::as_str)),
     ];
-    let mut others: Vec<_> = texts.into_iter().filter_map(|(column, text)| Some(but(column, text?))).collect();
+    let mut others: Vec<_> = texts.into_iter().filter_map(|(column, text)| Some(unindexed(column, text?))).collect();
     if let Some(status) = filter.http_status {
         others.push(("last_status = ?".to_owned(), vec![u32::from(status).into()]));
     }
@@ -312,7 +316,7 @@ fn others(filter: &DeliveryFilter, branch: &Branch) -> Vec<Condition> {
     }
     match filter.event_type.as_ref().map(|pattern| (pattern.as_str(), pattern.as_str().strip_suffix('*'))) {
         _ if has(OF_TYPE) => {}
-        Some((exact, None)) => others.push(but("event_type", exact)),
+        Some((exact, None)) => others.push(unindexed("event_type", exact)),
         Some((_, Some(beginning))) if !beginning.is_empty() => {
             others.push((format!("substr(event_type, 1, {}) = ?", beginning.len()), vec![beginning.into()]));
         }
@@ -341,6 +345,7 @@ fn is(column: &str, text: &str) -> Condition {
     (format!("{column} = ?"), vec![text.into()])
 }
 
-fn but(column: &str, text: &str) -> Condition {
+/// The same condition on a computed value, which no index serves.
+fn unindexed(column: &str, text: &str) -> Condition {
     (format!("({column} || '') = ?"), vec![text.into()])
 }

@@ -13,7 +13,8 @@ use crate::{
 };
 
 impl Store {
-    /// The deliveries of a filter that have this status by their facts alone, the oldest first, after a position.
+    /// The deliveries of a filter whose stored status is this one, whether or not their destination is switched off.
+    /// The oldest come first, after a position.
     pub async fn oldest_deliveries(
         &self,
         filter: &DeliveryFilter,
@@ -29,7 +30,7 @@ impl Store {
             if let Some(before) = filter.requested_before {
                 select.push("requested_at < ? AND ", [before.into()]);
             }
-            // One bound, as in `pages`: with two, the database would start at the wrong one.
+            // One bound, as in `pages`: with two bounds, the database would begin to read at the wrong one.
             let after = after.map(|(at, id)| (at.as_microsecond(), id.to_string()));
             let from = filter.requested_from.map(|from| (from.as_microsecond(), String::new()));
             let (at, id) = after.into_iter().chain(from).max().unwrap_or((i64::MIN, String::new()));

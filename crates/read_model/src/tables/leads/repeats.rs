@@ -33,7 +33,7 @@ async fn an_event_and_its_outline_count_once() {
     let (sqlite, postgres, _folder) = stores().await;
     for store in [sqlite, postgres] {
         let event = event();
-        // The outline and the event may come in either order, in one batch or in several.
+        // The blank event and the event may arrive in either order, in one batch or in several.
         for (blank, times) in [(true, 2), (false, 1), (true, 1)] {
             let mut transaction = store.begin().await.unwrap();
             let batch = vec![(7, &event); times];
@@ -59,8 +59,8 @@ async fn a_repeat_with_another_lead_belongs_to_the_first_lead() {
         let ada = store.lead(&first.account, &first.lead).await.unwrap().unwrap();
         assert_eq!((ada.events, store.lead(&first.account, &bob).await.unwrap()), (1, None));
         let key = |event: &str, account: &str| (AccountId::parse(account).unwrap(), EventId::parse(event).unwrap());
-        let asked = [key("other", "acme"), key("e", "acme"), key("e", "globex")];
-        let known = store.known_events(&asked).await.unwrap();
+        let keys = [key("other", "acme"), key("e", "acme"), key("e", "globex")];
+        let known = store.known_events(&keys).await.unwrap();
         let first = KnownEvent { lead: first.lead, sequence: Some(LeadSequence(7)) };
         assert_eq!(known, [None, Some(first), None]);
     }
@@ -102,7 +102,7 @@ async fn the_copy_of_an_erased_event_finds_no_lead() {
         let said = [Said { field: "email".into(), hash: "h".into() }];
         let wanted = [WantedHash { field: "email".into(), hashes: vec!["h".into()] }];
         let is_nobody = async || store.chosen(&event.account, None, &wanted).await.unwrap().is_nobody();
-        // In a read model that is rebuilt after the event was erased, its copy comes first.
+        // If the read model is rebuilt after the event was erased, it sees the copy first.
         let mut transaction = store.begin().await.unwrap();
         let added = leads::add_events(&mut transaction, &[(9, &event)], false).await.unwrap();
         assert_eq!(added.new, [9].into());

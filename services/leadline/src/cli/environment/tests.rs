@@ -6,12 +6,12 @@ use super::*;
 use crate::cli::Cli;
 
 const THIS_TEST: &str = "cli::environment::tests::empty_variables_count_as_unset_for_every_option";
-/// Set for the process that prints what it reads.
+/// Set for the child process, which prints the values that it reads.
 const PRINT: &str = "LEADLINE_TEST_PRINT_OPTIONS";
 const BEGIN: &str = "--- begin ---";
 const END: &str = "--- end ---";
 
-/// Every command without subcommands, by the words that call it.
+/// Finds every command without subcommands, as the words that call it.
 fn leaves(command: &Command, path: &[String], found: &mut Vec<Vec<String>>) {
     if !command.has_subcommands() {
         found.push(path.to_vec());
@@ -86,7 +86,8 @@ fn empty_variables_count_as_unset_for_every_option() {
     let unset = printed(&all, None);
     assert!(!unset.contains("error"), "{unset}");
     assert_eq!(printed(&all, Some("")), unset);
-    // Variables are read at all: each command that has one reports a nonsensical value.
+    // The comparison means something only if variables are read. So each command that has one reports a nonsensical
+    // value.
     let nonsense = printed(&all, Some("\u{1}"));
     for path in commands.iter().filter(|path| !["listen", "demo", "completions", "context"].contains(&path[0].as_str()))
     {

@@ -1,7 +1,7 @@
-//! Restarts the broker once its disk has room.
+//! Restarts the broker if it no longer stores messages, as soon as its disk has room.
 //!
-//! After a failed write a stream of nats-server stores no more messages until the server is restarted. `leadline up`
-//! owns its server, so it restarts the server by itself.
+//! After a failed write, for example on a full disk, a stream of nats-server stores no more messages until the server
+//! is restarted. `leadline up` owns its server, so it can restart it.
 
 use std::{
     fs::{self, File},
@@ -25,14 +25,14 @@ use super::running::{Running, STOP_TIMEOUT};
 const MIN_ROOM: usize = 1024 * 1024;
 /// How often the free space of the disk is checked.
 const ROOM_INTERVAL: Duration = Duration::from_secs(2);
-/// How long a restarted broker may take until its streams store. The interval doubles after each restart that did not
-/// help, up to the maximum.
+/// How long a restarted broker may take until its streams store messages again. The interval doubles after each restart
+/// that did not help, up to the maximum.
 const MIN_RESTART_INTERVAL: Duration = Duration::from_secs(10);
 const MAX_RESTART_INTERVAL: Duration = Duration::from_secs(160);
-/// How often the end of the broker is checked.
+/// How often to check whether the broker has stopped.
 const END_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Restarts the broker when it stops storing messages.
+/// Restarts the broker if it no longer stores messages.
 #[derive(Debug)]
 pub(crate) struct Healing {
     pub(super) folder: PathBuf,
@@ -84,6 +84,7 @@ impl Healing {
         }
     }
 
+    /// The process of the broker; `None` if it does not run. Marks it as restarting on request.
     fn process(&self, is_to_restart: bool) -> Option<Pid> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         running.restarting |= is_to_restart && running.process.is_some();
@@ -91,7 +92,7 @@ impl Healing {
     }
 }
 
-/// Whether the disk of a folder has room. It writes a file, because a quota of the file system shows only then.
+/// Whether the disk of a folder has room. It writes a file, because nothing else shows a quota of the file system.
 pub(super) fn has_room(folder: &Path) -> bool {
     let file = folder.join(".room");
     let write = || -> std::io::Result<()> {

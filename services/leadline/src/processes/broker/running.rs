@@ -1,4 +1,4 @@
-//! The state of the broker, as its threads share it.
+//! The state of the broker, which the thread that watches it shares with the parts that stop and restart it.
 
 use std::time::Duration;
 
@@ -11,6 +11,6 @@ pub(super) const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct Running {
     pub(super) process: Option<Pid>,
     pub(super) stopping: bool,
-    /// The broker got a signal to end and will be restarted.
+    /// The broker got a signal to stop, and will be started again.
     pub(super) restarting: bool,
 }

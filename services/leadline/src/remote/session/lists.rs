@@ -16,7 +16,7 @@ use crate::{
 const PAGE_SIZE: usize = 200;
 
 impl Session {
-    /// Prints a list up to the requested size. `page` gets a page size and the token of the page before.
+    /// Prints a list up to the requested size. `page` reads a page, given a page size and a page token.
     pub(crate) async fn list<T: Message + Name>(
         &self,
         paging: &Paging,
@@ -30,7 +30,7 @@ impl Session {
         Ok(())
     }
 
-    /// Prints a list, and for people a hint about its entries.
+    /// Prints a list, and a hint about its entries unless the output is JSON.
     pub(crate) async fn list_with_hint<T: Message + Name>(
         &self,
         paging: &Paging,
@@ -47,7 +47,7 @@ impl Session {
         Ok(())
     }
 
-    /// Prints a list. If it is empty because a filter names something that does not exist, that is an error.
+    /// Prints a list. If it is empty, fails if one of the filter's names does not exist.
     pub(crate) async fn list_filtered<T: Message + Name>(
         &self,
         paging: &Paging,

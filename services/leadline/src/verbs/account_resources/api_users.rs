@@ -106,7 +106,7 @@ fn row(api_user: &api::ApiUser) -> Vec<Cell> {
 
 impl Fields {
     fn split(self, account_id: String) -> (api::ApiUser, Vec<&'static str>) {
-        let said = [("name", self.name.is_some()), ("email", self.email.is_some()), ("role", self.role.is_some())];
+        let given = [("name", self.name.is_some()), ("email", self.email.is_some()), ("role", self.role.is_some())];
         let api_user = api::ApiUser {
             account_id,
             api_user_id: self.id,
@@ -115,6 +115,6 @@ impl Fields {
             role: self.role.unwrap_or_default(),
             unconfirmed_emails: vec![],
         };
-        (api_user, names(said))
+        (api_user, names(given))
     }
 }

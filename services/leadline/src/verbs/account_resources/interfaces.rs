@@ -118,7 +118,7 @@ impl Interfaces {
 const COLUMNS: [Column; 5] =
     [fixed("INTERFACE"), flexible("NAME"), fixed("RETENTION"), flexible("NOTIFIED"), flexible("SEARCHABLE")];
 
-/// Prints the warnings of a change, for the person at the terminal.
+/// Prints the warnings of a change to standard error, because they are for people.
 fn warn(interface: &api::Interface) {
     for warning in &interface.warnings {
         note(&format!("Warning: {warning}"));
@@ -137,7 +137,7 @@ fn row(interface: &api::Interface) -> Vec<Cell> {
 
 impl Fields {
     fn split(self, account_id: String) -> (api::Interface, Vec<&'static str>) {
-        let said = [
+        let given = [
             ("name", self.name.is_some()),
             ("retention", self.retention.is_some() || self.no_retention),
             ("lead_notification_emails", self.notify.is_some()),
@@ -153,6 +153,6 @@ impl Fields {
             searchable_fields: self.searchable.unwrap_or_default().into_iter().flatten().collect(),
             warnings: vec![],
         };
-        (interface, names(said))
+        (interface, names(given))
     }
 }

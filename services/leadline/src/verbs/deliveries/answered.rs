@@ -1,4 +1,4 @@
-//! The choice of deliveries by the answer to their latest attempt.
+//! The option that filters deliveries by the answer to their latest attempt.
 
 use domain::outcome::{HttpStatusClass, NO_RESPONSE_STATUS};
 

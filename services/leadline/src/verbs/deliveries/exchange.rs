@@ -1,4 +1,4 @@
-//! Shows an attempt as on the wire: the request, and the answer below it.
+//! Prints the exchange of an attempt: the request as it was sent, and the answer below it.
 
 use crate::terminal::{
     output::{harmless, print as line},

@@ -1,4 +1,4 @@
-//! Requests that are rendered and not sent.
+//! `leadline deliveries request`: renders the request of an attempt again. Prints rendered requests, also for previews.
 
 use clap::Args;
 

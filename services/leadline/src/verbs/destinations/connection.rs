@@ -1,5 +1,5 @@
-//! The options for connections to a destination: certificates and a proxy. Keys come from files, and passwords from the
-//! file of `--from`.
+//! The options for connections to a destination: certificates and a proxy. Private keys are read from files, and the
+//! proxy's password from the file of `--from`, because others can see arguments.
 
 use anyhow::Context as _;
 use clap::Args;
@@ -28,12 +28,12 @@ pub(super) struct ConnectionSettings {
 impl ConnectionSettings {
     /// Writes the given options into a destination, and returns the names of the fields.
     pub(super) fn apply(&self, destination: &mut api::Destination) -> anyhow::Result<Vec<&'static str>> {
-        let mut said = vec![];
+        let mut names = vec![];
         match (&self.client_cert, &self.client_key) {
             (None, None) => {}
             (Some(chain), None) if chain.is_empty() => {
                 destination.client_certificate = None;
-                said.push("client_certificate");
+                names.push("client_certificate");
             }
             (Some(chain), Some(key)) => {
                 destination.client_certificate = Some(api::ClientCertificate {
@@ -41,7 +41,7 @@ impl ConnectionSettings {
                     private_key: read("--client-key", key)?,
                     ..api::ClientCertificate::default()
                 });
-                said.push("client_certificate");
+                names.push("client_certificate");
             }
             (Some(_), None) => return Err(usage("--client-key is missing: give the key of --client-cert")),
             (None, Some(_)) => {
@@ -50,14 +50,14 @@ impl ConnectionSettings {
         }
         if let Some(file) = &self.authorities {
             destination.ca_certificates = if file.is_empty() { String::new() } else { read("--ca", file)? };
-            said.push("ca_certificates");
+            names.push("ca_certificates");
         }
         if let Some(url) = &self.proxy {
             let proxy = api::DestinationProxy { url: url.clone(), ..destination.proxy.take().unwrap_or_default() };
             destination.proxy = Some(proxy).filter(|proxy| !proxy.url.is_empty());
-            said.push("proxy");
+            names.push("proxy");
         }
-        Ok(said)
+        Ok(names)
     }
 }
 

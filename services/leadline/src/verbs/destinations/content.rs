@@ -58,24 +58,24 @@ fn pair(text: &str) -> Result<(String, String), String> {
 impl Content {
     /// Writes the given options into a destination, and returns the names of the fields.
     pub(super) fn apply(&self, destination: &mut api::Destination) -> anyhow::Result<Vec<&'static str>> {
-        let mut said = vec![];
+        let mut names = vec![];
         if let Some(content_type) = &self.content_type {
             destination.content_type.clone_from(content_type);
-            said.push("content_type");
+            names.push("content_type");
         }
         if let Some(form) = self.form() {
             destination.form = Some(form);
-            said.push("form");
+            names.push("form");
         }
         if let Some(header) = &self.signature_header {
             destination.compatibility_signature = self.signature(header)?;
-            said.push("compatibility_signature");
+            names.push("compatibility_signature");
         }
-        Ok(said)
+        Ok(names)
     }
 
     fn form(&self) -> Option<api::Form> {
-        let is_said = self.form_only_fields
+        let is_given = self.form_only_fields
             || self.form_nesting.is_some()
             || self.form_lists.is_some()
             || !self.fields.is_empty()
@@ -83,7 +83,7 @@ impl Content {
         let field = |(path, name): &(String, String)| api::FormField { path: path.clone(), name: name.clone() };
         let constant =
             |(name, value): &(String, String)| api::FormConstant { name: name.clone(), value: value.clone() };
-        is_said.then(|| api::Form {
+        is_given.then(|| api::Form {
             nesting: self.form_nesting.clone().unwrap_or_default(),
             lists: self.form_lists.clone().unwrap_or_default(),
             fields: self.fields.iter().map(field).collect(),

@@ -73,14 +73,13 @@ impl List {
     }
 }
 
-/// The health of every destination of an account, by its id; empty if the server does not know it.
+/// The health of every destination of an account, by its id; empty if an older server does not have this method.
 async fn all(session: &Session, account: &str) -> anyhow::Result<HashMap<String, api::DestinationHealth>> {
     let (mut found, mut page_token) = (HashMap::new(), String::new());
     loop {
         let request = api::ListDestinationHealthRequest { account_id: account.to_owned(), page_size: PAGE, page_token };
         let page = match session.problems().list_destination_health(within(request)).await {
             Ok(page) => page.into_inner(),
-            // An older server has no health.
             Err(status) if status.code() == Code::Unimplemented => return Ok(HashMap::new()),
             Err(status) => return Err(status.into()),
         };
@@ -139,7 +138,7 @@ impl Health {
     }
 }
 
-/// How many attempts got which answer, if any did.
+/// How many attempts got which kind of answer; empty without attempts.
 fn answers(of: &api::AnswerCounts) -> String {
     let api::AnswerCounts { http_2xx, http_3xx, http_4xx, http_5xx, none } = *of;
     let all = [("2xx", http_2xx), ("3xx", http_3xx), ("4xx", http_4xx), ("5xx", http_5xx), ("none", none)];

@@ -1,4 +1,5 @@
-//! The options for settings of a destination. Other settings and secrets come from a file.
+//! The options for settings of a destination. Settings without an option, and secrets, are read from the file of
+//! `--from`.
 
 use std::{io::Read as _, path::PathBuf, time::Duration};
 
@@ -87,9 +88,9 @@ fn header(text: &str) -> Result<api::Header, String> {
 impl Settings {
     /// Writes the given options into a destination, and returns the names of the fields.
     pub(super) fn apply(&self, destination: &mut api::Destination) -> anyhow::Result<Vec<String>> {
-        let mut said = self.read(destination)?;
-        said.extend(self.connection.apply(destination)?.into_iter().map(str::to_owned));
-        let mut set = |field: &str| said.push(field.to_owned());
+        let mut names = self.read(destination)?;
+        names.extend(self.connection.apply(destination)?.into_iter().map(str::to_owned));
+        let mut set = |field: &str| names.push(field.to_owned());
         let text = |given: &Option<String>, field: &'static str, into: &mut String| {
             given.as_ref().map(|value| {
                 into.clone_from(value);
@@ -141,9 +142,9 @@ impl Settings {
             set("headers");
         }
         self.content.apply(destination)?.into_iter().for_each(&mut set);
-        said.sort();
-        said.dedup();
-        Ok(said)
+        names.sort();
+        names.dedup();
+        Ok(names)
     }
 
     fn body(&self) -> anyhow::Result<Option<Body>> {
@@ -165,10 +166,10 @@ impl Settings {
         let wrong =
             |error: &dyn std::fmt::Display| usage(format!("--from: this is not a Destination in JSON: {error}"));
         let value: Value = serde_json::from_str(&text).map_err(|e| wrong(&e))?;
-        let said = value.as_object().map(|fields| fields.keys().map(|name| field(name)).collect::<Vec<_>>());
+        let names = value.as_object().map(|fields| fields.keys().map(|name| field(name)).collect::<Vec<_>>());
         *destination = from_json(value).map_err(|e| wrong(&e))?;
         let changes = |name: &String| !["account_id", "destination_id", "deactivated"].contains(&name.as_str());
-        Ok(said.unwrap_or_default().into_iter().filter(changes).collect())
+        Ok(names.unwrap_or_default().into_iter().filter(changes).collect())
     }
 }
 

@@ -17,8 +17,8 @@ use crate::{
 
 /// How often the delivery is read.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
-/// How long to wait for the end of the delivery: longer than a receiver may take, and longer than work is parked behind
-/// other work.
+/// How long to wait for the end of the delivery. A receiver may take 60 s to answer, and the work may wait for other
+/// work before.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(90);
 
 #[derive(Debug, Args)]
@@ -68,10 +68,10 @@ impl Trial {
                 Err(status) => return Err(status.into()),
             };
             let status = detail.delivery.as_ref().map(api::Delivery::status);
-            let over = matches!(status, Some(DeliveryStatus::Succeeded | DeliveryStatus::Failed));
-            if over || Instant::now() >= give_up {
+            let has_ended = matches!(status, Some(DeliveryStatus::Succeeded | DeliveryStatus::Failed));
+            if has_ended || Instant::now() >= give_up {
                 print_detail(&session, &detail)?;
-                if !over {
+                if !has_ended {
                     note(&format!("The delivery has not ended yet: leadline deliveries show {}", sent.delivery_id));
                 }
                 return if status == Some(DeliveryStatus::Succeeded) { Ok(()) } else { Err(AlreadyReported.into()) };

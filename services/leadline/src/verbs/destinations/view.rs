@@ -75,7 +75,7 @@ pub(super) fn show(session: &Session, destination: &api::Destination) -> anyhow:
     print_facts(&session.out, facts)
 }
 
-/// Prints the warnings of a change, for the person at the terminal.
+/// Prints the warnings of a change to standard error, because they are for people.
 pub(super) fn warn(destination: &api::Destination) {
     for warning in &destination.warnings {
         note(&format!("Warning: {warning}"));

@@ -1,6 +1,6 @@
-//! Counts the lines of CSV that comes in pieces. A line break within quotes ends no line (RFC 4180).
+//! Counts the lines of a CSV file that arrives in pieces. A line break within quotes ends no line (RFC 4180).
 
-/// The lines that have ended.
+/// The number of complete lines, and whether the text so far ends within quotes.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     pub(super) ended: u64,

@@ -1,5 +1,5 @@
-//! The options to import a secret that receivers already have. It comes from a file or standard input: others can see
-//! arguments.
+//! The options for importing a secret that receivers already have. It is read from a file or standard input, because
+//! others can see arguments.
 
 use std::{io::Read as _, path::PathBuf};
 
