@@ -10,7 +10,7 @@ use crate::{child, port::free_port, process::Process, wait};
 /// How long a proxy may take to start.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A running proxy. It ends when it is dropped and when the process does.
+/// A running proxy. It ends when it is dropped, or when the test process ends.
 #[derive(Debug)]
 pub struct ForwardProxy {
     scheme: &'static str,
