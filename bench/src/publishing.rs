@@ -61,7 +61,13 @@ async fn shape(program: &Path, name: &str, count: usize, connections: usize, bat
         row(&format!("{name}, ids {what}"), &format!("{per_second:>7.0} / s  CPU {cpu_ms:.3} ms"));
         json[what] = json!({"published_per_second": per_second.round(), "cpu_ms_each": rounded(cpu_ms, 4)});
     }
-    row("", &format!("named, relative to made: {} of the throughput, {} of the CPU", json["named_share"], json["named_cpu_share"]));
+    row(
+        "",
+        &format!(
+            "named, relative to made: {} of the throughput, {} of the CPU",
+            json["named_share"], json["named_cpu_share"]
+        ),
+    );
     drop(system.stop().await);
     Ok(json)
 }
