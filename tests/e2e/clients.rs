@@ -29,13 +29,13 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A system in which curl.sh has done everything. The other clients page through the leads that it published.
 struct Stage {
-    /// Its process ends before its folder goes.
+    /// Declared before the folder, so that the process ends before the folder is removed.
     _process: Process,
     _home: Home,
     http: String,
     grpc: String,
     key: String,
-    /// The receiver of curl.sh, and what curl.sh wrote.
+    /// The receiver of curl.sh, and the output of curl.sh.
     receiver: Receiver,
     said: String,
 }
@@ -68,7 +68,7 @@ impl Stage {
         Self { _process: process, _home: home, http, grpc, key, receiver, said }
     }
 
-    /// The API, for the test that calls it.
+    /// A connection to the API for one test.
     async fn channel(&self) -> AuthChannel {
         let channel = Channel::from_shared(self.grpc.clone()).unwrap().connect().await.unwrap();
         AuthInterceptor::new(&self.key).unwrap().over(channel)
@@ -96,7 +96,7 @@ impl Stage {
         receiver
     }
 
-    /// The receiver got the resent event three times, and the log says why.
+    /// Checks that the receiver got the resent event three times, and that the log has the reason.
     async fn was_resent(&self, receiver: &Receiver, account: &str, event: &str, lead: &str) {
         let sent = receiver.requests().iter().filter(|seen| seen.header("leadline-event-id") == event).count();
         assert_eq!(sent, 3);
@@ -108,7 +108,8 @@ impl Stage {
     }
 }
 
-/// Runs a client until it ends. Returns what it wrote to its standard output: its libraries may warn on the other one.
+/// Runs a client until it ends. Returns its standard output only, because libraries may write warnings to standard
+/// error.
 async fn ran(mut client: tokio::process::Command) -> String {
     client.kill_on_drop(true);
     let ended = timeout(PATIENCE, client.output()).await.expect("the client ends in time").unwrap();
@@ -117,7 +118,7 @@ async fn ran(mut client: tokio::process::Command) -> String {
     out.into_owned()
 }
 
-/// What a client writes that did everything. Its events have this prefix.
+/// The output of a client that did everything. Its events have this prefix.
 fn expected(prefix: &str, refused: &str) -> Vec<String> {
     vec![
         "failed: 5 on 3 pages; succeeded: 5".into(),

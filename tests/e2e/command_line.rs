@@ -118,7 +118,7 @@ async fn errors_are_plain_and_have_exit_codes() {
         assert_eq!(ran.code, 1, "{ran:?}");
         assert!(ran.err.contains(says) && ran.out.is_empty(), "{args:?}: {ran:?}");
     }
-    // The port of HTTP.
+    // This is the HTTP port instead of the gRPC port.
     let ran = world.run(&["leads", "--grpc-url", &world.http]).await;
     assert!(ran.code == 1 && ran.err.contains("names another port than that of gRPC"), "{ran:?}");
     // With two accounts, the account has to be named.

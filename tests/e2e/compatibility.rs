@@ -1,4 +1,4 @@
-//! A second signature in the format of another sender, checked like its receivers do.
+//! A second signature in the format of another sender, verified as the receivers of that sender do it.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::{
 const OLD: &str = "whsec_as it is";
 const NEW: &str = "a newer secret";
 
-/// An HMAC by Python's standard library over what is on standard input.
+/// Computes an HMAC of the standard input with Python's standard library.
 const MAC: &str = r#"
 import base64, hashlib, hmac, sys
 key, hash, encoding = sys.argv[1:4]

@@ -210,7 +210,7 @@ async fn notifier_state_of_a_deleted_interface_is_removed() {
     };
     delete("other").await;
     wait::until_eq("one is forgotten", SOON, both[..1].to_vec(), remembered).await;
-    // Its window is open, and no other interface wants mails.
+    // The remaining interface still has an open window, and no other interface wants mails.
     world.publish("e3").await;
     wait::until("a mail about it", SOON, async || world.home.outbox().iter().any(|mail| mail.contains("lead-e3")))
         .await;

@@ -130,7 +130,7 @@ async fn listed_deliveries_are_retried_and_refusals_have_reasons() {
         let details: Vec<_> = resent.map(|(_, detail)| detail).collect();
         assert_eq!(details, [format!("retry 1 requested by {} in job {}", job.requested_by, job.job_id)]);
 
-        // Again, now that it is not failed, and after its interface is deleted.
+        // The same delivery again: first after it has succeeded, then after its interface is deleted.
         let again = vec![id("worse").await];
         let request = api::RetryDeliveriesRequest { delivery_ids: again.clone(), ..retries() };
         let job = world.retry_many(request.clone()).await.unwrap();

@@ -40,7 +40,7 @@ async fn misbehaving_receivers_do_not_affect_a_healthy_one() {
     for (answer, ..) in &cases {
         let receiver = Receiver::start().await;
         receiver.answer(answer.clone());
-        // Only the concurrency limit protects from them here.
+        // These destinations have no breaker: only the concurrency limit protects the healthy one.
         let patient = api::Destination {
             url: receiver.url(),
             timeout: Some(duration_to_api(TIMEOUT)),

@@ -167,7 +167,7 @@ async fn read_model_holds_no_value_and_strangers_find_nothing() {
     };
     world.registry().create_interface(api::CreateInterfaceRequest { interface: Some(form) }).await.unwrap();
     world.publish_with("e1", json!({"lead_id": "ada", "client": "north", "payload": {"email": ADA.1}})).await;
-    // Another client says something about a lead of north.
+    // An event of another client adds a value to a lead of north.
     world.publish_with("e2", json!({"lead_id": "ada", "client": "south", "payload": {"email": "x@example.com"}})).await;
     world.publish_with("e3", json!({"account": "other", "lead_id": "eve", "payload": {"email": ADA.1}})).await;
     world.finds(&[("email", "x@example.com")], &["ada"]).await;
@@ -215,7 +215,7 @@ async fn an_anonymised_lead_is_not_found_and_a_rebuild_finds_the_same() {
         world.publish_about("e1", "ada", json!({"email": ADA.1, "contacts": {"phone": "0170 1"}})).await;
         world.publish_about("e2", "bob", json!({"email": "bob@example.com"})).await;
         world.publish_about("e3", "bob", json!({"email": "bob@example.com"})).await;
-        // Ingest takes JSON only; a client of the broker may store anything.
+        // Ingest accepts only JSON, but a client of the broker may store anything.
         store_with(&world, "e4", "none", Timestamp::now(), "email: ada@example.com".to_owned()).await;
         world.finds(&[("email", "bob@example.com")], &["bob"]).await;
         world.finds(&[], &["ada", "bob", "none"]).await;

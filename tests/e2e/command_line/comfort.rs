@@ -164,7 +164,7 @@ async fn unique_id_prefixes_are_accepted() {
     assert!(refused.code == 1 && refused.err.contains("NOT_FOUND"), "{refused:?}");
 }
 
-/// Two of these ids that begin with the same characters, by their requests.
+/// Finds two ids whose first `length` characters are equal. Returns each with the value from which it was made.
 fn alike<T>(length: usize, id: impl Fn(usize) -> (T, String)) -> [(T, String); 2] {
     let mut seen: HashMap<String, (T, String)> = HashMap::new();
     for number in 0.. {

@@ -102,7 +102,7 @@ async fn spans_that_wait_for_an_export_are_bounded() {
     for n in 0..EVENTS {
         world.delivery_is(&format!("e{n}"), DeliveryStatus::Succeeded).await;
     }
-    // What the collector gets now is what was on its way, and what waited.
+    // The collector now gets the spans of the request that was in flight, and the spans that waited.
     let collector = OtlpSink::start_on(listener);
     wait::until("spans", SOON, async || if collector.spans().is_empty() { Err(()) } else { Ok(()) }).await;
     let attempts = collector.spans().iter().filter(|span| attempts_of(span)).count();
@@ -111,7 +111,7 @@ async fn spans_that_wait_for_an_export_are_bounded() {
 
 #[tokio::test]
 async fn samplers_decide_by_the_caller_or_by_themselves() {
-    // Whether a trace is exported whose caller does not sample it, whose caller samples it, and that has no caller.
+    // Whether a trace is exported if its caller does not sample it, if its caller samples it, and if it has no caller.
     for (sampler, ratio, expected) in [
         ("always_on", "", [true, true, true]),
         ("parentbased_always_on", "", [false, true, true]),
