@@ -281,7 +281,7 @@ async fn anonymise_and_look_everywhere(world: &World, postgres: Option<(&Postgre
 async fn nothing_changes_by_a_rebuild(world: &World, postgres: Option<(&Postgres, &str)>) {
     let addresses = read_json(&world.home.data().join("addresses.json")).unwrap();
     let database = addresses["database"].as_str().unwrap_or_else(|| postgres.unwrap().1);
-    wait::until("everything at rest", SOON, async || {
+    wait::until("the end of all work", SOON, async || {
         let now = [ends(world, LEAD).await, ends(world, "lead-b").await].concat();
         let moves = [DeliveryStatus::Processing, DeliveryStatus::Pending];
         let has_read = notices_are_read(world).await;

@@ -85,7 +85,7 @@ async fn deliveries_wait_while_the_egress_proxy_is_away() {
     let world = World::start_with(&["--egress-proxy", &url], &[]).await;
     world.destination(&receiver.url()).await;
     world.publish("e1").await;
-    let (status, said) = wait::until("the proxy is missed", SOON, async || {
+    let (status, said) = wait::until("the missing proxy to be reported", SOON, async || {
         Some(readyz(&world).await).filter(|(_, said)| said.contains("--egress-proxy"))
     })
     .await;

@@ -151,7 +151,7 @@ async fn anonymised_lead_is_explained_without_its_payload() {
         ..api::AnonymizeLeadsRequest::default()
     };
     world.leads().anonymize_leads(request).await.unwrap();
-    testkit::wait::until("the payload is erased", crate::world::SOON, async || {
+    testkit::wait::until("the payload to be erased", crate::world::SOON, async || {
         let found = explained(&world, &rich, "e").await;
         let erased = answer(&found, RoutingRule::Condition).0 == RoutingOutcome::NotAsked;
         if erased { Ok(found) } else { Err(found) }
@@ -197,7 +197,7 @@ async fn command_line_explains_every_event_of_a_lead() {
     world.publish_with("created", json!({"lead_id": "ada", "type": "lead.created"})).await;
     world.delivery_is("created", api::DeliveryStatus::Succeeded).await;
     world.publish_with("opened", json!({"lead_id": "ada", "type": "email.open"})).await;
-    testkit::wait::until_eq("both events are known", crate::world::SOON, 2, async || {
+    testkit::wait::until_eq("both events to be known", crate::world::SOON, 2, async || {
         let ran = world.run(&["explain", "ada", "CRM", "--json"]).await;
         ran.json()["explanations"].as_array().map_or(0, Vec::len)
     })

@@ -111,7 +111,7 @@ async fn deliveries_wait_while_a_secret_cannot_be_opened() {
     context.publish(subject.clone(), fact.encode()).await.unwrap().await.unwrap();
 
     world.publish("e1").await;
-    let (status, said) = wait::until("the secret is missed", SOON, async || {
+    let (status, said) = wait::until("the unreadable secret to be reported", SOON, async || {
         Some(readyz(&world).await).filter(|(_, said)| said.contains("do not open"))
     })
     .await;

@@ -30,7 +30,7 @@ async fn update(world: &World, destination: api::Destination, fields: &[&str]) -
 /// Publishes an event and waits for the end of its delivery: status, error kind and response.
 async fn tried(world: &World, event: &str) -> (u32, String, String) {
     world.publish(event).await;
-    let delivery = testkit::wait::until("an end", crate::world::SOON, async || {
+    let delivery = testkit::wait::until("the end of the delivery", crate::world::SOON, async || {
         let delivery = world.delivery(event).await.delivery.unwrap();
         matches!(delivery.status(), DeliveryStatus::Succeeded | DeliveryStatus::Failed).then_some(delivery)
     })

@@ -209,7 +209,7 @@ async fn health_shows_failures_waiting_work_and_who_disabled() {
     assert!(is_age(columns[4]), "{columns:?}");
 
     world.disable(&id).await;
-    let off = wait::until("what waits is held", SOON, async || {
+    let off = wait::until("the waiting deliveries to be held", SOON, async || {
         let now = health(&world, &id).await;
         if now.held == 3 && !now.switched_off_by.is_empty() { Ok(now) } else { Err(now) }
     })

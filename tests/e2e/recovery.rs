@@ -61,7 +61,7 @@ async fn recovery_brings_skipped_and_failed_deliveries() {
         assert_eq!(receiver.count(), 2, "a dry run does nothing");
 
         assert_eq!(came_of(&recover(&world, recovery(&id)).await.unwrap()), (0, 11, 1, 0));
-        wait::until_eq("all there", SOON, 12, async || world.all(DeliveryStatus::Succeeded).await.len()).await;
+        wait::until_eq("all of them", SOON, 12, async || world.all(DeliveryStatus::Succeeded).await.len()).await;
         assert_eq!((receiver.count(), events_at(&receiver).len()), (13, 12));
         assert_eq!(
             came_of(&recover(&world, recovery(&id)).await.unwrap()),
@@ -99,7 +99,7 @@ async fn recovery_can_bring_events_from_before_the_destination() {
         let (one, two) = tokio::join!(recover(&world, all.clone()), recover(&world, all.clone()));
         let (one, two) = (came_of(&one.unwrap()), came_of(&two.unwrap()));
         assert_eq!(one.0 + two.0, 250, "two concurrent recoveries request each event once: {one:?} {two:?}");
-        wait::until_eq("all there", SOON, 252, async || receiver.count()).await;
+        wait::until_eq("all of them", SOON, 252, async || receiver.count()).await;
         assert_eq!(came_of(&recover(&world, all).await.unwrap()), (0, 0, 252, 0));
         assert_eq!((receiver.count(), events_at(&receiver).len(), early.count()), (252, 252, 252));
         let log = world.log("e7").await;

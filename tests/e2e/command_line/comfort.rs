@@ -285,5 +285,5 @@ async fn watch_reconnects_after_the_server_was_killed() {
     let world = world.again(&["--grpc", &address]).await;
     world.publish("after").await;
     watch.wait_line("lead-after", SOON).await;
-    wait::until("the watch runs", SOON, async || watch.is_running()).await;
+    wait::until("the watch to start", SOON, async || watch.is_running()).await;
 }

@@ -125,7 +125,7 @@ async fn provider_log_in_names_the_person_in_the_audit_log() {
     );
     let disabled = ada.call("RegistryService/DisableDestination", disabled).await;
     assert_eq!(disabled.status, 200, "{}", disabled.json());
-    let log = wait::until("the audit log names the person", SOON, async || {
+    let log = wait::until("the name of the person in the audit log", SOON, async || {
         let request = api::ListAuditLogRequest { account_id: ACCOUNT.into(), ..api::ListAuditLogRequest::default() };
         let entries = world.audit().list_audit_log(request).await.unwrap().into_inner().entries;
         entries.into_iter().find(|entry| entry.action == "disabled")
