@@ -37,7 +37,7 @@ struct Stage {
     key: String,
     /// The receiver of curl.sh, and the output of curl.sh.
     receiver: Receiver,
-    said: String,
+    answers: String,
 }
 
 impl Stage {
@@ -63,9 +63,9 @@ impl Stage {
         let mut curl = tokio::process::Command::new("sh");
         curl.args(["-eu", &script("curl.sh")]);
         curl.env("LEADLINE_URL", &world.http).env("LEADLINE_API_KEY", &world.key);
-        let said = ran(curl).await;
+        let answers = ran(curl).await;
         let World { home, process, http, grpc, key, .. } = world;
-        Self { _process: process, _home: home, http, grpc, key, receiver, said }
+        Self { _process: process, _home: home, http, grpc, key, receiver, answers }
     }
 
     /// A connection to the API for one test.
@@ -157,8 +157,8 @@ async fn python_client_works_with_leads_and_deliveries() {
     let mut client = tokio::process::Command::new(root().join(".tools/python-grpc/bin/python"));
     client.args([&script("python/client.py"), folder, stage.grpc.trim_start_matches("http://"), &stage.key]);
     client.args(["py", INTERFACE, &EVENTS.to_string(), ACCOUNT, IMPORTED, &LEADS.to_string()]);
-    let said = ran(client).await;
-    assert_eq!(said.lines().collect::<Vec<_>>(), expected("py", "FAILED_PRECONDITION"));
+    let answers = ran(client).await;
+    assert_eq!(answers.lines().collect::<Vec<_>>(), expected("py", "FAILED_PRECONDITION"));
     assert_eq!(receiver.count(), 2 * EVENTS + 1);
     stage.was_resent(&receiver, "py", "py1", "py1").await;
 }
@@ -189,9 +189,9 @@ async fn typescript_client_works_over_the_http_port() {
         let mut client = tokio::process::Command::new("node");
         client.arg(&file).args([protocol, &stage.http, &stage.key, protocol, INTERFACE, &EVENTS.to_string()]);
         client.args([ACCOUNT, IMPORTED, &LEADS.to_string()]);
-        let said = ran(client).await;
+        let answers = ran(client).await;
         let expected = expected(protocol, "FailedPrecondition with google.rpc.ErrorInfo");
-        assert_eq!(said.lines().collect::<Vec<_>>(), expected, "{protocol}");
+        assert_eq!(answers.lines().collect::<Vec<_>>(), expected, "{protocol}");
         assert_eq!(receiver.count(), 2 * EVENTS + 1);
         let resent = format!("{protocol}1");
         stage.was_resent(&receiver, protocol, &resent, &resent).await;
@@ -204,7 +204,7 @@ async fn curl_works_as_the_readme_shows() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     assert!(readme.contains(text.trim()), "README.md does not quote tests/e2e/clients/curl.sh");
     let stage = Stage::shared().await;
-    let said = &stage.said;
+    let answers = &stage.answers;
     for step in [
         r#""leadId":""#,
         r#"\"email\": \"ada@example.com\""#,
@@ -212,9 +212,9 @@ async fn curl_works_as_the_readme_shows() {
         r#""eventId":"order-7""#,
         r#""retries":2"#,
     ] {
-        assert!(said.contains(step), "{step}: {said}");
+        assert!(answers.contains(step), "{step}: {answers}");
     }
-    assert!(said.trim_end().ends_with(&format!("}}{LEADS} leads")), "{said}");
+    assert!(answers.trim_end().ends_with(&format!("}}{LEADS} leads")), "{answers}");
     assert_eq!(stage.receiver.count(), 3);
     let event = api::GetEventRequest { account_id: ACCOUNT.into(), event_id: "order-7".into() };
     let lead = LeadServiceClient::new(stage.channel().await).get_event(event).await.unwrap().into_inner().lead_id;

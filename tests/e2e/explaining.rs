@@ -209,7 +209,7 @@ async fn command_line_explains_every_event_of_a_lead() {
     let one = world.run(&["explain", "--event", "opened", "CRM", "--json"]).await.well().json();
     assert_eq!(one["explanations"].as_array().unwrap().len(), 1);
 
-    let asked = |lead: &str, event: &str, destination: &str| api::ExplainRoutingRequest {
+    let request = |lead: &str, event: &str, destination: &str| api::ExplainRoutingRequest {
         account_id: ACCOUNT.into(),
         destination_id: destination.into(),
         event_id: event.into(),
@@ -218,11 +218,11 @@ async fn command_line_explains_every_event_of_a_lead() {
     let crm = world.run(&["destinations", "list", "--json"]).await.well().json_lines()[0]["destination_id"].clone();
     let crm = crm.as_str().unwrap();
     for (request, code) in [
-        (asked("", "", crm), Code::InvalidArgument),
-        (asked("ada", "created", crm), Code::InvalidArgument),
-        (asked("nobody", "", crm), Code::NotFound),
-        (asked("", "nothing", crm), Code::NotFound),
-        (asked("ada", "", "dst_unknown"), Code::NotFound),
+        (request("", "", crm), Code::InvalidArgument),
+        (request("ada", "created", crm), Code::InvalidArgument),
+        (request("nobody", "", crm), Code::NotFound),
+        (request("", "nothing", crm), Code::NotFound),
+        (request("ada", "", "dst_unknown"), Code::NotFound),
     ] {
         let refused = explain(&world, request).await.unwrap_err();
         assert_eq!(refused.code(), code, "{refused}");

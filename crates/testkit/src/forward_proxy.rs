@@ -91,8 +91,9 @@ impl ForwardProxy {
 
     /// The number of requests to connect to this name.
     pub fn connections_to(&self, target: &str) -> usize {
-        let asked = |line: &&str| (line.contains("CONNECT") || line.contains("connected to")) && line.contains(target);
-        self.log().lines().filter(asked).count()
+        let is_attempt =
+            |line: &&str| (line.contains("CONNECT") || line.contains("connected to")) && line.contains(target);
+        self.log().lines().filter(is_attempt).count()
     }
 
     /// Stops it for good.

@@ -44,7 +44,7 @@ async fn unknown_names_in_filters_are_errors() {
     world.delivery_is("e1", DeliveryStatus::Succeeded).await;
     let nowhere = destination.chars().rev().collect::<String>().replace("_tsd", "");
     let nowhere = format!("dst_{nowhere}");
-    for (args, says) in [
+    for (args, expected) in [
         (&["leads", "--interface", "nowhere"][..], "interface"),
         (&["leads", "--client", "unknown"], "client"),
         (&["deliveries", "--account", "acme", "--interface", "nowhere"], "interface"),
@@ -67,7 +67,7 @@ async fn unknown_names_in_filters_are_errors() {
     ] {
         let ran = world.run(args).await;
         assert_eq!(ran.code, 1, "{args:?}: {ran:?}");
-        assert!(ran.err.contains("NOT_FOUND") && ran.err.contains(says), "{args:?}: {ran:?}");
+        assert!(ran.err.contains("NOT_FOUND") && ran.err.contains(expected), "{args:?}: {ran:?}");
     }
     let none = world.run(&["leads", "--interface", INTERFACE, "--failed"]).await.well();
     assert!(none.err.contains("There are none."), "{none:?}");

@@ -215,12 +215,12 @@ async fn wrong_id_tokens_are_refused() {
 async fn provider_keys_rotate_and_unknown_keys_sign_nothing() {
     let installed = installed(&["admins"]).await;
     installed.logs_in().await;
-    let asked = |path: &str| installed.provider.requests().iter().filter(|request| request.path == path).count();
+    let count = |path: &str| installed.provider.requests().iter().filter(|request| request.path == path).count();
     installed.logs_in().await;
-    assert_eq!(asked("/keys"), 1, "known keys are not asked for again");
+    assert_eq!(count("/keys"), 1, "known keys are not asked for again");
     installed.provider.rotate_to_es256("second");
     let browser = installed.logs_in().await;
-    assert_eq!((asked("/keys"), browser.call(WHO, json!({})).await.status), (2, 200));
+    assert_eq!((count("/keys"), browser.call(WHO, json!({})).await.status), (2, 200));
     installed.provider.signs_with_another_key();
     installed.is_refused("token", "none of the keys of the provider has signed it").await;
 }
@@ -296,10 +296,10 @@ async fn wrong_provider_settings_prevent_the_start() {
         ([all("https://id.example", RULES), vec!["--oidc-client-secret-file", "/nowhere"]].concat(), "/nowhere"),
         ([all("https://id.example", RULES), vec!["--oidc-session-lifetime", "13h"]].concat(), "1m to 12h"),
     ];
-    for (args, said) in wrong {
+    for (args, text) in wrong {
         let process = home.up(&args, &[]);
         let status = process.wait_exit(Duration::from_secs(60)).await;
-        assert!(!status.success() && process.output().contains(said), "{args:?}: {}", process.output());
+        assert!(!status.success() && process.output().contains(text), "{args:?}: {}", process.output());
     }
     let provider = IdentityProvider::start(CLIENT, SECRET, ada(&["admins"])).await;
     let issuer = provider.issuer();

@@ -50,7 +50,7 @@ async fn changes_of_a_destination_and_of_a_job_are_one_line_each() {
     logged(&world.process, &["destination recovered", &id]).await;
     world.disable(&id).await;
 
-    for (said, of) in [
+    for (message, of) in [
         ("breaker of lane opened; it allows only probes", &id),
         ("breaker of lane closed; requests continue", &id),
         ("deactivated destination", &id),
@@ -60,8 +60,8 @@ async fn changes_of_a_destination_and_of_a_job_are_one_line_each() {
         ("job runs here", &job),
         ("job ended", &job),
     ] {
-        logged(&world.process, &[said, of]).await;
-        assert_eq!(count(&world.process, &[said, of]), 1, "{said}: {}", world.process.output());
+        logged(&world.process, &[message, of]).await;
+        assert_eq!(count(&world.process, &[message, of]), 1, "{message}: {}", world.process.output());
     }
 }
 
@@ -76,7 +76,7 @@ async fn a_lost_and_a_found_broker_are_one_line_each() {
     logged(&world.process, &[found]).await;
     // It works again.
     world.publish("e1").await;
-    let counts = [lost, found].map(|said| count(&world.process, &[said]));
+    let counts = [lost, found].map(|message| count(&world.process, &[message]));
     assert_eq!(counts, [1, 1], "{}", world.process.output());
 }
 

@@ -33,8 +33,8 @@ async fn a_collector_that_does_not_answer_is_given_up_in_time() {
             let starting = Box::pin(World::start_with(&[], &env));
             let (world, (_connection, connected)) = tokio::join!(starting, accepting);
             let line = world.process.wait_line("cannot export traces; spans are lost", SOON).await;
-            let said: Timestamp = line.split(' ').next().unwrap().parse().unwrap();
-            assert!(said.duration_since(connected) < BEFORE_DEFAULT, "{protocol}, {timeout}: {connected}, {line}");
+            let logged_at: Timestamp = line.split(' ').next().unwrap().parse().unwrap();
+            assert!(logged_at.duration_since(connected) < BEFORE_DEFAULT, "{protocol}, {timeout}: {connected}, {line}");
         }
     }
 }
@@ -154,7 +154,7 @@ async fn a_disabled_sdk_exports_nothing() {
 
 #[tokio::test]
 async fn an_unreadable_variable_causes_one_warning_and_its_default_counts() {
-    for (wrong, said) in [
+    for (wrong, text) in [
         ((SAMPLER, "sometimes"), "OTEL_TRACES_SAMPLER: the value is not one of always_on"),
         (("OTEL_BSP_MAX_QUEUE_SIZE", "many"), "OTEL_BSP_MAX_QUEUE_SIZE: the value is not a number"),
         (("OTEL_EXPORTER_OTLP_TIMEOUT", "10s"), "OTEL_EXPORTER_OTLP_TIMEOUT: the value is not a number"),
@@ -163,7 +163,7 @@ async fn an_unreadable_variable_causes_one_warning_and_its_default_counts() {
         let collector = OtlpSink::start().await;
         let endpoint = collector.endpoint();
         let (world, _receiver) = deliver(&[(ENDPOINT, &endpoint), wrong]).await;
-        let line = world.process.wait_line(said, SOON).await;
+        let line = world.process.wait_line(text, SOON).await;
         assert!(line.contains("WARN"), "{line}");
         wait::until("spans", SOON, async || if collector.spans().is_empty() { Err(()) } else { Ok(()) }).await;
         let output = world.process.output();
