@@ -1,4 +1,4 @@
-//! Names of receivers: silent name servers do not delay other destinations.
+//! Names of receivers: silent name servers do not delay other accounts.
 
 use std::{fs, time::Duration};
 

@@ -108,7 +108,7 @@ async fn an_attempt_a_minute_after_its_request_starts_a_trace() {
 
 #[tokio::test]
 async fn an_error_in_a_span_is_an_event_of_the_conventions() {
-    // No receiver listens there.
+    // No mail server listens there.
     let (collector, world, receiver) = exporting(&["--smtp-url", "smtp://127.0.0.1:1"], &[]).await;
     receiver.answer(Answer::Status(500));
     impatient(&world, &receiver).await;
