@@ -31,14 +31,14 @@ const ROUNDS: u32 = 100;
 const BROWSER_ROUNDS: u32 = 20;
 /// The limit for a list to open: half a second.
 const MAX_MS: f64 = 500.0;
-/// What the frame around every screen asks for.
+/// The methods that the frame around every screen calls.
 const OF_FRAME: [&str; 4] = [
     "RegistryService/ListDestinations",
     "RegistryService/ListInterfaces",
     "RegistryService/ListClients",
     "StatusService/GetShownUntil",
 ];
-/// Each screen, and what it asks for.
+/// Each screen, and the methods that it calls.
 const SCREENS: [(&str, &[&str]); 5] = [
     (
         "problems",
@@ -61,7 +61,7 @@ const PATHS: [(&str, &str); 5] = [
 /// Fills both databases and opens each screen.
 pub(crate) async fn measure(program: &Path, rows: u32) -> anyhow::Result<Value> {
     head(&format!("Console: lists of {rows} deliveries"));
-    // The client wants to know how TLS would be done, and calls over plain HTTP.
+    // The client needs a TLS provider, although it calls over plain HTTP.
     let _ = rustls::crypto::ring::default_provider().install_default();
     on_both(async |database, args| run(program, database, args, rows).await).await
 }
@@ -73,12 +73,12 @@ async fn run(program: &Path, database: &str, args: &[&str], rows: u32) -> anyhow
     system.api.searchable("form0", &derived::FIELDS).await?;
     let filled = Rows { first: 0, count: rows, begin: now_micros() - i64::from(rows) * STEP, response: 60 };
     filled.fill(&system.database, &destination).await?;
-    // Problems, health and counts as well.
+    // The lists also need problems, health and counts.
     derived::fill(&system.database, filled, &system.master_key()?, &[0]).await?;
     let mut results = serde_json::Map::new();
     let mut home = system.stop().await;
     for (name, methods) in SCREENS {
-        // Each screen is the first thing that a new process is asked for.
+        // Each screen is the first one that a new process answers.
         let system = System::start_in(home, program, args).await?;
         let client = Client::builder().no_proxy().build()?;
         let first = opened(&client, &system, methods).await?;

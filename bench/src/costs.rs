@@ -53,10 +53,10 @@ pub(crate) async fn measure(program: &Path, feature: Feature, leads: usize) -> a
         },
     });
     row(
-        &format!("with {name}, of those without"),
+        &format!("with {name}, relative to without"),
         &format!("{} of the throughput, {} of the CPU", json["throughput_share"], json["cpu_share"]),
     );
-    row("on disk, more for each", &json["bytes_per_delivery"].to_string());
+    row("on disk, added per delivery", &json["bytes_per_delivery"].to_string());
     Ok(json)
 }
 

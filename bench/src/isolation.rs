@@ -33,7 +33,7 @@ struct Seen {
 /// The destinations of the other half.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Others {
-    /// There are none: the events are stored only.
+    /// There are none; the events are only stored.
     NotWanted,
     /// They accept all events.
     Well,
@@ -64,7 +64,7 @@ pub(crate) async fn measure(program: &Path, lasts: Duration) -> anyhow::Result<V
             "{:.1} % of the throughput, {ratio:.2} times the p99 without them, {ratio_to_well:.2} times that of all well",
             share * 100.0
         );
-        row("  so hanging costs the healthy", &text);
+        row(" the healthy, beside hanging ones", &text);
         results.push(json!({
             "healthy": half, "hanging": half, "throughput_share": share,
             "p99_ratio": ratio, "p99_ratio_to_all_well": ratio_to_well,

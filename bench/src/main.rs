@@ -74,7 +74,7 @@ enum What {
     Exchanges,
     /// The flood with and without metrics
     Metrics,
-    /// Publishing events with ids of the publisher, beside events with ids of ingest
+    /// Publishing events whose ids the publisher names, compared with events whose ids ingest makes
     Publishing,
     /// From publish to receiver, at 100, 500 and 2,000 per second
     Latency,

@@ -1,4 +1,4 @@
-//! The cost of publishing events with ids of the publisher, beside events with ids of ingest.
+//! The cost of publishing events whose ids the publisher names, compared with events whose ids ingest makes.
 //!
 //! No destination wants the events, so only publishing, routing and the read model are measured. The two kinds take
 //! turns, because the speed of a machine varies.
@@ -61,7 +61,13 @@ async fn shape(program: &Path, name: &str, count: usize, connections: usize, bat
         row(&format!("{name}, ids {what}"), &format!("{per_second:>7.0} / s  CPU {cpu_ms:.3} ms"));
         json[what] = json!({"published_per_second": per_second.round(), "cpu_ms_each": rounded(cpu_ms, 4)});
     }
-    row("", &format!("named: {} of the events a second, {} of the CPU", json["named_share"], json["named_cpu_share"]));
+    row(
+        "",
+        &format!(
+            "named, relative to made: {} of the throughput, {} of the CPU",
+            json["named_share"], json["named_cpu_share"]
+        ),
+    );
     drop(system.stop().await);
     Ok(json)
 }

@@ -1,8 +1,8 @@
 //! The time from the kill of a process until every accepted lead is delivered.
 //!
 //! Each service is a separate process, and leads come at a fixed rate. One process is killed, publishing stops, and the
-//! process starts again at once. The broker redelivers the messages that the process had not acknowledged after
-//! `journal::ACK_WAIT`.
+//! process starts again at once. After `journal::ACK_WAIT` the broker redelivers the messages that the process had not
+//! acknowledged.
 
 use std::{path::Path, time::Duration};
 

@@ -1,5 +1,5 @@
-//! The time from execution until a system with many stored leads is ready, and until it delivers a lead that is
-//! published then: after a clean stop, and after a kill under load.
+//! Start-up of a system with many stored leads: the time until it is ready, and the time until it delivers a lead that
+//! is published then. Both are measured after a clean stop and after a kill under load.
 
 use std::{path::Path, time::Duration};
 

@@ -28,14 +28,14 @@ pub(crate) struct Findings {
     pub(crate) faults: Vec<String>,
 }
 
-/// Compares everything. No delivery may be in work any more.
+/// Compares everything. It expects that no delivery is in work.
 pub(crate) async fn compare(stage: &Stage, ledger: &Ledger, ids: &HashMap<&'static str, String>) -> Findings {
     let mut findings = Findings { duplicates: ledger.duplicates(), ..Findings::default() };
     let lost = ledger.lost();
     findings.lost = lost.len();
-    findings.tell("accepted, wanted and never delivered", &lost);
-    findings.tell("received by a destination that does not want it", &ledger.unwanted());
-    findings.tell("received in another order than published", &ledger.out_of_order());
+    findings.add_fault("accepted, wanted and never delivered", &lost);
+    findings.add_fault("received by a destination that does not want it", &ledger.unwanted());
+    findings.add_fault("received in another order than published", &ledger.out_of_order());
     let shown = read_back::deliveries(stage).await;
     for duplicate in findings.duplicates.iter_mut().filter(|duplicate| duplicate.because_of.is_none()) {
         let id = &ids[duplicate.destination];
@@ -48,7 +48,7 @@ pub(crate) async fn compare(stage: &Stage, ledger: &Ledger, ids: &HashMap<&'stat
     }
     let unexplained = |duplicate: &&Duplicate| duplicate.because_of.is_none();
     let unexplained: Vec<_> = findings.duplicates.iter().filter(unexplained).cloned().collect();
-    findings.tell("delivered again although no process was away", &unexplained);
+    findings.add_fault("delivered again although no process was away", &unexplained);
     findings.compare_shown(ledger, ids, &shown);
     findings.compare_mails(stage, &shown);
     let events = ledger.wanted().into_iter().map(|(_, event)| (event.account, event.lead));
@@ -71,7 +71,7 @@ pub(crate) async fn compare(stage: &Stage, ledger: &Ledger, ids: &HashMap<&'stat
 }
 
 impl Findings {
-    fn tell<T: std::fmt::Debug>(&mut self, what: &str, found: &[T]) {
+    fn add_fault<T: std::fmt::Debug>(&mut self, what: &str, found: &[T]) {
         if !found.is_empty() {
             let examples = &found[..found.len().min(MAX_EXAMPLES)];
             self.faults.push(format!("{} {what}, such as {examples:?}", found.len()));
@@ -98,7 +98,7 @@ impl Findings {
             (statuses != [right] || !named).then(|| (want.name, event.id.clone(), statuses))
         });
         let wrong: Vec<_> = wrong.collect();
-        self.tell("wrong deliveries in the read model", &wrong);
+        self.add_fault("wrong deliveries in the read model", &wrong);
         if shown.len() != wanted.len() {
             self.faults.push(format!("{} deliveries in the read model instead of {}", shown.len(), wanted.len()));
         }
@@ -114,7 +114,7 @@ impl Findings {
             !mails.iter().any(|mail| mail.to.contains(&owner) && mail.raw.contains(&delivery.delivery_id))
         });
         let unreported: Vec<_> = unreported.map(|delivery| &delivery.delivery_id).collect();
-        self.tell("failures without a mail", &unreported);
+        self.add_fault("failures without a mail", &unreported);
     }
 
     /// Rebuilds the read model, and compares the rows of every table.
@@ -125,7 +125,7 @@ impl Findings {
         for (table, rows) in &projected {
             let (ours, again): (HashSet<_>, HashSet<_>) = (rows.iter().collect(), rebuilt[table].iter().collect());
             let different: Vec<_> = ours.symmetric_difference(&again).collect();
-            self.tell(&format!("rows of {table} differ after a rebuild"), &different);
+            self.add_fault(&format!("rows of {table} differ after a rebuild"), &different);
         }
     }
 }

@@ -12,8 +12,8 @@ use crate::{
     stage::{Brokers, Shape},
 };
 
-/// The errors of the clock in seconds, one after another. The last one is 0. A retry that is decided while the clock is
-/// fast happens that much later, so the clock is never fast by much.
+/// The errors of the clock in seconds, one after another. The last one is 0. If the clock is fast when a retry is
+/// decided, the retry happens later by the same time. So no offset is a large positive number.
 const OFFSETS: [i32; 5] = [5, -7, 10, -3_600, 0];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

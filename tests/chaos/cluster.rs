@@ -25,7 +25,7 @@ async fn leader_of(fire: &Fire, stream: &str) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cluster_survives_its_leaders_and_the_restart_of_every_node() {
-    // Three brokers on one machine need more of it than one does.
+    // Three brokers use more of the machine than one.
     let settings = Settings::from_env(EVENTS / 4);
     let settings = Settings { rate: settings.rate.div_ceil(2), ..settings };
     let brokers = Brokers::Three(NatsCluster::start().await);

@@ -1,7 +1,7 @@
 //! The disk of the broker is full. The broker refuses what it cannot store, and keeps what it accepted.
 //!
 //! Mounting a small disk needs root. Without root the broker gets a storage limit instead, and the test prints a
-//! warning: then the broker refuses by itself, and does not meet a disk that refuses.
+//! warning: then the broker refuses, but no write to the disk fails.
 
 use std::{
     fs,

@@ -16,7 +16,7 @@ const RECORDING: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Receipt {
     pub(crate) at: Instant,
-    /// Whether the answer was a success, or would have been.
+    /// Whether the receiver accepted the request, even if its answer was lost.
     pub(crate) taken: bool,
 }
 
@@ -29,7 +29,8 @@ pub(crate) struct Outage {
     pub(crate) started: Instant,
     /// When it was ready again.
     pub(crate) to: Instant,
-    /// No other process was away meanwhile, nor until the events accepted before were delivered.
+    /// Whether no other process was away from its beginning until all events that were accepted by its end were
+    /// delivered.
     pub(crate) alone: bool,
 }
 

@@ -3,8 +3,8 @@
 //!
 //! [`scenario`] is the run, [`stage`] has the processes, [`plan`] decides the order, [`publishers`] and [`receivers`]
 //! are the two ends, [`ledger`] records both, [`audit`] compares them, and [`report`] prints the result. [`cluster`],
-//! [`disk`] and [`clock`] have other faults beside or instead of kills. Pauses are part of the plan and shape the load;
-//! no test sleeps to wait for something. `make chaos` runs longer.
+//! [`disk`] and [`clock`] add other faults. Pauses are part of the plan and shape the load; no test sleeps to wait for
+//! something. `make chaos` runs longer.
 #![allow(clippy::unwrap_used)] // helpers of tests may panic
 
 mod audit;

@@ -1,4 +1,4 @@
-//! Calls to the API.
+//! Calls to the API, which set up a run and read its result.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -67,7 +67,8 @@ pub(crate) async fn deliveries(stage: &Stage) -> Vec<api::Delivery> {
     }
 }
 
-/// Whether an attempt without an answer is stored. Its effect at the receiver is unknown, so it is repeated.
+/// Whether an attempt without an answer is stored for a delivery. Its effect at the receiver is unknown, so a further
+/// attempt may be a repeat.
 pub(crate) async fn went_without_answer(stage: &Stage, delivery_id: &str) -> bool {
     let request = api::GetDeliveryRequest { delivery_id: delivery_id.to_owned() };
     let detail = DeliveryServiceClient::new(stage.api()).get_delivery(request).await.unwrap().into_inner();

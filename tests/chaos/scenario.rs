@@ -24,13 +24,13 @@ use crate::{
 };
 
 /// How long deliveries may take after a restart. The actual time is measured and reported; this limit only ends a run
-/// in which they never happen.
+/// in which deliveries are missing.
 const RECOVERY: Duration = Duration::from_secs(180);
 /// How long the system may take to finish all work after the last kill: a fixed time, and more for each event.
 const SETTLING: Duration = Duration::from_secs(120);
 const SETTLING_EACH: Duration = Duration::from_millis(20);
-/// The minimum number of kills in a storm, and the minimum number of events for each further kill: on a slow machine an
-/// endless storm would let no event be accepted.
+/// The minimum number of kills in a storm, and the minimum number of events for each further kill. On a slow machine,
+/// no event would be accepted during an endless storm.
 const MIN_BLOWS: usize = 6;
 const EVENTS_FOR_A_BLOW: usize = 40;
 /// The default number of events, and events per second.
@@ -53,7 +53,7 @@ impl Settings {
             Some(text.parse().unwrap_or_else(|_| panic!("LEADLINE_CHAOS_{name} is {text:?}, which is not a number")))
         };
         let now = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-        // Few digits, for easy typing.
+        // A seed with few digits is easy to type.
         let seed = number("SEED").unwrap_or_else(|| u64::from(now().subsec_micros()));
         let at_least_one = |number: u64| usize::try_from(number.max(1)).unwrap();
         let events = number("EVENTS").map_or(events, at_least_one);
@@ -124,7 +124,7 @@ impl Fire {
         self.until_enough().await;
     }
 
-    /// Waits until as many events are accepted as are published in this time without faults.
+    /// Waits until further events are accepted: the number that is published in this time without faults.
     pub(crate) async fn burns_for(&self, time: Duration) {
         let more = self.settings.rate * usize::try_from(time.as_millis()).unwrap() / 1_000;
         let enough = self.ledger.count_accepted() + more;
@@ -184,17 +184,17 @@ impl Fire {
         findings.faults.extend(rest.err().map(|rest| format!("work still waits: {rest}")));
         let report = Report { name, seed: settings.seed, took: began.elapsed(), gave_up: stage.gave_up(), findings };
         report.tell(&ledger);
-        release_what_is_held(&stage, &ledger, &destinations, held).await;
+        release_held(&stage, &ledger, &destinations, held).await;
     }
 }
 
-/// Held deliveries are not lost either.
-async fn release_what_is_held(stage: &Stage, ledger: &Ledger, destinations: &HashMap<&str, String>, held: usize) {
+/// Enables the destinations with held deliveries, and waits until the deliveries arrive.
+async fn release_held(stage: &Stage, ledger: &Ledger, destinations: &HashMap<&str, String>, held: usize) {
     let before = ledger.count_received();
     for want in WANTS.iter().filter(|want| want.ends == Ending::Held) {
         enable(stage, want.account, &destinations[want.name]).await;
     }
-    wait::until_eq("what is held", SETTLING, held, async || ledger.count_received() - before).await;
+    wait::until_eq("the held deliveries", SETTLING, held, async || ledger.count_received() - before).await;
 }
 
 /// The next future that ends. Pending forever if there is none.

@@ -20,7 +20,7 @@ use crate::{
 
 /// How often a service may exit at its start because a dependency is away. A supervisor would restart it.
 const MAX_STARTS: usize = 20;
-/// No log may have these: a panic, and the repairs of the reconciler.
+/// Texts that no log may have: those of a panic and of the reconciler's repairs.
 const ALARMS: [&str; 3] = ["panicked", "requested missing delivery", "restored the lost work"];
 /// The key that seals secrets.
 const MASTER_KEY: &str = "bGVhZGxpbmUgYW5kIGNoYW9zIGFuZCAzMiBieXRlcyE=";

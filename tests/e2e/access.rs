@@ -1,4 +1,5 @@
-//! API keys: which are accepted, what they permit, and that nothing of another account is visible or changeable.
+//! API keys: which keys are accepted, what they permit, and that a key cannot show or change anything of another
+//! account.
 
 mod http;
 pub(crate) mod matrix;
@@ -218,7 +219,7 @@ async fn open_streams_end_when_their_key_is_revoked() {
     assert!(watch.message().await.unwrap().is_some());
 
     revoke(&world, &key_id).await;
-    // Ingest learns of the revocation without a request.
+    // Ingest notices the revocation without a request.
     wait::until("the end of the stream's key", SOON, async || {
         events.send(event("e2")).await.unwrap();
         let refused = stream.message().await.unwrap().unwrap().result.unwrap();

@@ -148,7 +148,7 @@ async fn store(world: &World, event: &str, lead: &str, received_at: Timestamp) {
     store_with(world, event, lead, received_at, json!({"name": PERSON}).to_string()).await;
 }
 
-/// The same with another payload, which may be none that ingest takes.
+/// Like [`store`], with any payload, even one that ingest would refuse.
 pub(crate) async fn store_with(world: &World, event: &str, lead: &str, received_at: Timestamp, payload: String) {
     let event = LeadEvent {
         event_id: EventId::parse(event).unwrap(),
@@ -281,14 +281,14 @@ async fn anonymise_and_look_everywhere(world: &World, postgres: Option<(&Postgre
 async fn nothing_changes_by_a_rebuild(world: &World, postgres: Option<(&Postgres, &str)>) {
     let addresses = read_json(&world.home.data().join("addresses.json")).unwrap();
     let database = addresses["database"].as_str().unwrap_or_else(|| postgres.unwrap().1);
-    wait::until("everything at rest", SOON, async || {
+    wait::until("the end of all work", SOON, async || {
         let now = [ends(world, LEAD).await, ends(world, "lead-b").await].concat();
         let moves = [DeliveryStatus::Processing, DeliveryStatus::Pending];
         let has_read = notices_are_read(world).await;
         if !has_read || now.iter().any(|(status, _)| moves.contains(status)) { Err(now) } else { Ok(()) }
     })
     .await;
-    // A process may find out late, and records once, that there is nothing to send.
+    // A process may notice late that there is nothing to send, and then records that once.
     wait::until("nothing to change by a rebuild", SOON * 2, async || {
         let before = everything(&world.channel()).await;
         rebuild(&world.nats, database);

@@ -44,7 +44,7 @@ async fn retry_after_is_limited_to_a_day() {
         let waits = world.delivery_is(event, DeliveryStatus::Retrying).await.delivery.unwrap();
         let (next, now) = (waits.next_attempt_at.unwrap().seconds, waits.updated_at.unwrap().seconds);
         assert!((23 * 3600..=24 * 3600 + 60).contains(&(next - now)), "{wish}: {}", next - now);
-        // The lane waits as long.
+        // The lane pauses for the same time.
         world.publish(&format!("{event}-next")).await;
         wait::until("the next one parked", SOON, async || parked(&world).await > 0).await;
         assert_eq!(receiver.count(), 1);

@@ -191,7 +191,7 @@ async fn body_settings_change_separately_but_must_be_consistent() {
     let other = "<lead name=\"{{ payload.name }}\"/>";
     let changed = update(&["body"], api::Destination { body: template(other), ..default() }).await.unwrap();
     assert_eq!((changed.content_type.as_str(), changed.body), ("text/xml", template(other)));
-    for (fields, destination, says) in [
+    for (fields, destination, expected) in [
         (&["body"][..], api::Destination { body: template("<lead>"), ..default() }, "is not XML"),
         (&["body"], api::Destination { body: preset("payload"), ..default() }, "content_type: text/xml is XML"),
         (&["content_type"], default(), "is not JSON"),
@@ -211,7 +211,7 @@ async fn body_settings_change_separately_but_must_be_consistent() {
     ] {
         let refused = update(fields, destination).await.unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument);
-        assert!(refused.message().contains(says), "{fields:?}: {refused}");
+        assert!(refused.message().contains(expected), "{fields:?}: {refused}");
     }
     // The mapping stays while the body is a form, and is removed with it.
     let form = api::Form {

@@ -84,7 +84,7 @@ async fn cluster_survives_rolling_restarts_in_lame_duck_mode() {
     let cluster = &clustered.cluster;
     clustered
         .publish_during(async || {
-            // The client is connected to one of them at its turn.
+            // Leadline's client is connected to each server in turn, so each restart disconnects it.
             for server in cluster.servers() {
                 server.enter_lame_duck_mode();
                 ends_and_comes_back(cluster, server).await;

@@ -29,15 +29,15 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A system in which curl.sh has done everything. The other clients page through the leads that it published.
 struct Stage {
-    /// Its process ends before its folder goes.
+    /// Declared before the folder, so that the process ends before the folder is removed.
     _process: Process,
     _home: Home,
     http: String,
     grpc: String,
     key: String,
-    /// The receiver of curl.sh, and what curl.sh wrote.
+    /// The receiver of curl.sh, and the output of curl.sh.
     receiver: Receiver,
-    said: String,
+    answers: String,
 }
 
 impl Stage {
@@ -63,12 +63,12 @@ impl Stage {
         let mut curl = tokio::process::Command::new("sh");
         curl.args(["-eu", &script("curl.sh")]);
         curl.env("LEADLINE_URL", &world.http).env("LEADLINE_API_KEY", &world.key);
-        let said = ran(curl).await;
+        let answers = ran(curl).await;
         let World { home, process, http, grpc, key, .. } = world;
-        Self { _process: process, _home: home, http, grpc, key, receiver, said }
+        Self { _process: process, _home: home, http, grpc, key, receiver, answers }
     }
 
-    /// The API, for the test that calls it.
+    /// A connection to the API for one test.
     async fn channel(&self) -> AuthChannel {
         let channel = Channel::from_shared(self.grpc.clone()).unwrap().connect().await.unwrap();
         AuthInterceptor::new(&self.key).unwrap().over(channel)
@@ -96,7 +96,7 @@ impl Stage {
         receiver
     }
 
-    /// The receiver got the resent event three times, and the log says why.
+    /// Checks that the receiver got the resent event three times, and that the log has the reason.
     async fn was_resent(&self, receiver: &Receiver, account: &str, event: &str, lead: &str) {
         let sent = receiver.requests().iter().filter(|seen| seen.header("leadline-event-id") == event).count();
         assert_eq!(sent, 3);
@@ -108,7 +108,8 @@ impl Stage {
     }
 }
 
-/// Runs a client until it ends. Returns what it wrote to its standard output: its libraries may warn on the other one.
+/// Runs a client until it ends. Returns its standard output only, because libraries may write warnings to standard
+/// error.
 async fn ran(mut client: tokio::process::Command) -> String {
     client.kill_on_drop(true);
     let ended = timeout(PATIENCE, client.output()).await.expect("the client ends in time").unwrap();
@@ -117,7 +118,7 @@ async fn ran(mut client: tokio::process::Command) -> String {
     out.into_owned()
 }
 
-/// What a client writes that did everything. Its events have this prefix.
+/// The output of a client that did everything. Its events have this prefix.
 fn expected(prefix: &str, refused: &str) -> Vec<String> {
     vec![
         "failed: 5 on 3 pages; succeeded: 5".into(),
@@ -156,8 +157,8 @@ async fn python_client_works_with_leads_and_deliveries() {
     let mut client = tokio::process::Command::new(root().join(".tools/python-grpc/bin/python"));
     client.args([&script("python/client.py"), folder, stage.grpc.trim_start_matches("http://"), &stage.key]);
     client.args(["py", INTERFACE, &EVENTS.to_string(), ACCOUNT, IMPORTED, &LEADS.to_string()]);
-    let said = ran(client).await;
-    assert_eq!(said.lines().collect::<Vec<_>>(), expected("py", "FAILED_PRECONDITION"));
+    let answers = ran(client).await;
+    assert_eq!(answers.lines().collect::<Vec<_>>(), expected("py", "FAILED_PRECONDITION"));
     assert_eq!(receiver.count(), 2 * EVENTS + 1);
     stage.was_resent(&receiver, "py", "py1", "py1").await;
 }
@@ -188,9 +189,9 @@ async fn typescript_client_works_over_the_http_port() {
         let mut client = tokio::process::Command::new("node");
         client.arg(&file).args([protocol, &stage.http, &stage.key, protocol, INTERFACE, &EVENTS.to_string()]);
         client.args([ACCOUNT, IMPORTED, &LEADS.to_string()]);
-        let said = ran(client).await;
+        let answers = ran(client).await;
         let expected = expected(protocol, "FailedPrecondition with google.rpc.ErrorInfo");
-        assert_eq!(said.lines().collect::<Vec<_>>(), expected, "{protocol}");
+        assert_eq!(answers.lines().collect::<Vec<_>>(), expected, "{protocol}");
         assert_eq!(receiver.count(), 2 * EVENTS + 1);
         let resent = format!("{protocol}1");
         stage.was_resent(&receiver, protocol, &resent, &resent).await;
@@ -203,7 +204,7 @@ async fn curl_works_as_the_readme_shows() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     assert!(readme.contains(text.trim()), "README.md does not quote tests/e2e/clients/curl.sh");
     let stage = Stage::shared().await;
-    let said = &stage.said;
+    let answers = &stage.answers;
     for step in [
         r#""leadId":""#,
         r#"\"email\": \"ada@example.com\""#,
@@ -211,9 +212,9 @@ async fn curl_works_as_the_readme_shows() {
         r#""eventId":"order-7""#,
         r#""retries":2"#,
     ] {
-        assert!(said.contains(step), "{step}: {said}");
+        assert!(answers.contains(step), "{step}: {answers}");
     }
-    assert!(said.trim_end().ends_with(&format!("}}{LEADS} leads")), "{said}");
+    assert!(answers.trim_end().ends_with(&format!("}}{LEADS} leads")), "{answers}");
     assert_eq!(stage.receiver.count(), 3);
     let event = api::GetEventRequest { account_id: ACCOUNT.into(), event_id: "order-7".into() };
     let lead = LeadServiceClient::new(stage.channel().await).get_event(event).await.unwrap().into_inner().lead_id;

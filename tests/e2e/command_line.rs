@@ -87,7 +87,7 @@ async fn finished(mut command: Command, input: &str) -> Ran {
 #[tokio::test]
 async fn errors_are_plain_and_have_exit_codes() {
     let world = World::start().await;
-    for (args, says) in [
+    for (args, expected) in [
         (&["deliveries", "--since", "soon"][..], "is not a time such as 2h"),
         (&["deliveries", "--status", "lost"], "is not one of pending, processing"),
         (&["retry"], "no deliveries are named"),
@@ -102,10 +102,10 @@ async fn errors_are_plain_and_have_exit_codes() {
     ] {
         let ran = world.run(args).await;
         assert_eq!(ran.code, 2, "{ran:?}");
-        assert!(ran.err.contains(says) && ran.out.is_empty(), "{ran:?}");
+        assert!(ran.err.contains(expected) && ran.out.is_empty(), "{ran:?}");
     }
     let no_such = "00000000-0000-5000-8000-000000000000";
-    for (args, says) in [
+    for (args, expected) in [
         (&["deliveries", "show", no_such][..], "refused (NOT_FOUND): "),
         (&["leads", "show", "nobody"], "refused (NOT_FOUND): "),
         (&["destinations", "show", "CRM"], "refused (NOT_FOUND): account acme has no destination CRM"),
@@ -116,9 +116,9 @@ async fn errors_are_plain_and_have_exit_codes() {
     ] {
         let ran = world.run(args).await;
         assert_eq!(ran.code, 1, "{ran:?}");
-        assert!(ran.err.contains(says) && ran.out.is_empty(), "{args:?}: {ran:?}");
+        assert!(ran.err.contains(expected) && ran.out.is_empty(), "{args:?}: {ran:?}");
     }
-    // The port of HTTP.
+    // This is the HTTP port instead of the gRPC port.
     let ran = world.run(&["leads", "--grpc-url", &world.http]).await;
     assert!(ran.code == 1 && ran.err.contains("names another port than that of gRPC"), "{ran:?}");
     // With two accounts, the account has to be named.

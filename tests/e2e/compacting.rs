@@ -15,7 +15,7 @@ use crate::world::{Home, SOON, World, event_json, read_json, some_destination};
 const SHORT: [&str; 6] = ["--keep-events", "3s", "--keep-history", "4s", "--dedup-window", "1s"];
 /// Leads published at a time.
 const LEADS: usize = 300;
-/// How long pruning may take; usually it takes a fifth of it.
+/// How long pruning may take; usually it takes a fifth of this time.
 const PRUNED: Duration = Duration::from_secs(60);
 
 /// The pages of an SQLite file, as another program sees them.

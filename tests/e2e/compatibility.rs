@@ -1,4 +1,4 @@
-//! A second signature in the format of another sender, checked like its receivers do.
+//! A second signature in the format of another sender, verified as the receivers of that sender do it.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::{
 const OLD: &str = "whsec_as it is";
 const NEW: &str = "a newer secret";
 
-/// An HMAC by Python's standard library over what is on standard input.
+/// Computes an HMAC of the standard input with Python's standard library.
 const MAC: &str = r#"
 import base64, hashlib, hmac, sys
 key, hash, encoding = sys.argv[1:4]
@@ -140,7 +140,7 @@ async fn invalid_compatibility_signatures_are_refused() {
     };
     let named = |header: &str| CompatibilitySignature { header: header.into(), ..Default::default() };
     let both = ["compatibility_signature", "headers"];
-    for (signature, says) in [
+    for (signature, fragment) in [
         (named(""), "is not the name of a header"),
         (named("Webhook-Signature"), "is set by Leadline itself"),
         (named("leadline-signature"), "is set by Leadline itself"),
@@ -157,7 +157,7 @@ async fn invalid_compatibility_signatures_are_refused() {
         let refused = update(with(signature), &both).await.unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument);
         assert!(refused.message().starts_with("compatibility_signature: "), "{refused}");
-        assert!(refused.message().contains(says), "{says}: {refused}");
+        assert!(refused.message().contains(fragment), "{fragment}: {refused}");
     }
     let request = api::CreateTokenRequest {
         account_id: ACCOUNT.into(),

@@ -14,7 +14,7 @@ async fn rich(world: &World, receiver: &Receiver) -> String {
     world.destination_with(destination).await
 }
 
-async fn say(world: &World, event: &str, payload: &str) {
+async fn publish(world: &World, event: &str, payload: &str) {
     let payload: Box<serde_json::value::RawValue> = serde_json::from_str(payload).unwrap();
     let event =
         json!({"account": ACCOUNT, "interface": INTERFACE, "event_id": event, "lead_id": format!("lead-{event}")});
@@ -32,10 +32,10 @@ async fn events_that_fail_a_condition_go_to_a_lower_destination() {
         rich(&world, &receiver).await;
         let lower = api::Destination { interface_id: INTERFACE.into(), url: rest.url(), ..some_destination() };
         world.destination_with(lower).await;
-        say(&world, "rich", r#"{"country": "DE", "budget": 5000.0}"#).await;
-        say(&world, "poor", r#"{"country": "DE", "budget": 4999.9999999999999999999}"#).await;
-        say(&world, "text", r#"{"country": "AT", "budget": "6000"}"#).await;
-        say(&world, "far", r#"{"country": "FR", "budget": 9000}"#).await;
+        publish(&world, "rich", r#"{"country": "DE", "budget": 5000.0}"#).await;
+        publish(&world, "poor", r#"{"country": "DE", "budget": 4999.9999999999999999999}"#).await;
+        publish(&world, "text", r#"{"country": "AT", "budget": "6000"}"#).await;
+        publish(&world, "far", r#"{"country": "FR", "budget": 9000}"#).await;
         for event in ["rich", "poor", "text", "far"] {
             world.delivery_is(event, DeliveryStatus::Succeeded).await;
         }
@@ -50,8 +50,8 @@ async fn conditions_apply_to_order_recoveries_and_updates() {
     let (receiver, late) = (Receiver::start().await, Receiver::start().await);
     let ordered = api::Destination { url: receiver.url(), condition: RICH.into(), ordered: true, ..some_destination() };
     let id = world.destination_with(ordered).await;
-    say(&world, "no", r#"{"country": "DE"}"#).await;
-    say(&world, "yes", r#"{"country": "DE", "budget": 1e4}"#).await;
+    publish(&world, "no", r#"{"country": "DE"}"#).await;
+    publish(&world, "yes", r#"{"country": "DE", "budget": 1e4}"#).await;
     world.delivery_is("yes", DeliveryStatus::Succeeded).await;
     assert_eq!(events_at(&receiver), ["yes"]);
 
@@ -80,20 +80,20 @@ async fn conditions_apply_to_order_recoveries_and_updates() {
     };
     let changed = update(r#"{"payload.country": "FR"}"#).await.unwrap();
     assert_eq!((changed.condition.as_str(), changed.ordered), (r#"{"payload.country": "FR"}"#, true));
-    say(&world, "fr", r#"{"country": "FR"}"#).await;
+    publish(&world, "fr", r#"{"country": "FR"}"#).await;
     wait::until_eq("the event by the new condition", SOON, vec!["fr".to_owned(), "yes".into()], async || {
         events_at(&receiver)
     })
     .await;
     assert_eq!(update("").await.unwrap().condition, "");
-    say(&world, "any", "{}").await;
+    publish(&world, "any", "{}").await;
     wait::until_eq("the event without a condition", SOON, 3, async || events_at(&receiver).len()).await;
 }
 
 #[tokio::test]
 async fn condition_errors_name_their_position_and_can_be_tested() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
-    for (wrong, says) in [
+    for (wrong, expected) in [
         (r#"{"payload.budget": {"atleast": 5000}}"#, "condition: payload.budget.atleast: is not an operator"),
         (r#"{"or": [{"payload.a": 1}, {"country": "DE"}]}"#, "condition: or[1].country: is not a path"),
         ("{", "condition: is not JSON"),
@@ -102,7 +102,7 @@ async fn condition_errors_name_their_position_and_can_be_tested() {
         let request = api::CreateDestinationRequest { destination: Some(destination), ..Default::default() };
         let refused = world.registry().create_destination(request).await.unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument);
-        assert!(refused.message().contains(says), "{refused}");
+        assert!(refused.message().contains(expected), "{refused}");
     }
     let id = rich(&world, &receiver).await;
     let test = async |destination: &str, condition: &str, payload: &str| {

@@ -41,11 +41,11 @@ pub(crate) async fn half_sent(url: &str, sent: &[u8], host: u8) -> TcpStream {
 
 /// Waits until the server closes the connection, and returns what it sent.
 async fn closed(case: &str, mut stream: TcpStream) -> String {
-    let mut said = vec![];
-    let read = tokio::time::timeout(SOON, stream.read_to_end(&mut said)).await;
+    let mut text = vec![];
+    let read = tokio::time::timeout(SOON, stream.read_to_end(&mut text)).await;
     // A reset closes the connection, too.
     let _ = read.unwrap_or_else(|_| panic!("{case}: the connection is still open"));
-    String::from_utf8_lossy(&said).into_owned()
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 fn is_closed(stream: &TcpStream) -> bool {
@@ -121,9 +121,9 @@ async fn incomplete_requests_are_closed_at_their_deadlines() {
         ("half a preface", &world.grpc, PREFACE[..10].to_vec(), ""),
         ("HTTP/2 that answers no PING", &world.grpc, [PREFACE, EMPTY_SETTINGS].concat(), ""),
     ];
-    let cases = cases.map(async |(case, url, sent, says)| {
-        let said = closed(case, half_sent(url, &sent, 1).await).await;
-        assert!(said.contains(says), "{case}: {said}");
+    let cases = cases.map(async |(case, url, sent, expected)| {
+        let text = closed(case, half_sent(url, &sent, 1).await).await;
+        assert!(text.contains(expected), "{case}: {text}");
     });
     // A head that arrives byte by byte ends at the deadline of the whole head.
     let dripping = async {

@@ -29,7 +29,8 @@ fn run(pattern: &str) {
     let ran = tests.output().unwrap();
     let (out, errors) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
     assert!(ran.status.success(), "{out}\n{errors}");
-    // "66 passed (2.4m)", also of a test that succeeds: the bound is in docs/console.md.
+    // A line such as "66 passed (2.4m)". It is shown even if all tests pass, because docs/console.md says how long they
+    // may take.
     let total = out.lines().rfind(|line| line.contains(" passed (")).unwrap_or_default();
     // The harness hides what a passing test prints with eprintln.
     let mut terminal = stderr();

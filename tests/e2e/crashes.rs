@@ -111,7 +111,7 @@ async fn before_and_after_a_lead_is_stored() {
 #[tokio::test]
 async fn after_an_event_is_routed_and_before_a_request() {
     Story::taken("before a request", 1).play().await;
-    // A redelivered event is requested again. The dispatcher may have an answer by then.
+    // Deliveries of a redelivered event are requested again. The dispatcher may already have got an answer.
     let again = vec!["before a request", "after an event is routed"];
     Story { crashes: again, ..Story::taken("", 2) }.play().await;
 }

@@ -85,12 +85,12 @@ async fn deliveries_wait_while_the_egress_proxy_is_away() {
     let world = World::start_with(&["--egress-proxy", &url], &[]).await;
     world.destination(&receiver.url()).await;
     world.publish("e1").await;
-    let (status, said) = wait::until("the proxy is missed", SOON, async || {
-        Some(readyz(&world).await).filter(|(_, said)| said.contains("--egress-proxy"))
+    let (status, state) = wait::until("the missing proxy to be reported", SOON, async || {
+        Some(readyz(&world).await).filter(|(_, state)| state.contains("--egress-proxy"))
     })
     .await;
     assert_eq!(status, 503);
-    assert!(!said.contains(&port.to_string()), "readyz needs no key: {said}");
+    assert!(!state.contains(&port.to_string()), "readyz needs no key: {state}");
     let line = world.process.wait_line("cannot use the egress proxy", SOON).await;
     assert!(line.contains(&format!("127.0.0.1:{port}")) && line.contains("refused"), "{line}");
     let waiting = world.delivery("e1").await;
@@ -111,8 +111,8 @@ async fn unusable_proxy_url_is_refused_at_start_without_its_password() {
     {
         let process = home.up(&["--egress-proxy", url], &[]);
         assert!(!process.wait_exit(SOON).await.success());
-        let said = process.output();
-        assert!(said.contains("--egress-proxy") && !said.contains("SECRET1"), "{said}");
+        let output = process.output();
+        assert!(output.contains("--egress-proxy") && !output.contains("SECRET1"), "{output}");
     }
 }
 
@@ -151,7 +151,7 @@ async fn destination_can_have_a_proxy_with_its_own_errors() {
     world.delivery_is("e2", DeliveryStatus::Succeeded).await;
 
     let away = format!("http://127.0.0.1:{}", free_port());
-    for (event, setting, said) in [
+    for (event, setting, part) in [
         ("wrong", destination_proxy(&proxy.url(), "wrong"), "asks for a username and a password, or refuses"),
         ("away", destination_proxy(&away, ""), "cannot be reached"),
     ] {
@@ -159,11 +159,11 @@ async fn destination_can_have_a_proxy_with_its_own_errors() {
         world.publish(event).await;
         let failed = world.delivery_is(event, DeliveryStatus::Failed).await.delivery.unwrap();
         assert_eq!((failed.http_status_code, failed.error_kind.as_str()), (999, "proxy"), "{failed:?}");
-        assert!(failed.webhook_response.contains(said), "{}", failed.webhook_response);
+        assert!(failed.webhook_response.contains(part), "{}", failed.webhook_response);
         assert!(failed.suggested_action.contains("proxy's URL"), "{}", failed.suggested_action);
     }
     assert_eq!(readyz(&world).await.0, 200, "the readiness does not depend on proxies of destinations");
-    for (url, says) in [
+    for (url, expected) in [
         ("http://10.0.0.1:3128", "is not a public address"),
         ("socks5://127.1:1080", ""),
         ("socks5://[::1]:1080", "is not a public address"),
@@ -171,10 +171,13 @@ async fn destination_can_have_a_proxy_with_its_own_errors() {
         ("https://proxy.example", "has to begin with"),
     ] {
         match update(destination_proxy(url, "")).await {
-            Ok(_) => assert_eq!(says, "", "{url}: the network is allowed here"),
+            Ok(_) => assert_eq!(expected, "", "{url}: the network is allowed here"),
             Err(refused) => {
                 assert_eq!(refused.code(), Code::InvalidArgument);
-                assert!(refused.message().starts_with("proxy.url: ") && refused.message().contains(says), "{refused}");
+                assert!(
+                    refused.message().starts_with("proxy.url: ") && refused.message().contains(expected),
+                    "{refused}"
+                );
             }
         }
     }

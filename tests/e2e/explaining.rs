@@ -151,7 +151,7 @@ async fn anonymised_lead_is_explained_without_its_payload() {
         ..api::AnonymizeLeadsRequest::default()
     };
     world.leads().anonymize_leads(request).await.unwrap();
-    testkit::wait::until("the payload is erased", crate::world::SOON, async || {
+    testkit::wait::until("the payload to be erased", crate::world::SOON, async || {
         let found = explained(&world, &rich, "e").await;
         let erased = answer(&found, RoutingRule::Condition).0 == RoutingOutcome::NotAsked;
         if erased { Ok(found) } else { Err(found) }
@@ -197,7 +197,7 @@ async fn command_line_explains_every_event_of_a_lead() {
     world.publish_with("created", json!({"lead_id": "ada", "type": "lead.created"})).await;
     world.delivery_is("created", api::DeliveryStatus::Succeeded).await;
     world.publish_with("opened", json!({"lead_id": "ada", "type": "email.open"})).await;
-    testkit::wait::until_eq("both events are known", crate::world::SOON, 2, async || {
+    testkit::wait::until_eq("both events to be known", crate::world::SOON, 2, async || {
         let ran = world.run(&["explain", "ada", "CRM", "--json"]).await;
         ran.json()["explanations"].as_array().map_or(0, Vec::len)
     })
@@ -209,7 +209,7 @@ async fn command_line_explains_every_event_of_a_lead() {
     let one = world.run(&["explain", "--event", "opened", "CRM", "--json"]).await.well().json();
     assert_eq!(one["explanations"].as_array().unwrap().len(), 1);
 
-    let asked = |lead: &str, event: &str, destination: &str| api::ExplainRoutingRequest {
+    let request = |lead: &str, event: &str, destination: &str| api::ExplainRoutingRequest {
         account_id: ACCOUNT.into(),
         destination_id: destination.into(),
         event_id: event.into(),
@@ -218,11 +218,11 @@ async fn command_line_explains_every_event_of_a_lead() {
     let crm = world.run(&["destinations", "list", "--json"]).await.well().json_lines()[0]["destination_id"].clone();
     let crm = crm.as_str().unwrap();
     for (request, code) in [
-        (asked("", "", crm), Code::InvalidArgument),
-        (asked("ada", "created", crm), Code::InvalidArgument),
-        (asked("nobody", "", crm), Code::NotFound),
-        (asked("", "nothing", crm), Code::NotFound),
-        (asked("ada", "", "dst_unknown"), Code::NotFound),
+        (request("", "", crm), Code::InvalidArgument),
+        (request("ada", "created", crm), Code::InvalidArgument),
+        (request("nobody", "", crm), Code::NotFound),
+        (request("", "nothing", crm), Code::NotFound),
+        (request("ada", "", "dst_unknown"), Code::NotFound),
     ] {
         let refused = explain(&world, request).await.unwrap_err();
         assert_eq!(refused.code(), code, "{refused}");

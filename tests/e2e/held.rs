@@ -104,7 +104,7 @@ async fn enabled_destination_continues_retries_at_their_time() {
     world.delivery_is("e1", DeliveryStatus::Retrying).await;
     world.disable(&id).await;
     world.delivery_is("e1", DeliveryStatus::Held).await;
-    wait::until("the timer has fired", SOON, async || world.log("e1").await.iter().any(|(entry, _)| entry == "held"))
+    wait::until("the timer to fire", SOON, async || world.log("e1").await.iter().any(|(entry, _)| entry == "held"))
         .await;
     assert_eq!(receiver.count(), 1);
     world.enable(&id, false).await;

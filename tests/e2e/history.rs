@@ -48,7 +48,7 @@ async fn ended_history_is_pruned_and_open_deliveries_stay() {
         assert!(gone.message().ends_with("; history is kept for 4s"), "{gone:?}");
 
         let lead = |event: &str| api::GetLeadRequest { account_id: ACCOUNT.into(), lead_id: lead_of(event) };
-        let gone = wait::until("the end of the lead", SOON, async || world.leads().get_lead(lead("e1")).await.err());
+        let gone = wait::until("the lead to be pruned", SOON, async || world.leads().get_lead(lead("e1")).await.err());
         let gone = gone.await;
         assert_eq!(gone.code(), Code::NotFound);
         assert!(gone.message().contains("history is kept for"), "{gone:?}");
@@ -67,7 +67,7 @@ async fn history_lasts_at_least_as_long_as_events() {
         // Waits for several sweeps, so that the delivery is older than the history.
         let sweeps = || world.process.output().matches("no history to prune").count();
         let before = sweeps();
-        wait::until("sweeps", SOON, async || sweeps() > before + 3).await;
+        wait::until("further sweeps", SOON, async || sweeps() > before + 3).await;
         get_delivery(&world, &delivery.delivery_id).await.unwrap();
         let request = api::RecoverDestinationRequest {
             account_id: ACCOUNT.into(),
@@ -169,9 +169,9 @@ async fn notifier_state_of_a_deleted_destination_is_removed() {
     let mut both = [&one, &two].map(|id| format!("position.notices.{id}"));
     both.sort();
     world.publish("e1").await;
-    wait::until_eq("both are remembered", SOON, both.to_vec(), remembered).await;
+    wait::until_eq("both to be remembered", SOON, both.to_vec(), remembered).await;
     world.delete(&one).await;
-    wait::until_eq("one is forgotten", SOON, vec![format!("position.notices.{two}")], remembered).await;
+    wait::until_eq("one to be forgotten", SOON, vec![format!("position.notices.{two}")], remembered).await;
     // The health of the other destination is still tracked.
     world.publish("e2").await;
     wait::until("a mail about it", SOON, async || world.home.outbox().iter().any(|mail| mail.contains(&two))).await;
@@ -203,17 +203,17 @@ async fn notifier_state_of_a_deleted_interface_is_removed() {
         world.registry().update_interface(request).await.unwrap();
         world.publish_with(event, serde_json::json!({"interface": id})).await;
     }
-    wait::until_eq("both are remembered", SOON, both.to_vec(), remembered).await;
+    wait::until_eq("both to be remembered", SOON, both.to_vec(), remembered).await;
     let delete = async |id: &str| {
         let request = api::DeleteInterfaceRequest { account_id: ACCOUNT.into(), interface_id: id.into() };
         world.registry().delete_interface(request).await.unwrap();
     };
     delete("other").await;
-    wait::until_eq("one is forgotten", SOON, both[..1].to_vec(), remembered).await;
-    // Its window is open, and no other interface wants mails.
+    wait::until_eq("one to be forgotten", SOON, both[..1].to_vec(), remembered).await;
+    // The remaining interface still has an open window, and no other interface wants mails.
     world.publish("e3").await;
     wait::until("a mail about it", SOON, async || world.home.outbox().iter().any(|mail| mail.contains("lead-e3")))
         .await;
     delete(INTERFACE).await;
-    wait::until_eq("the other is forgotten, too", SOON, vec![], remembered).await;
+    wait::until_eq("the other to be forgotten, too", SOON, vec![], remembered).await;
 }

@@ -133,7 +133,7 @@ async fn rejected_lead_does_not_deactivate_if_others_succeed() {
         assert_eq!((failed.failure_reason.as_str(), failed.attempts), ("exhausted", 2));
     }
     let strict = &destinations[2].0;
-    wait::until("the strict one is deactivated", SOON, async || shown(&world, strict).await.deactivated).await;
+    wait::until("the strict one to be deactivated", SOON, async || shown(&world, strict).await.deactivated).await;
     world.publish("later").await;
     for (id, _) in &destinations {
         let status = if id == strict { DeliveryStatus::Held } else { DeliveryStatus::Succeeded };

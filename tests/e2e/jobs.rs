@@ -130,7 +130,7 @@ async fn listed_deliveries_are_retried_and_refusals_have_reasons() {
         let details: Vec<_> = resent.map(|(_, detail)| detail).collect();
         assert_eq!(details, [format!("retry 1 requested by {} in job {}", job.requested_by, job.job_id)]);
 
-        // Again, now that it is not failed, and after its interface is deleted.
+        // The same delivery again: first after it has succeeded, then after its interface is deleted.
         let again = vec![id("worse").await];
         let request = api::RetryDeliveriesRequest { delivery_ids: again.clone(), ..retries() };
         let job = world.retry_many(request.clone()).await.unwrap();
@@ -188,7 +188,7 @@ async fn filtered_deliveries_are_counted_by_a_dry_run_and_retried() {
         assert_eq!((counts(&job).retried, counts(&job).refused, job.sample.len()), (30, 0, 0));
         assert!(began.elapsed() >= Duration::from_millis(280), "30 at 100 a second");
         wait::until_eq("all of them again", SOON, 60, async || one.count()).await;
-        wait::until_eq("all of one", SOON, 30, async || world.all(DeliveryStatus::Succeeded).await.len()).await;
+        wait::until_eq("the retries", SOON, 30, async || world.all(DeliveryStatus::Succeeded).await.len()).await;
         assert_eq!(other.count(), 30);
         let job = world.retry_many(real).await.unwrap();
         assert_eq!(counts(&world.job_is(&job.job_id, JobStatus::Completed).await).examined, 0);

@@ -27,7 +27,7 @@ pub(crate) async fn all_done_once(world: &World, receiver: &Receiver, job_id: &s
     let job = world.job_is(job_id, JobStatus::Completed).await;
     let done = counts(&job);
     assert_eq!((done.examined, done.retried, done.refused), (count as u64, count as u64, 0), "{job:?}");
-    let succeeded = wait::until("all there", SOON, async || {
+    let succeeded = wait::until("all of them", SOON, async || {
         let succeeded = world.all(DeliveryStatus::Succeeded).await;
         if succeeded.len() == count { Ok(succeeded) } else { Err(succeeded.len()) }
     })
@@ -94,7 +94,7 @@ async fn listed_retries_and_recoveries_continue_after_a_kill() {
     let world = alone.query(world.home, &[]).await;
     let done = counts(&world.job_is(&job.job_id, JobStatus::Completed).await);
     assert_eq!((done.examined, done.requested, done.had, done.refused), (60, 60, 0, 0));
-    wait::until_eq("all there", SOON, 60, async || late.count()).await;
+    wait::until_eq("all of them", SOON, 60, async || late.count()).await;
     assert_eq!(events_at(&late).len(), 60);
 }
 

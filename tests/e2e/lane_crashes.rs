@@ -85,11 +85,11 @@ async fn killed_with_an_event_delivered_to_some_destinations() {
         }
         world.publish("e0").await;
         let had = async |world: &World| world.all(DeliveryStatus::Succeeded).await.len();
-        wait::until_eq("the others have it", SOON, others, async || had(&world).await).await;
-        wait::until_eq("one is slow", SOON, 1, async || slow.count()).await;
+        wait::until_eq("the others to get it", SOON, others, async || had(&world).await).await;
+        wait::until_eq("the slow one to get it", SOON, 1, async || slow.count()).await;
         let world = killed_and_started_again(world).await;
         slow.open_gate();
-        wait::until_eq("all have it", SOON, others + 1, async || had(&world).await).await;
+        wait::until_eq("all of them to get it", SOON, others + 1, async || had(&world).await).await;
         assert_eq!((quick.count(), slow.count()), (others, 2), "only requests in flight are sent again");
     }
 }

@@ -194,8 +194,8 @@ async fn export_has_no_formulas_and_can_keep_ids() {
         assert_eq!(formula, None, "split at {separator:?}: {csv}");
     }
     assert!(csv.contains(",001234567890,"), "{csv}");
-    let asked = api::ExportLeadsRequest { byte_order_mark: true, ids_as_text: true, ..account() };
-    let for_spreadsheets = exported(&world, asked).await;
+    let request = api::ExportLeadsRequest { byte_order_mark: true, ids_as_text: true, ..account() };
+    let for_spreadsheets = exported(&world, request).await;
     assert!(for_spreadsheets.starts_with("\u{feff}account_id,"), "{for_spreadsheets}");
     assert!(for_spreadsheets.contains("\r\nacme,form,,'001234567890,"), "{for_spreadsheets}");
     let plain = for_spreadsheets.trim_start_matches('\u{feff}').replace(",'00", ",00");

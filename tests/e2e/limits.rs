@@ -40,9 +40,9 @@ async fn grpcio_streams_events_without_waiting_for_answers() {
         (count, Process::start("grpcio", python(), args, [("GRPC_VERBOSITY", "ERROR")]))
     });
     for (count, client) in &clients {
-        let said = client.wait_line("streamed:", Duration::from_secs(120)).await;
+        let streamed = client.wait_line("streamed:", Duration::from_secs(120)).await;
         let expected = format!("streamed: {{'published': {count}, 'end': 1}}; beside: {{'ok': ");
-        assert!(said.starts_with(&expected) && !said.contains("StatusCode"), "{said}");
+        assert!(streamed.starts_with(&expected) && !streamed.contains("StatusCode"), "{streamed}");
     }
     let peak = usage::status(&world.process, "VmHWM");
     assert!(peak < before + MAX_MEMORY_KIB, "{before} KiB before, {peak} KiB at most");
@@ -120,10 +120,10 @@ async fn watches_are_limited_per_key_and_account() {
     let (first, _) = world.new_key(ACCOUNT, &[Scope::Read]).await;
     let (second, _) = world.new_key(ACCOUNT, &[Scope::Read]).await;
     let (platform, _) = world.new_key("", &[Scope::Read]).await;
-    let refused = async |key: &str, says: [&str; 2]| {
-        let Err(status) = watch(&world, key).await else { panic!("not refused: {says:?}") };
+    let refused = async |key: &str, fragments: [&str; 2]| {
+        let Err(status) = watch(&world, key).await else { panic!("not refused: {fragments:?}") };
         assert_eq!(status.code(), Code::ResourceExhausted);
-        assert!(says.iter().all(|text| status.message().contains(text)), "{status}");
+        assert!(fragments.iter().all(|text| status.message().contains(text)), "{status}");
         assert!(status.message().contains("end one first"), "{status}");
     };
     let mut of_first = vec![watch(&world, &first).await.unwrap(), watch(&world, &first).await.unwrap()];

@@ -1,4 +1,4 @@
-//! Maintenance in a process of its own, beside query processes that leave it to others and those that do not.
+//! Maintenance as a separate process, beside query processes with and without `--no-maintenance`.
 
 use api::{DeliveryStatus, JobStatus};
 use testkit::{postgres, wait};
@@ -44,7 +44,8 @@ async fn job_of_killed_maintenance_continues_and_retries_once() {
     let job = world.retry_many(everything(20)).await.unwrap();
     wait::until("the middle of the job", SOON, async || receiver.count() >= 60 + 20).await;
     maintenance.kill();
-    // An installation that knows nothing of maintenance starts query alone, and two may run it at a time.
+    // An older installation starts query without `--no-maintenance`. So two processes may run maintenance at the same
+    // time.
     let _other = alone.query(Home::new(), &[]).await;
     let _again = alone.maintenance().await;
     all_done_once(&world, &receiver, &job.job_id, 60).await;

@@ -23,9 +23,9 @@ fn start(broker: &NatsServer, service: &str, key: &MasterKey, args: &[&str]) -> 
 /// Waits until a process refuses to start, and returns its output.
 async fn refused(process: Process) -> String {
     assert_eq!(process.wait_exit(SOON).await.code(), Some(1), "{}", process.output());
-    let said = process.output();
-    assert!(said.contains("--master-key") && !said.contains("is ready:"), "{said}");
-    said
+    let message = process.output();
+    assert!(message.contains("--master-key") && !message.contains("is ready:"), "{message}");
+    message
 }
 
 #[tokio::test]
@@ -43,11 +43,11 @@ async fn process_with_another_master_key_does_not_start() {
         home.up(&["--nats-url", &broker.url(), "--master-key", &other_text], &[]),
     ];
     for process in wrong {
-        let said = refused(process).await;
+        let message = refused(process).await;
         for part in [own.fingerprint(), other.fingerprint(), format!("--replace-master-key {}", own.fingerprint())] {
-            assert!(said.contains(&part), "{part} is missing in {said}");
+            assert!(message.contains(&part), "{part} is missing in {message}");
         }
-        assert!(!said.contains(&other_text), "{said}");
+        assert!(!message.contains(&other_text), "{message}");
     }
     start(&broker, "dispatcher", &own, &[]).wait_line("is ready:", SOON).await;
     // The key is lost. Another key replaces only the one whose fingerprint is named.
@@ -83,11 +83,11 @@ async fn without_a_fingerprint_the_key_must_open_the_secrets() {
     let positions = jetstream::new(broker.client().await).get_stream("POSITIONS").await.unwrap();
     positions.purge().filter("position.master-key").await.unwrap();
     let other = MasterKey::generate().unwrap();
-    let said = refused(start(&broker, "dispatcher", &other, &[])).await;
-    assert!(said.contains("does not open 1 of the 1 secrets"), "{said}");
+    let message = refused(start(&broker, "dispatcher", &other, &[])).await;
+    assert!(message.contains("does not open 1 of the 1 secrets"), "{message}");
     beside(&world, &broker, "dispatcher", &ALLOWED).wait_line("is ready:", SOON).await;
-    let said = refused(start(&broker, "dispatcher", &other, &[])).await;
-    assert!(said.contains("is recorded"), "{said}");
+    let message = refused(start(&broker, "dispatcher", &other, &[])).await;
+    assert!(message.contains("is recorded"), "{message}");
 }
 
 async fn readyz(world: &World) -> (u16, String) {
@@ -111,12 +111,12 @@ async fn deliveries_wait_while_a_secret_cannot_be_opened() {
     context.publish(subject.clone(), fact.encode()).await.unwrap().await.unwrap();
 
     world.publish("e1").await;
-    let (status, said) = wait::until("the secret is missed", SOON, async || {
-        Some(readyz(&world).await).filter(|(_, said)| said.contains("do not open"))
+    let (status, message) = wait::until("the unreadable secret to be reported", SOON, async || {
+        Some(readyz(&world).await).filter(|(_, message)| message.contains("do not open"))
     })
     .await;
     assert_eq!(status, 503);
-    assert!(said.contains("secrets") && said.contains("--master-key") && !said.contains(&id), "{said}");
+    assert!(message.contains("secrets") && message.contains("--master-key") && !message.contains(&id), "{message}");
     assert!(world.process.output().contains(&id), "the log names the destination");
     // Other destinations are not affected.
     let event_types = vec!["other.thing".to_owned()];

@@ -119,13 +119,13 @@ async fn variables_choose_exporters_and_wrong_ones_cause_one_warning() {
         let (world, _receiver) = deliver(&[], &[(METRICS_ENDPOINT, &exact), off]).await;
         assert_eq!(world.metrics_url(), None, "{off:?}");
     }
-    for (wrong, said) in [
+    for (wrong, message) in [
         ((EXPORTER, "statsd"), "use otlp, prometheus, both with a comma, or none"),
         (("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "carrier pigeon"), "is unknown; use grpc or http/protobuf"),
         (("OTEL_METRIC_EXPORT_INTERVAL", "often"), "is not a number"),
     ] {
         let (world, _receiver) = deliver(&[], &[(METRICS_ENDPOINT, "http://127.0.0.1:1"), wrong]).await;
-        let line = world.process.wait_line(said, SOON).await;
+        let line = world.process.wait_line(message, SOON).await;
         assert!(line.contains("WARN") && line.contains("cannot export metrics"), "{line}");
         assert_eq!(world.metric("leadline_attempts_total", &["succeeded"]).await, 1.0, "/metrics goes on");
     }

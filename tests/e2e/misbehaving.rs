@@ -40,7 +40,7 @@ async fn misbehaving_receivers_do_not_affect_a_healthy_one() {
     for (answer, ..) in &cases {
         let receiver = Receiver::start().await;
         receiver.answer(answer.clone());
-        // Only the concurrency limit protects from them here.
+        // These destinations have no breaker: only the concurrency limit protects the healthy one.
         let patient = api::Destination {
             url: receiver.url(),
             timeout: Some(duration_to_api(TIMEOUT)),
@@ -60,11 +60,11 @@ async fn misbehaving_receivers_do_not_affect_a_healthy_one() {
         last.unwrap().saturating_duration_since(hanging) < TIMEOUT,
         "no delivery waited for a timeout of the others"
     );
-    for ((answer, status, kind, says), id) in cases.iter().zip(&ids) {
+    for ((answer, status, kind, expected), id) in cases.iter().zip(&ids) {
         for delivery in ended(&world, id).await {
             let seen = (delivery.http_status_code, delivery.error_kind.as_str());
             assert_eq!(seen, (*status, *kind), "{answer:?}: {delivery:?}");
-            assert!(delivery.webhook_response.contains(says), "{answer:?}: {delivery:?}");
+            assert!(delivery.webhook_response.contains(expected), "{answer:?}: {delivery:?}");
             assert!(delivery.webhook_response.len() <= 2_048);
         }
     }

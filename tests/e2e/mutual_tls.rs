@@ -30,7 +30,7 @@ async fn update(world: &World, destination: api::Destination, fields: &[&str]) -
 /// Publishes an event and waits for the end of its delivery: status, error kind and response.
 async fn tried(world: &World, event: &str) -> (u32, String, String) {
     world.publish(event).await;
-    let delivery = testkit::wait::until("an end", crate::world::SOON, async || {
+    let delivery = testkit::wait::until("the end of the delivery", crate::world::SOON, async || {
         let delivery = world.delivery(event).await.delivery.unwrap();
         matches!(delivery.status(), DeliveryStatus::Succeeded | DeliveryStatus::Failed).then_some(delivery)
     })
@@ -71,8 +71,8 @@ async fn client_certificate_is_sent_and_its_key_is_never_shown() {
     )
     .await
     .unwrap();
-    let (status, kind, said) = tried(&world, "e3").await;
-    assert_eq!((status, kind.as_str()), (999, "tls"), "{said}");
+    let (status, kind, text) = tried(&world, "e3").await;
+    assert_eq!((status, kind.as_str()), (999, "tls"), "{text}");
     update(&world, api::Destination { client_certificate: None, ..made.clone() }, &["client_certificate"])
         .await
         .unwrap();
@@ -108,13 +108,13 @@ async fn nginx_accepts_the_client_certificate_over_http2() {
     };
     let made = create(&world, destination).await.unwrap();
     for event in ["e1", "e2"] {
-        let (status, _, said) = tried(&world, event).await;
-        assert_eq!((status, said.as_str()), (200, "HTTP/2.0 CN=leadline at acme"), "{}", nginx.log());
+        let (status, _, text) = tried(&world, event).await;
+        assert_eq!((status, text.as_str()), (200, "HTTP/2.0 CN=leadline at acme"), "{}", nginx.log());
     }
     update(&world, api::Destination { client_certificate: None, ..made }, &["client_certificate"]).await.unwrap();
-    let (status, _, said) = tried(&world, "e3").await;
+    let (status, _, text) = tried(&world, "e3").await;
     assert_eq!(status, 400);
-    assert!(said.contains("No required SSL certificate was sent"), "{said}");
+    assert!(text.contains("No required SSL certificate was sent"), "{text}");
 }
 
 #[tokio::test]
@@ -127,9 +127,9 @@ async fn authorities_of_a_destination_replace_all_others() {
     assert_eq!(tried(&world, "e1").await.0, 200);
     let own = api::Destination { ca_certificates: own.pem(), ..made };
     update(&world, own.clone(), &["ca_certificates"]).await.unwrap();
-    let (status, kind, said) = tried(&world, "e2").await;
+    let (status, kind, text) = tried(&world, "e2").await;
     assert_eq!((status, kind.as_str()), (999, "tls"));
-    assert!(said.starts_with("invalid peer certificate"), "{said}");
+    assert!(text.starts_with("invalid peer certificate"), "{text}");
     update(&world, api::Destination { url: by_own.url(), ..own }, &["url"]).await.unwrap();
     assert_eq!(tried(&world, "e3").await.0, 200);
     assert_eq!((by_known.count(), by_own.count()), (1, 1));
@@ -142,7 +142,7 @@ async fn unusable_client_certificate_is_refused_when_set() {
     let chain = "client_certificate.certificate_chain: ";
     let key = "client_certificate.private_key: ";
     let encrypted = good.1.replace("PRIVATE", "ENCRYPTED PRIVATE");
-    for (given, field, says) in [
+    for (given, field, expected) in [
         (identity(&(good.0.clone(), other.1.clone())), key, "does not belong to the first certificate"),
         (identity(&(good.0.clone(), encrypted)), key, "is encrypted"),
         (identity(&(good.0.clone(), String::new())), key, "holds no private key"),
@@ -153,14 +153,14 @@ async fn unusable_client_certificate_is_refused_when_set() {
         let destination = api::Destination { url: "https://crm.example/".into(), ..some_destination() };
         let refused = create(&world, api::Destination { client_certificate: given, ..destination }).await.unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument);
-        let said = refused.message();
-        assert!(said.starts_with(field) && said.contains(says) && said.len() < 1_000, "{said}");
-        assert!(!said.contains("PRIVATE KEY-----\nM"), "{said}");
+        let text = refused.message();
+        assert!(text.starts_with(field) && text.contains(expected) && text.len() < 1_000, "{text}");
+        assert!(!text.contains("PRIVATE KEY-----\nM"), "{text}");
     }
     let ca_certificates = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_owned();
     let bad = api::Destination { url: "https://crm.example/".into(), ca_certificates, ..some_destination() };
-    let said = create(&world, bad).await.unwrap_err();
-    assert!(said.message().starts_with("ca_certificates: "), "{said}");
+    let refused = create(&world, bad).await.unwrap_err();
+    assert!(refused.message().starts_with("ca_certificates: "), "{refused}");
 }
 
 #[tokio::test]

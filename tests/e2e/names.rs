@@ -1,4 +1,4 @@
-//! Names of receivers: silent name servers do not delay other destinations.
+//! Names of receivers: silent name servers do not delay other accounts.
 
 use std::{fs, time::Duration};
 
@@ -80,6 +80,6 @@ async fn silent_name_servers_do_not_delay_other_accounts() {
 
     let failed = wait::until("a failure of the hostile account", SOON, async || failures(&world).await.pop()).await;
     assert_eq!((failed.http_status_code, failed.error_kind.as_str()), (999, "dns"), "{failed:?}");
-    let said = &failed.webhook_response;
-    assert!(said.contains("no name server answered within 3s") || said.contains("was not looked up"), "{said}");
+    let text = &failed.webhook_response;
+    assert!(text.contains("no name server answered within 3s") || text.contains("was not looked up"), "{text}");
 }

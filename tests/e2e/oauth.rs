@@ -134,14 +134,14 @@ async fn failing_token_server_has_its_own_error_and_retries() {
         ("wrong secret", server.url(), "invalid_client: no such client"),
         ("nobody there", format!("http://127.0.0.1:{}/token", free_port()), "did not answer (connect): "),
     ];
-    for (event, token_url, said) in names {
+    for (event, token_url, text) in names {
         let wrong = api::OAuth2ClientCredentials { client_secret: "wrong".into(), ..client(&token_url) };
         let made = create(&world, with(receiver.url(), wrong)).await.unwrap();
         let event = event.replace(' ', "_");
         world.publish(&event).await;
         let failed = world.delivery_is(&event, DeliveryStatus::Failed).await.delivery.unwrap();
         assert_eq!((failed.http_status_code, failed.error_kind.as_str()), (999, "oauth"));
-        assert!(failed.webhook_response.contains(said), "{}", failed.webhook_response);
+        assert!(failed.webhook_response.contains(text), "{}", failed.webhook_response);
         world.delete(&made.destination_id).await;
     }
     assert_eq!(receiver.count(), 1);
@@ -153,7 +153,7 @@ async fn token_url_has_the_same_checks_as_a_destination_url() {
     let name_server = names.address().to_string();
     let world = World::start_with(&["--dns-server", &name_server], &[]).await;
     let receiver = Receiver::start().await;
-    for (token_url, says) in [
+    for (token_url, fragment) in [
         ("http://169.254.169.254/latest", "is not a public address"),
         ("https://[::1]/token", "is not a public address"),
         ("https://user:password@auth.example/", "must not contain credentials"),
@@ -163,7 +163,7 @@ async fn token_url_has_the_same_checks_as_a_destination_url() {
         let refused = create(&world, with(receiver.url(), client(token_url))).await.unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument);
         assert!(refused.message().starts_with("auth.oauth2.token_url: "), "{refused}");
-        assert!(refused.message().contains(says), "{refused}");
+        assert!(refused.message().contains(fragment), "{refused}");
     }
     let no_secret = api::OAuth2ClientCredentials { client_secret: String::new(), ..client("https://auth.example/") };
     let refused = create(&world, with(receiver.url(), no_secret)).await.unwrap_err();
@@ -173,8 +173,8 @@ async fn token_url_has_the_same_checks_as_a_destination_url() {
     world.publish("e1").await;
     let failed = world.delivery_is("e1", DeliveryStatus::Failed).await.delivery.unwrap();
     assert_eq!(failed.error_kind, "oauth");
-    let said = &failed.webhook_response;
-    assert!(said.contains("(blocked): auth.test is not a public address") && !said.contains("10.0.0.1"), "{said}");
+    let text = &failed.webhook_response;
+    assert!(text.contains("(blocked): auth.test is not a public address") && !text.contains("10.0.0.1"), "{text}");
     assert_eq!(receiver.count(), 0);
 }
 

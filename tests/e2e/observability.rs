@@ -41,7 +41,7 @@ fn are_connected(compose: &Value, one: &str, other: &str) -> bool {
     !networks(one).is_disjoint(&networks(other))
 }
 
-/// The files and folders of this repository that a container sees: where, and which.
+/// The files and folders of this repository that are mounted into a container: the path there, and the path here.
 fn mounts(compose: &Value, container: &str) -> Vec<(String, String)> {
     let volumes = texts(&compose["services"][container]["volumes"]).into_iter();
     let files = volumes.filter_map(|volume| volume.strip_prefix("./").map(str::to_owned));
@@ -69,7 +69,7 @@ fn pipelines_of_the_collector_have_defined_parts_and_use_all() {
     }
     for (name, pipeline) in pipelines {
         let processors = pipeline["processors"].as_array().unwrap();
-        // In this order, as the documentation of the collector asks for: refuse first, and batch what is kept.
+        // The documentation of the collector requires this order: first refuse, and finally batch what is left.
         assert_eq!(processors.first().unwrap(), "memory_limiter", "{name}");
         assert_eq!(processors.last().unwrap(), "batch", "{name}");
     }
@@ -107,7 +107,7 @@ fn prometheus_reads_every_service_at_its_port() {
         .collect();
     assert_eq!(measured, SERVICES.into());
     let job = &prometheus["scrape_configs"][0];
-    // The alert LeadlineProcessDown asks for it.
+    // The alert LeadlineProcessDown uses this name.
     assert_eq!(job["job_name"], "leadline");
     let discovered = &job["dns_sd_configs"][0];
     assert_eq!(texts(&discovered["names"]), SERVICES.map(str::to_owned).into());
@@ -144,7 +144,7 @@ fn traces_find_their_way_to_tempo_and_grafana() {
         let (host, port) = host_and_port(source["url"].as_str().unwrap());
         let expected = match host {
             "tempo" => tempo["server"]["http_listen_port"].to_string(),
-            // Prometheus' own default, as its command says nothing else.
+            // The default of Prometheus, because its command sets no port.
             "prometheus" => "9090".to_owned(),
             other => panic!("no container {other}"),
         };

@@ -101,8 +101,8 @@ async fn unreadable_messages_are_quarantined_without_blocking() {
     assert_eq!((ordered.count(), beside.count()), (3, 3), "nothing is sent again");
     let troubles = status(&world).await.troubles;
     let [trouble] = troubles.as_slice() else { panic!("one trouble: {troubles:?}") };
-    let said = format!("{injected} messages are unreadable and set aside; the last one is ");
-    assert!(trouble.part == "quarantine" && trouble.text.starts_with(&said), "{trouble:?}");
+    let beginning = format!("{injected} messages are unreadable and set aside; the last one is ");
+    assert!(trouble.part == "quarantine" && trouble.text.starts_with(&beginning), "{trouble:?}");
     assert!(trouble.text.contains(": failed to decode Protobuf message: "), "{trouble:?} has no cause");
     assert!(world.process.is_running());
 

@@ -71,7 +71,7 @@ async fn render_failure_is_final_and_does_not_deactivate() {
         ids.push(world.destination_with(destination(url, template)).await);
     }
     assert_eq!(world.post(event("bad", bad).to_string(), &[]).await.0, 202);
-    for ((_, template, says), id) in kinds.iter().zip(&ids) {
+    for ((_, template, expected), id) in kinds.iter().zip(&ids) {
         let delivery = ended(&world, "bad", id).await;
         assert_eq!(delivery.attempts, 1, "{template}: {delivery:?}");
         assert_eq!(
@@ -79,7 +79,7 @@ async fn render_failure_is_final_and_does_not_deactivate() {
             (DeliveryStatus::Failed, "render"),
             "{template}"
         );
-        assert!(delivery.webhook_response.contains(says), "{template}: {}", delivery.webhook_response);
+        assert!(delivery.webhook_response.contains(expected), "{template}: {}", delivery.webhook_response);
         assert_eq!(deactivated(&world, id).await, None, "{template}");
     }
     assert_eq!(receiver.count(), 0);
@@ -101,8 +101,8 @@ async fn lead_cannot_change_the_path_of_a_url() {
     for event_id in ["e1", "e2"] {
         let delivery = ended(&world, event_id, &id).await;
         assert_eq!(delivery.failure_reason, "render");
-        let says = "URL template: the lead may not change the shape of the path";
-        assert!(delivery.webhook_response.starts_with(says), "{}", delivery.webhook_response);
+        let expected = "URL template: the lead may not change the shape of the path";
+        assert!(delivery.webhook_response.starts_with(expected), "{}", delivery.webhook_response);
     }
     assert_eq!(ended(&world, "e3", &id).await.status(), DeliveryStatus::Succeeded);
     let paths: Vec<_> = receiver.requests().into_iter().map(|request| request.path).collect();
@@ -113,7 +113,7 @@ async fn lead_cannot_change_the_path_of_a_url() {
 async fn undeliverable_templates_are_refused_when_set() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let chain = format!("{{{{ 1{} }}}}", "+1".repeat(30_000));
-    for (template, says) in [
+    for (template, expected) in [
         (r#"{"text": "Hi {{ payload.name }}"}"#, r#"{{ "Hi " ~ payload.name }}"#),
         ("{{ payload.name|upcase }}", "the filter upcase is unknown"),
         ("{{ nosuch }}", "nosuch is unknown"),
@@ -125,7 +125,7 @@ async fn undeliverable_templates_are_refused_when_set() {
         let create = api::CreateDestinationRequest { destination, ..api::CreateDestinationRequest::default() };
         let status = world.registry().create_destination(create).await.unwrap_err();
         assert_eq!(status.code(), Code::InvalidArgument, "{status}");
-        assert!(status.message().contains(says), "{status}");
+        assert!(status.message().contains(expected), "{status}");
     }
     let deep = format!("{}{}", "[".repeat(600), "]".repeat(600));
     let body = format!(r#"{{"account": "{ACCOUNT}", "interface": "form", "payload": {deep}}}"#);

@@ -56,7 +56,7 @@ async fn preview_shows_the_request_without_sending_it() {
     let (seen, would) = (&receiver.requests()[0], headers(&of_event));
     let mut names: Vec<_> = seen.headers.keys().map(|name| name.as_str()).collect();
     names.sort_unstable();
-    // Without an export, and without a trace of the publisher, there is no trace to name.
+    // Without an exporter and without a trace of the publisher, no `traceparent` is sent.
     let mut expected: Vec<_> = would.keys().copied().filter(|name| *name != "traceparent").collect();
     expected.sort_unstable();
     assert_eq!(names, expected);
@@ -70,7 +70,7 @@ async fn preview_shows_the_request_without_sending_it() {
     }
     assert_eq!(&of_event.body[..], &seen.body[..]);
     assert_eq!(receiver.count(), 1);
-    // The payload of the request was the caller's own; that of the event is a view.
+    // The first preview used a payload of the caller. Only the preview with a stored event counts as a view.
     assert_eq!(viewed(&world, 1).await, ["e1"]);
 }
 

@@ -209,7 +209,7 @@ async fn health_shows_failures_waiting_work_and_who_disabled() {
     assert!(is_age(columns[4]), "{columns:?}");
 
     world.disable(&id).await;
-    let off = wait::until("what waits is held", SOON, async || {
+    let off = wait::until("the waiting deliveries to be held", SOON, async || {
         let now = health(&world, &id).await;
         if now.held == 3 && !now.switched_off_by.is_empty() { Ok(now) } else { Err(now) }
     })
@@ -283,7 +283,7 @@ async fn platform_key_lists_the_problems_of_all_accounts() {
         assert_eq!((first_page, second), (vec!["other".to_owned()], vec![ACCOUNT.to_owned()]));
         let of_other = api::ListProblemsRequest { destination_id: ids[1].clone(), ..all.clone() };
         assert_eq!(accounts(&world.key, of_other.clone()).await.unwrap(), ["other"]);
-        // The key of an account sees its own, and does not learn of other destinations.
+        // The key of an account sees the problems of its account, and cannot find out about other destinations.
         assert_eq!(accounts(&own, all).await.unwrap(), [ACCOUNT]);
         assert_eq!(accounts(&own, of_other).await.unwrap_err().code(), Code::NotFound);
 

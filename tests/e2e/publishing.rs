@@ -198,7 +198,7 @@ async fn burst_of_one_interface_does_not_delay_others() {
 #[tokio::test]
 async fn services_without_a_broker_say_what_to_do() {
     let nowhere = format!("nats://127.0.0.1:{}", testkit::free_port());
-    for (args, says) in [
+    for (args, expected) in [
         (vec!["ingest", "--nats-url", "nats://["], "--nats-url takes"),
         (vec!["query", "--nats-url", &nowhere], "--master-key"),
         (vec!["up", "--data-dir", "/proc/nowhere"], "--data-dir"),
@@ -208,6 +208,6 @@ async fn services_without_a_broker_say_what_to_do() {
         let args = args.iter().map(|arg| arg.replace("DATA", folder.path().to_str().unwrap()));
         let process = Process::start("leadline", program(), args, std::iter::empty::<(&str, &str)>());
         assert!(!process.wait_exit(SOON).await.success());
-        assert!(process.output().contains(says), "{}", process.output());
+        assert!(process.output().contains(expected), "{}", process.output());
     }
 }

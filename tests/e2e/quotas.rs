@@ -129,10 +129,10 @@ async fn limits_of_an_account_are_settings_named_in_refusals() {
     let token = || api::CreateTokenRequest { account_id: ACCOUNT.into(), name: "T".into(), ..Default::default() };
     registry.create_token(token()).await.unwrap();
     refusals.push(("2 tokens, and 1", "--max-tokens", registry.create_token(token()).await.unwrap_err()));
-    for (says, setting, refused) in refusals {
+    for (expected, setting, refused) in refusals {
         assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
         let message = refused.message();
-        assert!(message.contains(&format!("account acme would have {says} is the limit")), "{says}: {message}");
+        assert!(message.contains(&format!("account acme would have {expected} is the limit")), "{expected}: {message}");
         assert!(message.contains(setting), "{setting}: {message}");
     }
     // A deletion frees its place.

@@ -160,8 +160,8 @@ impl<'a> Checker<'a> {
         // A checker that refuses the headers may not read the body.
         let _ = child.stdin.take().unwrap().write_all(body);
         let output = child.wait_with_output().unwrap();
-        let said = [output.stdout, output.stderr].concat();
-        if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&said).into_owned()) }
+        let message = [output.stdout, output.stderr].concat();
+        if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&message).into_owned()) }
     }
 }
 
@@ -214,12 +214,12 @@ async fn documented_receiver_code_accepts_only_valid_signatures() {
         let good = Request::from(&seen);
         assert_eq!(good.signatures.split(' ').count(), 2, "one of each secret");
         for secret in [&old, &new] {
-            checker.accepts(secret, &good).unwrap_or_else(|said| panic!("{name}: {said}"));
+            checker.accepts(secret, &good).unwrap_or_else(|message| panic!("{name}: {message}"));
         }
         let one = |n: usize| Request { signatures: good.signatures.split(' ').nth(n).unwrap().into(), ..good.clone() };
-        checker.accepts(&new, &one(0)).unwrap_or_else(|said| panic!("{name}: {said}"));
+        checker.accepts(&new, &one(0)).unwrap_or_else(|message| panic!("{name}: {message}"));
         let unknown = Request { signatures: format!("v1a,AAAA v9 {}", good.signatures), ..good.clone() };
-        checker.accepts(&new, &unknown).unwrap_or_else(|said| panic!("{name}: {said}"));
+        checker.accepts(&new, &unknown).unwrap_or_else(|message| panic!("{name}: {message}"));
 
         let other = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
         let stale = (Timestamp::now().as_second() - 301).to_string();
@@ -233,9 +233,9 @@ async fn documented_receiver_code_accepts_only_valid_signatures() {
             ("no signature", &new, Request { signatures: String::new(), ..good.clone() }),
             ("another version", &new, Request { signatures: good.signatures.replace("v1,", "v2,"), ..good.clone() }),
         ] {
-            let said = checker.accepts(secret, &request).expect_err(&format!("{name} accepts {what}"));
+            let message = checker.accepts(secret, &request).expect_err(&format!("{name} accepts {what}"));
             let refusal = if what.contains("timestamp") { "timestamp" } else { "no signature matches" };
-            assert!(said.contains(refusal), "{name}, {what}: {said}");
+            assert!(message.contains(refusal), "{name}, {what}: {message}");
         }
     }
     let names: Vec<_> = checkers.iter().map(|checker| checker.language.fence).collect();

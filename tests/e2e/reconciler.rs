@@ -57,7 +57,7 @@ async fn lost_parked_work_is_repaired() {
     wait::until_eq("all held", SOON, 3, async || world.all(DeliveryStatus::Held).await.len()).await;
     lose_all_of(&broker, "PARKED", 3).await;
     world.enable(&id, false).await;
-    wait::until_eq("all there", SOON, 3, async || world.all(DeliveryStatus::Succeeded).await.len()).await;
+    wait::until_eq("all of them", SOON, 3, async || world.all(DeliveryStatus::Succeeded).await.len()).await;
     assert_eq!((receiver.count(), events_at(&receiver).len()), (3, 3), "once each");
     reported(&world, 0, 3).await;
 }
@@ -129,6 +129,6 @@ async fn reconciler_ignores_work_in_progress() {
     world.destination_with(api::Destination { url: receiver.url(), ..narrow }).await;
     receiver.answer(Answer::After(Duration::from_millis(50), Box::new(Answer::Status(200))));
     world.publish_many(150).await;
-    wait::until_eq("all there", SOON, 150, async || world.all(DeliveryStatus::Succeeded).await.len()).await;
+    wait::until_eq("all of them", SOON, 150, async || world.all(DeliveryStatus::Succeeded).await.len()).await;
     assert_eq!((receiver.count(), healed(&world).await), (150, (0, 0)));
 }

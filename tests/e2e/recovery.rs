@@ -29,7 +29,7 @@ async fn recover(world: &World, request: api::RecoverDestinationRequest) -> Resu
 }
 
 /// The counts of requested, retried, present and too old deliveries.
-fn came_of(job: &api::Job) -> (u64, u64, u64, u64) {
+fn outcome_counts(job: &api::Job) -> (u64, u64, u64, u64) {
     let counts = counts(job);
     assert_eq!(counts.refused, 0, "{job:?}");
     (counts.requested, counts.retried, counts.had, counts.before_created)
@@ -46,7 +46,7 @@ async fn recovery_brings_skipped_and_failed_deliveries() {
         world.publish_many(10).await;
         wait::until_eq("all held", SOON, 10, async || world.all(DeliveryStatus::Held).await.len()).await;
         assert_eq!(
-            came_of(&recover(&world, recovery(&id)).await.unwrap()),
+            outcome_counts(&recover(&world, recovery(&id)).await.unwrap()),
             (0, 0, 11, 0),
             "held deliveries are not missed"
         );
@@ -57,14 +57,14 @@ async fn recovery_brings_skipped_and_failed_deliveries() {
         world.delivery_is("failed", DeliveryStatus::Failed).await;
 
         let dry = recover(&world, api::RecoverDestinationRequest { dry_run: true, ..recovery(&id) }).await.unwrap();
-        assert_eq!((came_of(&dry), dry.sample.len()), ((0, 11, 1, 0), 11));
+        assert_eq!((outcome_counts(&dry), dry.sample.len()), ((0, 11, 1, 0), 11));
         assert_eq!(receiver.count(), 2, "a dry run does nothing");
 
-        assert_eq!(came_of(&recover(&world, recovery(&id)).await.unwrap()), (0, 11, 1, 0));
-        wait::until_eq("all there", SOON, 12, async || world.all(DeliveryStatus::Succeeded).await.len()).await;
+        assert_eq!(outcome_counts(&recover(&world, recovery(&id)).await.unwrap()), (0, 11, 1, 0));
+        wait::until_eq("all of them", SOON, 12, async || world.all(DeliveryStatus::Succeeded).await.len()).await;
         assert_eq!((receiver.count(), events_at(&receiver).len()), (13, 12));
         assert_eq!(
-            came_of(&recover(&world, recovery(&id)).await.unwrap()),
+            outcome_counts(&recover(&world, recovery(&id)).await.unwrap()),
             (0, 0, 12, 0),
             "nothing is missing any more"
         );
@@ -87,20 +87,20 @@ async fn recovery_can_bring_events_from_before_the_destination() {
             world.publish(event).await;
         }
         wait::until_eq("two", SOON, 2, async || receiver.count()).await;
-        assert_eq!(came_of(&recover(&world, recovery(&id)).await.unwrap()), (0, 0, 2, 250));
+        assert_eq!(outcome_counts(&recover(&world, recovery(&id)).await.unwrap()), (0, 0, 2, 250));
         let all = api::RecoverDestinationRequest { include_before_created: true, ..recovery(&id) };
         let unwanted = api::RecoverDestinationRequest { destination_id: other, ..all.clone() };
         let job = recover(&world, unwanted).await.unwrap();
-        assert_eq!((came_of(&job), counts(&job).examined), ((0, 0, 0, 0), 252), "it wants other types");
+        assert_eq!((outcome_counts(&job), counts(&job).examined), ((0, 0, 0, 0), 252), "it wants other types");
 
         let dry = recover(&world, api::RecoverDestinationRequest { dry_run: true, ..all.clone() }).await.unwrap();
-        assert_eq!((came_of(&dry), dry.sample.len()), ((250, 0, 2, 0), 20));
+        assert_eq!((outcome_counts(&dry), dry.sample.len()), ((250, 0, 2, 0), 20));
         assert_eq!(receiver.count(), 2, "a dry run does nothing");
         let (one, two) = tokio::join!(recover(&world, all.clone()), recover(&world, all.clone()));
-        let (one, two) = (came_of(&one.unwrap()), came_of(&two.unwrap()));
+        let (one, two) = (outcome_counts(&one.unwrap()), outcome_counts(&two.unwrap()));
         assert_eq!(one.0 + two.0, 250, "two concurrent recoveries request each event once: {one:?} {two:?}");
-        wait::until_eq("all there", SOON, 252, async || receiver.count()).await;
-        assert_eq!(came_of(&recover(&world, all).await.unwrap()), (0, 0, 252, 0));
+        wait::until_eq("all of them", SOON, 252, async || receiver.count()).await;
+        assert_eq!(outcome_counts(&recover(&world, all).await.unwrap()), (0, 0, 252, 0));
         assert_eq!((receiver.count(), events_at(&receiver).len(), early.count()), (252, 252, 252));
         let log = world.log("e7").await;
         assert_eq!(log.iter().filter(|(entry, _)| entry == "recovered").count(), 1, "{log:?}");
@@ -127,7 +127,7 @@ async fn recovery_is_limited_by_since_and_until() {
         include_before_created: true,
         ..recovery(&id)
     };
-    assert_eq!(came_of(&recover(&world, some.clone()).await.unwrap()), (2, 0, 0, 0));
+    assert_eq!(outcome_counts(&recover(&world, some.clone()).await.unwrap()), (2, 0, 0, 0));
     wait::until_eq("two", SOON, vec!["b".to_owned(), "c".to_owned()], async || events_at(&receiver)).await;
 
     let refusal = async |request| recover(&world, request).await.unwrap_err();

@@ -125,7 +125,7 @@ async fn events_of_a_burst_can_be_resent() {
     let (world, receiver) = (World::start_with(&["--burst-above", "1"], &[]).await, Receiver::start().await);
     world.destination(&receiver.url()).await;
     world.publish_many(30).await;
-    wait::until_eq("all there", SOON, 30, async || world.all(DeliveryStatus::Succeeded).await.len()).await;
+    wait::until_eq("all of them", SOON, 30, async || world.all(DeliveryStatus::Succeeded).await.len()).await;
     world.resend("e29", forced()).await.unwrap();
     wait::until_eq("the resend", SOON, 31, async || receiver.count()).await;
     world.delivery_is("e29", DeliveryStatus::Succeeded).await;
@@ -190,7 +190,7 @@ async fn recovery_can_include_successes_and_limit_types() {
         let id = world.destination(&receiver.url()).await;
         world.publish_many(3).await;
         world.publish_with("opened", json!({"type": "email.open"})).await;
-        wait::until_eq("all there", SOON, 4, async || world.all(DeliveryStatus::Succeeded).await.len()).await;
+        wait::until_eq("all of them", SOON, 4, async || world.all(DeliveryStatus::Succeeded).await.len()).await;
         let recovery = api::RecoverDestinationRequest {
             account_id: ACCOUNT.into(),
             destination_id: id,

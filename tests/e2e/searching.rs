@@ -167,7 +167,7 @@ async fn read_model_holds_no_value_and_strangers_find_nothing() {
     };
     world.registry().create_interface(api::CreateInterfaceRequest { interface: Some(form) }).await.unwrap();
     world.publish_with("e1", json!({"lead_id": "ada", "client": "north", "payload": {"email": ADA.1}})).await;
-    // Another client says something about a lead of north.
+    // An event of another client adds a value to a lead of north.
     world.publish_with("e2", json!({"lead_id": "ada", "client": "south", "payload": {"email": "x@example.com"}})).await;
     world.publish_with("e3", json!({"account": "other", "lead_id": "eve", "payload": {"email": ADA.1}})).await;
     world.finds(&[("email", "x@example.com")], &["ada"]).await;
@@ -215,7 +215,7 @@ async fn an_anonymised_lead_is_not_found_and_a_rebuild_finds_the_same() {
         world.publish_about("e1", "ada", json!({"email": ADA.1, "contacts": {"phone": "0170 1"}})).await;
         world.publish_about("e2", "bob", json!({"email": "bob@example.com"})).await;
         world.publish_about("e3", "bob", json!({"email": "bob@example.com"})).await;
-        // Ingest takes JSON only; a client of the broker may store anything.
+        // Ingest accepts only JSON, but a client of the broker may store anything.
         store_with(&world, "e4", "none", Timestamp::now(), "email: ada@example.com".to_owned()).await;
         world.finds(&[("email", "bob@example.com")], &["bob"]).await;
         world.finds(&[], &["ada", "bob", "none"]).await;
@@ -234,8 +234,8 @@ async fn an_anonymised_lead_is_not_found_and_a_rebuild_finds_the_same() {
         let key = fs::read_to_string(world.home.data().join("master.key")).unwrap();
         let refused = rebuild(&world, None);
         assert!(!refused.status.success());
-        let said = String::from_utf8_lossy(&refused.stderr);
-        assert!(said.contains("--master-key") && said.contains(INTERFACE), "{said}");
+        let text = String::from_utf8_lossy(&refused.stderr);
+        assert!(text.contains("--master-key") && text.contains(INTERFACE), "{text}");
         assert_eq!(world.found(&[("email", "bob@example.com")]).await, ["bob"], "nothing was wiped");
         let rebuilt = rebuild(&world, Some(key.trim()));
         assert!(rebuilt.status.success(), "{rebuilt:?}");
@@ -260,12 +260,15 @@ async fn fields_hold_for_later_events_and_after_a_rebuild_for_all() {
     // A removed field cannot be searched by, and a new one does not find earlier leads.
     let unknown = leads_by(world.channel(), ACCOUNT, &[("phone", "112"), ("city", "")]).await.unwrap_err();
     assert_eq!(unknown.code(), Code::InvalidArgument);
-    let said: Vec<_> = unknown.get_details_bad_request().unwrap().field_violations;
-    let said: Vec<_> = said.into_iter().map(|it| (it.field, it.description)).collect();
-    assert_eq!(said[0].0, "where");
+    let violations: Vec<_> = unknown.get_details_bad_request().unwrap().field_violations;
+    let violations: Vec<_> = violations.into_iter().map(|it| (it.field, it.description)).collect();
+    assert_eq!(violations[0].0, "where");
     let known = "its searchable fields are city, email";
-    assert!(said[1].1.contains(&format!("\"phone\" is not a searchable field of account acme; {known}")), "{said:?}");
-    assert!(said[0].1.contains("the value of city is not a text"), "{said:?}");
+    assert!(
+        violations[1].1.contains(&format!("\"phone\" is not a searchable field of account acme; {known}")),
+        "{violations:?}"
+    );
+    assert!(violations[0].1.contains("the value of city is not a text"), "{violations:?}");
     assert!(world.found(&[("city", "zürich")]).await.is_empty());
     let key = fs::read_to_string(world.home.data().join("master.key")).unwrap();
     let rebuilt = rebuild(&world, Some(key.trim()));

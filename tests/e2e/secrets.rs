@@ -140,10 +140,10 @@ async fn changed_origin_needs_credentials_and_token_again() {
             changed.auth = bearer("SECRETBEARER0002");
             let refused = update(&world, changed, fields).await.unwrap_err();
             assert_eq!(refused.code(), Code::InvalidArgument);
-            let said = refused.message();
-            assert!(said.starts_with("url:") && said.contains("give them again"), "{said}");
-            assert_eq!(said.contains("credentials (auth)"), !fields.contains(&"auth"), "{said}");
-            assert_eq!(said.contains("token (token_id)"), !fields.contains(&"token_id"), "{said}");
+            let text = refused.message();
+            assert!(text.starts_with("url:") && text.contains("give them again"), "{text}");
+            assert_eq!(text.contains("credentials (auth)"), !fields.contains(&"auth"), "{text}");
+            assert_eq!(text.contains("token (token_id)"), !fields.contains(&"token_id"), "{text}");
         }
     }
     // A destination as read has no credentials, so another URL is refused.
@@ -227,9 +227,9 @@ async fn unusable_broker_url_is_refused_at_once() {
         let ingest = Process::start("ingest", program(), args, [] as [(&str, &str); 0]);
         // Far less than the time that a service waits for a starting broker.
         assert!(!ingest.wait_exit(Duration::from_secs(5)).await.success());
-        let said = ingest.output();
-        assert!(said.contains("--nats-url") && said.contains("%40"), "{said}");
-        assert!(!said.contains("secret") && !said.contains("sec/"), "{said}");
+        let text = ingest.output();
+        assert!(text.contains("--nats-url") && text.contains("%40"), "{text}");
+        assert!(!text.contains("secret") && !text.contains("sec/"), "{text}");
     }
 }
 
@@ -254,8 +254,8 @@ async fn private_addresses_are_refused_in_destinations() {
     ] {
         let refused = create(url).await.unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument, "{url}");
-        let said = refused.message();
-        assert!(said.starts_with("url:") && said.contains("is not a public address"), "{url}: {said}");
+        let text = refused.message();
+        assert!(text.starts_with("url:") && text.contains("is not a public address"), "{url}: {text}");
     }
     create(&receiver.url()).await.unwrap();
     let allowed = create("http://10.0.0.1/").await.unwrap();

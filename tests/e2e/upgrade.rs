@@ -90,7 +90,7 @@ async fn work_in_an_older_data_directory_continues() {
     let sent_again: Vec<_> = events_at(&fixture.receiver).into_iter().filter(|id| DELIVERED.contains(&&**id)).collect();
     assert!(sent_again.is_empty(), "{sent_again:?}");
     assert!(signature_of(&fixture.receiver, "new").starts_with("v1,"), "the master key opens the older secret");
-    // The receivers of a destination from before the setting get what they got then.
+    // A destination that is older than the setting `trace_context` still gets the same headers.
     let seen = fixture.receiver.requests().into_iter().find(|seen| seen.header("webhook-id") == "new").unwrap();
     assert_eq!((seen.header("traceparent"), seen.header("tracestate")), (CALLER, "vendor=7"));
 }

@@ -1,6 +1,5 @@
 //! What the projector derives from the rows of [`super::filled`]: problems, health, counts, and the hashes by which
-//! leads are found. The database makes most of it, as a migration does; the few hashes that are searched for are made
-//! here.
+//! leads are found. SQL of a migration makes most of it; only the few hashes that are searched for are computed here.
 
 use anyhow::Context as _;
 use crypto::{MasterKey, SearchKey};
@@ -10,16 +9,16 @@ use crate::harness::{
     filled::{Rows, connected, run},
 };
 
-/// Makes the tables of problems, health and counts, and fills them.
+/// The migration that makes the tables of problems, health and counts, and fills them.
 const PROBLEMS: &str = include_str!("../../../crates/read_model/migrations/0016_problems.sql");
-/// The statement of the migration from which on it fills the tables.
+/// The first statement of the migration that fills the tables.
 const FILLING: &str = "INSERT INTO problem_leads";
 /// The paths of the searchable values in payloads; the values of these fields are filled in.
 pub(crate) const FIELDS: [(&str, &str); 2] = [("email", "payload.email"), ("city", "payload.city")];
 /// A value of the field `city` that one lead in a hundred has.
 pub(crate) const CITY: &str = "berlin";
 
-/// The mail address of a lead whose hash is a real one.
+/// The mail address of a lead whose hash is computed.
 pub(crate) fn email(number: u32) -> String {
     format!("lead{number}@example.com")
 }
@@ -29,7 +28,7 @@ pub(crate) async fn fill(url: &str, rows: Rows, key: &MasterKey, searched: &[u32
     let (mut connection, key) = (connected(url).await?, SearchKey::new(key, ACCOUNT));
     let begin = PROBLEMS.find(FILLING).context("the migration fills nothing")?;
     run(&mut connection, &PROBLEMS[begin..]).await?;
-    // As long and as scattered as hashes are.
+    // These values are as long as hashes, and scattered like them.
     let scattered = match url.starts_with("sqlite") {
         true => "printf('%08x%014x', (i * 2654435761) % 4294967296, i)",
         false => "lpad(to_hex((i * 2654435761) % 4294967296), 8, '0') || lpad(to_hex(i), 14, '0')",

@@ -44,14 +44,14 @@ pub(crate) struct Flood<'a> {
 #[derive(Debug)]
 pub(crate) struct Flooded {
     leads: usize,
-    /// All published leads, those of the warm-up included.
+    /// The number of all published leads, including the warm-up.
     pub(crate) published: usize,
     pub(crate) delivered_per_second: f64,
     published_per_second: f64,
     pub(crate) used: Used,
 }
 
-/// Floods destinations of a new receiver that answers well.
+/// Floods destinations of a new receiver that answers with 200.
 pub(crate) async fn flood(
     api: &Api,
     processes: Processes,

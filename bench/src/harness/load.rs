@@ -259,7 +259,7 @@ async fn publish_steadily(
     Ok(accepted)
 }
 
-/// Waits for all publishers; the sum of their counts.
+/// Waits for all publishers, and returns the sum of their counts.
 async fn all(mut publishers: JoinSet<anyhow::Result<u64>>) -> anyhow::Result<u64> {
     let mut sum = 0;
     while let Some(done) = publishers.join_next().await {

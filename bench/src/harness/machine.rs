@@ -17,8 +17,8 @@ pub(crate) fn describe() -> Value {
     })
 }
 
-/// Processor time of all cores so far, in ticks: used by the machine, and given to others by its host while the machine
-/// wanted it ("steal"; 0 on a physical machine).
+/// Processor time of all cores so far, in ticks: the time that the machine used, and the time that its host gave to
+/// others although the machine wanted it ("steal"; 0 on a physical machine).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Processors {
     used: f64,

@@ -1,7 +1,7 @@
 //! A wall clock that a test sets, for the processes that it starts.
 //!
-//! They run under libfaketime, which reads the offset from a file at each query of the time. The monotonic clock does
-//! not change, as with a jump of a real clock. Programs that are linked statically, as the broker is, have the real
+//! The processes run under libfaketime, which reads the offset from a file at each query of the time. The monotonic
+//! clock does not change, as if a real clock jumped. Statically linked programs, such as the broker, have the real
 //! time.
 
 use std::{fs, path::PathBuf};

@@ -10,7 +10,7 @@ use crate::{child, port::free_port, process::Process, wait};
 /// How long a proxy may take to start.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A running proxy. It ends when it is dropped and when the process does.
+/// A running proxy. It ends when it is dropped, or when the test process ends.
 #[derive(Debug)]
 pub struct ForwardProxy {
     scheme: &'static str,
@@ -91,8 +91,9 @@ impl ForwardProxy {
 
     /// The number of requests to connect to this name.
     pub fn connections_to(&self, target: &str) -> usize {
-        let asked = |line: &&str| (line.contains("CONNECT") || line.contains("connected to")) && line.contains(target);
-        self.log().lines().filter(asked).count()
+        let is_attempt =
+            |line: &&str| (line.contains("CONNECT") || line.contains("connected to")) && line.contains(target);
+        self.log().lines().filter(is_attempt).count()
     }
 
     /// Stops it for good.

@@ -1,9 +1,8 @@
-//! Real servers for tests. Each is private to a test and ends with it.
-//!
-//! The crate has a broker, a database, a name server, HTTP and mail receivers, proxies, a token server, an identity
-//! provider, a collector and a Prometheus server, which tests can make misbehave; child processes that cannot outlive
-//! the test; and waits for conditions without sleeping. Nothing here is a mock: every server speaks its protocol over a
-//! socket. Failures panic with an explanation, because only tests use the crate.
+//! Real servers for tests. Each is private to a test and ends with it. The crate has a broker, a database, a name
+//! server, HTTP and mail receivers, proxies, a token server, an identity provider, a collector and a Prometheus server.
+//! Tests can make most of them misbehave. The crate also has child processes that cannot outlive the test, and waits
+//! for conditions without sleeping. Nothing here is a mock: every server speaks its protocol over a socket. Failures
+//! panic with an explanation, because only tests use the crate.
 
 pub mod child;
 pub mod disk;

@@ -25,7 +25,7 @@ use crate::{
     wait,
 };
 
-/// Generous: a start takes about 100 ms on an idle machine.
+/// How long a broker may take to start. On an idle machine it takes about 100 ms.
 const START_DEADLINE: Duration = Duration::from_secs(20);
 /// The environment variable with the path of the binary.
 const BINARY_VARIABLE: &str = "LEADLINE_NATS_SERVER";
@@ -170,7 +170,7 @@ impl NatsServer {
         while context.publish("filler", chunk.clone()).await.expect("the broker is connected").await.is_ok() {}
     }
 
-    /// SIGKILL: nothing is flushed, connections break. Without effect on a broker that is down.
+    /// Sends SIGKILL: nothing is flushed, and connections break. It has no effect on a broker that is down.
     pub fn kill(&self) {
         if let Some(mut child) = self.child().take() {
             child::kill(&mut child);
@@ -188,12 +188,13 @@ impl NatsServer {
         }
     }
 
-    /// SIGTERM: it hands over its leaderships and ends. Without effect on a broker that is down.
+    /// Sends SIGTERM: the broker hands over its leaderships and ends. It has no effect on a broker that is down.
     pub fn terminate(&self) {
         self.signal(Signal::SIGTERM);
     }
 
-    /// Lame-duck mode: it accepts no new connections, hands over its leaderships, disconnects its clients, and ends.
+    /// Starts the lame-duck mode: the broker accepts no new connections, hands over its leaderships, disconnects its
+    /// clients, and ends.
     pub fn enter_lame_duck_mode(&self) {
         self.signal(Signal::SIGUSR2);
     }

@@ -16,7 +16,7 @@ use crate::{
 /// How long nginx may take to start.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A running nginx. It ends when it is dropped and when the process does.
+/// A running nginx. It ends when it is dropped, or when the test process ends.
 #[derive(Debug)]
 pub struct Nginx {
     port: u16,

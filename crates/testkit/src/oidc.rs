@@ -22,7 +22,7 @@ use url::{Url, form_urlencoded};
 
 use crate::receiver::{Answer, Receiver, Seen};
 
-/// A key of tests only; making one takes seconds.
+/// A key for tests only. To make a new one would take seconds.
 const RSA: &str = include_str!("oidc/rsa.txt");
 
 /// An identity provider on a loopback port, with one client and one person, who agrees to everything at once. It ends
@@ -199,7 +199,7 @@ impl State {
         if request.header("authorization") != format!("Basic {}", STANDARD.encode(pair)) {
             return refused(401, "invalid_client");
         }
-        // A code is good once.
+        // A code can be used once.
         let Some(pending) = self.codes.remove(&given("code")) else { return refused(400, "invalid_grant") };
         let challenge = URL_SAFE_NO_PAD.encode(digest(&SHA256, given("code_verifier").as_bytes()));
         let is_good = given("grant_type") == "authorization_code"
@@ -269,7 +269,7 @@ impl IdentityProvider {
         state.shown = None;
     }
 
-    /// Signs further ID tokens with a key that it does not show, under the id of the one that it shows.
+    /// Signs further ID tokens with a key that is not published, under the id of the published key.
     pub fn signs_with_another_key(&self) {
         let mut state = locked(&self.state);
         let shown = state.key.public();

@@ -24,7 +24,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// The number of server connections that clients share.
 const POOL_SIZE: u32 = 3;
 
-/// A running pooler. It ends when it is dropped and when the process does.
+/// A running pooler. It ends when it is dropped, or when the test process ends.
 #[derive(Debug)]
 pub struct PgBouncer {
     port: u16,

@@ -31,7 +31,7 @@ const UNPRIVILEGED: &str = "nobody";
 /// The prefix of the names of cluster folders; the id of the process follows.
 const PREFIX: &str = "leadline-postgres-";
 
-/// A running cluster. It ends when it is dropped and when the process does.
+/// A running cluster. It ends when it is dropped, or when the test process ends.
 #[derive(Debug)]
 pub struct Postgres {
     port: u16,
@@ -97,7 +97,7 @@ impl Postgres {
         cluster
     }
 
-    /// SIGKILL to the server; its other processes notice and end, as after a crash.
+    /// Sends SIGKILL to the server. Its other processes notice this and end, as after a crash.
     pub fn kill(&self) {
         child::kill(&mut self.child.lock().unwrap_or_else(PoisonError::into_inner));
     }
@@ -165,7 +165,7 @@ impl Postgres {
         }
     }
 
-    /// "Fast shutdown": when this returns, the files have everything that the server held in memory.
+    /// Stops the server ("fast shutdown"). Afterwards the files have everything that the server held in memory.
     ///
     /// # Panics
     /// If the server does not end.

@@ -62,22 +62,22 @@ impl Process {
         String::from_utf8_lossy(&fs::read(self.output.path()).unwrap_or_default()).into_owned()
     }
 
-    /// SIGKILL, and waits until it is gone.
+    /// Sends SIGKILL, and waits until the process has ended.
     pub fn kill(&self) {
         child::kill(&mut self.child());
     }
 
-    /// SIGTERM: asks it to drain.
+    /// Sends SIGTERM, which asks the process to drain.
     pub fn terminate(&self) {
         self.signal(Signal::SIGTERM);
     }
 
-    /// SIGSTOP: it keeps its connections and does nothing, like a process on a machine that hangs.
+    /// Sends SIGSTOP: the process keeps its connections and does nothing, as if its machine hung.
     pub fn freeze(&self) {
         self.signal(Signal::SIGSTOP);
     }
 
-    /// SIGCONT: continues after [`freeze`](Self::freeze).
+    /// Sends SIGCONT: the process continues after [`freeze`](Self::freeze).
     pub fn thaw(&self) {
         self.signal(Signal::SIGCONT);
     }

@@ -10,7 +10,7 @@ use crate::{child, port::free_port, process::Process};
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 const NO_ENV: [(&str, &str); 0] = [];
 
-/// A running server. It ends when it is dropped and when the process does.
+/// A running server. It ends when it is dropped, or when the test process ends.
 #[derive(Debug)]
 pub struct Prometheus {
     port: u16,

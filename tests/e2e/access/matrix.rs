@@ -25,7 +25,7 @@ const OF_THE_CALLER: [&str; 4] = [
     "RegistryService/ListAccounts",
     "StatusService/GetShownUntil",
 ];
-/// The id of each client and of other things in requests.
+/// The id of the client, and of all other things in requests, which do not exist.
 const NONE_SUCH: &str = "none-such";
 pub(super) const SCOPES: [Scope; 5] = [Scope::Publish, Scope::Read, Scope::Operate, Scope::Admin, Scope::Payload];
 

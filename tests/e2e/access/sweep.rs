@@ -107,7 +107,7 @@ fn has_marker(answer: &[u8]) -> bool {
     text.contains(&MARKER.to_lowercase()) || text.contains(NUMBER)
 }
 
-/// An event with the marker, and destinations that write it into each part of a request, or fail in trying.
+/// An event with the marker, and destinations that write it into each part of a request, or fail to do so.
 async fn things(world: &World, receivers: &[Receiver; 2]) -> Vec<Thing> {
     receivers[1].answer(Answer::Status(500));
     let templated = |base: &str, body: Option<Body>| api::Destination {
@@ -181,12 +181,12 @@ fn reads(method: &MethodDescriptor) -> bool {
     reads.iter().any(|read| method.name().starts_with(read))
 }
 
-/// Whether less is left to be shown after the method.
+/// Whether a call of the method removes something that later calls could show.
 fn removes(method: &MethodDescriptor) -> bool {
     ["Delete", "Revoke", "Anonymize", "Cancel"].iter().any(|removes| method.name().starts_with(removes))
 }
 
-/// Fills in what names a thing, without these fields.
+/// Fills in the fields that name a thing, except `left_out`.
 fn fill(message: &mut DynamicMessage, thing: &Thing, left_out: &[&str], depth: u8) {
     let descriptor = message.descriptor();
     let fields = descriptor.fields().filter(|field| !field.is_list() && !field.is_map());

@@ -31,7 +31,7 @@ async fn leads_older_than_the_retention_are_anonymised() {
             world.leads().get_lead(request).await.is_ok_and(|lead| lead.get_ref().anonymised)
         })
         .await;
-        wait::until("no trace", SOON, async || !is_readable_in(&world.home.data(), PERSON.as_bytes())).await;
+        wait::until("the erasure", SOON, async || !is_readable_in(&world.home.data(), PERSON.as_bytes())).await;
         let request = api::GetLeadRequest { account_id: ACCOUNT.into(), lead_id: "lead-b".into() };
         assert!(!world.leads().get_lead(request).await.unwrap().into_inner().anonymised);
     }
@@ -61,7 +61,7 @@ async fn leads_can_be_anonymised_by_age() {
         let done = ask(older(INTERFACE, HOUR * 24)).await.unwrap();
         assert!(!done.more && matches!(&done.leads[..], [lead] if lead.lead_id == LEAD && lead.anonymised), "{done:?}");
         assert_eq!(ask(older(INTERFACE, HOUR * 24)).await.unwrap().leads, []);
-        wait::until("no trace", SOON, async || !is_readable_in(&world.home.data(), PERSON.as_bytes())).await;
+        wait::until("the erasure", SOON, async || !is_readable_in(&world.home.data(), PERSON.as_bytes())).await;
         let request = api::GetLeadRequest { account_id: ACCOUNT.into(), lead_id: "lead-b".into() };
         assert!(!world.leads().get_lead(request).await.unwrap().into_inner().anonymised);
 

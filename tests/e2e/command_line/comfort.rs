@@ -44,7 +44,7 @@ async fn unknown_names_in_filters_are_errors() {
     world.delivery_is("e1", DeliveryStatus::Succeeded).await;
     let nowhere = destination.chars().rev().collect::<String>().replace("_tsd", "");
     let nowhere = format!("dst_{nowhere}");
-    for (args, says) in [
+    for (args, expected) in [
         (&["leads", "--interface", "nowhere"][..], "interface"),
         (&["leads", "--client", "unknown"], "client"),
         (&["deliveries", "--account", "acme", "--interface", "nowhere"], "interface"),
@@ -67,7 +67,7 @@ async fn unknown_names_in_filters_are_errors() {
     ] {
         let ran = world.run(args).await;
         assert_eq!(ran.code, 1, "{args:?}: {ran:?}");
-        assert!(ran.err.contains("NOT_FOUND") && ran.err.contains(says), "{args:?}: {ran:?}");
+        assert!(ran.err.contains("NOT_FOUND") && ran.err.contains(expected), "{args:?}: {ran:?}");
     }
     let none = world.run(&["leads", "--interface", INTERFACE, "--failed"]).await.well();
     assert!(none.err.contains("There are none."), "{none:?}");
@@ -164,7 +164,7 @@ async fn unique_id_prefixes_are_accepted() {
     assert!(refused.code == 1 && refused.err.contains("NOT_FOUND"), "{refused:?}");
 }
 
-/// Two of these ids that begin with the same characters, by their requests.
+/// Finds two ids whose first `length` characters are equal. Returns each with the value from which it was made.
 fn alike<T>(length: usize, id: impl Fn(usize) -> (T, String)) -> [(T, String); 2] {
     let mut seen: HashMap<String, (T, String)> = HashMap::new();
     for number in 0.. {
@@ -285,5 +285,5 @@ async fn watch_reconnects_after_the_server_was_killed() {
     let world = world.again(&["--grpc", &address]).await;
     world.publish("after").await;
     watch.wait_line("lead-after", SOON).await;
-    wait::until("the watch runs", SOON, async || watch.is_running()).await;
+    wait::until("the watch to start", SOON, async || watch.is_running()).await;
 }

@@ -38,7 +38,7 @@ async fn failed_deliveries_can_be_retried_by_id_and_filter() {
 
         let job = world.run(&["retry", "--all", "--pace", "1000", "--json"]).await.well().json();
         assert_eq!((&job["status"], &job["counts"]["retried"]), (&"JOB_STATUS_COMPLETED".into(), &"28".into()));
-        wait::until_eq("all there", SOON, 30, async || world.all(DeliveryStatus::Succeeded).await.len()).await;
+        wait::until_eq("all of them", SOON, 30, async || world.all(DeliveryStatus::Succeeded).await.len()).await;
         assert_eq!(receiver.count(), 60);
 
         let ran = world.run(&["jobs", "list"]).await.well();
@@ -127,7 +127,7 @@ async fn destination_can_recover_missed_events() {
         assert_eq!(receiver.count(), 0);
         let job = world.run(&[&all[..], &["--json"]].concat()).await.well().json();
         assert_eq!((&job["recovery"]["destination_id"], &job["counts"]["requested"]), (&id.into(), &"20".into()));
-        wait::until_eq("all there", SOON, 20, async || receiver.count()).await;
+        wait::until_eq("all of them", SOON, 20, async || receiver.count()).await;
     }
 }
 

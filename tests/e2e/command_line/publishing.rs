@@ -96,7 +96,7 @@ async fn publish_ends_with_an_error_when_the_server_stops() {
     world.delivery_is("e1", DeliveryStatus::Succeeded).await;
     world.process.terminate();
     let ended = timeout(SOON, child.wait_with_output()).await.expect("it ends soon").unwrap();
-    let said = String::from_utf8(ended.stderr).unwrap();
-    assert_eq!((ended.status.code(), said.contains("publish all of them again")), (Some(1), true), "{said}");
+    let text = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!((ended.status.code(), text.contains("publish all of them again")), (Some(1), true), "{text}");
     assert!(String::from_utf8(ended.stdout).unwrap().starts_with("Event e1 of lead "));
 }

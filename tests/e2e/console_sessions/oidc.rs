@@ -1,4 +1,4 @@
-//! Log-in at an identity provider: who gets in with which rights, who does not, and what is asked of the browser.
+//! Log-in at an identity provider: which people get which rights, who is refused, and what the browser has to send.
 
 use std::{fs, time::Duration};
 
@@ -42,7 +42,7 @@ struct Begun {
     back: String,
 }
 
-/// What a browser sends that came from another site.
+/// A request of a browser that comes from another site.
 fn from_elsewhere(url: &str) -> RequestBuilder {
     web().get(url).header("sec-fetch-site", "cross-site").header("sec-fetch-mode", "navigate")
 }
@@ -71,7 +71,7 @@ fn location_of_provider(answer: &Answered) -> String {
 }
 
 impl Begun {
-    /// Where the browser goes on after it came back.
+    /// The address to which Leadline redirects the browser after its return.
     async fn ends_at(&self) -> String {
         let answer = sent(from_elsewhere(&self.back).header("cookie", &self.cookie)).await;
         assert!(answer.header("set-cookie").contains("leadline_log_in=; "), "the cookie of the log-in stays");
@@ -125,7 +125,7 @@ async fn provider_log_in_names_the_person_in_the_audit_log() {
     );
     let disabled = ada.call("RegistryService/DisableDestination", disabled).await;
     assert_eq!(disabled.status, 200, "{}", disabled.json());
-    let log = wait::until("the audit log names the person", SOON, async || {
+    let log = wait::until("the name of the person in the audit log", SOON, async || {
         let request = api::ListAuditLogRequest { account_id: ACCOUNT.into(), ..api::ListAuditLogRequest::default() };
         let entries = world.audit().list_audit_log(request).await.unwrap().into_inner().entries;
         entries.into_iter().find(|entry| entry.action == "disabled")
@@ -138,7 +138,7 @@ async fn provider_log_in_names_the_person_in_the_audit_log() {
     let other = ada.call("RegistryService/ListInterfaces", json!({"accountId": "other"})).await;
     assert_eq!(other.status, 403, "{}", other.json());
 
-    // What they pass on has no more rights, and the same end.
+    // A portal that a person creates has no more rights than they have, and ends with their session.
     let portal = json!({"accountId": ACCOUNT, "scopes": ["SCOPE_READ"]});
     let portal = ada.call("AccessService/CreatePortalSession", portal).await.json();
     let token = portal["url"].as_str().unwrap().split_once("#token=").unwrap().1;
@@ -164,7 +164,7 @@ async fn groups_decide_rights_and_strangers_are_refused() {
     let key = &admin.session["key"];
     assert_eq!((&key["account"], &key["scopes"], &key["name"]), (&json!(""), &json!(["admin"]), &json!("root")));
     installed.provider.says(ada(&["admins", "crm/support"]));
-    // The first rule that fits decides the account.
+    // The first matching rule decides the account.
     assert_eq!(installed.logs_in().await.session["key"]["account"], json!(ACCOUNT));
 
     let more = json!({"name": "of an administrator", "scopes": ["SCOPE_READ"]});
@@ -206,7 +206,7 @@ async fn wrong_id_tokens_are_refused() {
     for _ in 0..2 {
         installed.is_refused("token", "its subject is not").await;
     }
-    // An address fails ten times a minute.
+    // An address may fail ten times a minute.
     provider.is_honest();
     installed.is_refused("often", "too many log-ins from this address failed").await;
 }
@@ -215,12 +215,12 @@ async fn wrong_id_tokens_are_refused() {
 async fn provider_keys_rotate_and_unknown_keys_sign_nothing() {
     let installed = installed(&["admins"]).await;
     installed.logs_in().await;
-    let asked = |path: &str| installed.provider.requests().iter().filter(|request| request.path == path).count();
+    let count = |path: &str| installed.provider.requests().iter().filter(|request| request.path == path).count();
     installed.logs_in().await;
-    assert_eq!(asked("/keys"), 1, "known keys are not asked for again");
+    assert_eq!(count("/keys"), 1, "known keys are not asked for again");
     installed.provider.rotate_to_es256("second");
     let browser = installed.logs_in().await;
-    assert_eq!((asked("/keys"), browser.call(WHO, json!({})).await.status), (2, 200));
+    assert_eq!((count("/keys"), browser.call(WHO, json!({})).await.status), (2, 200));
     installed.provider.signs_with_another_key();
     installed.is_refused("token", "none of the keys of the provider has signed it").await;
 }
@@ -296,10 +296,10 @@ async fn wrong_provider_settings_prevent_the_start() {
         ([all("https://id.example", RULES), vec!["--oidc-client-secret-file", "/nowhere"]].concat(), "/nowhere"),
         ([all("https://id.example", RULES), vec!["--oidc-session-lifetime", "13h"]].concat(), "1m to 12h"),
     ];
-    for (args, said) in wrong {
+    for (args, text) in wrong {
         let process = home.up(&args, &[]);
         let status = process.wait_exit(Duration::from_secs(60)).await;
-        assert!(!status.success() && process.output().contains(said), "{args:?}: {}", process.output());
+        assert!(!status.success() && process.output().contains(text), "{args:?}: {}", process.output());
     }
     let provider = IdentityProvider::start(CLIENT, SECRET, ada(&["admins"])).await;
     let issuer = provider.issuer();

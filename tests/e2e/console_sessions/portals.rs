@@ -121,14 +121,14 @@ async fn portal_shows_color_and_logo_of_its_account_but_no_svg() {
     };
     let svg = br#"<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"/>"#;
     let large = [PNG, &vec![0; 32 * 1024]].concat();
-    for (color, logo, said) in [
+    for (color, logo, text) in [
         ("#1f5fbf", &svg[..], "portal_logo: is not a PNG, JPEG or WebP image"),
         ("#1f5fbf", b"GIF89a", "portal_logo: is not a PNG, JPEG or WebP image"),
         ("#1f5fbf", &large, "portal_logo: has more than 32768 bytes"),
         ("red; } body { display: none", PNG, "is not a colour such as #1f5fbf"),
     ] {
         let refused = update(color, logo).await.unwrap_err();
-        assert!(refused.code() == Code::InvalidArgument && refused.message().contains(said), "{refused:?}");
+        assert!(refused.code() == Code::InvalidArgument && refused.message().contains(text), "{refused:?}");
     }
     let updated = update("#1F5FBF", PNG).await.unwrap().into_inner();
     assert_eq!((updated.portal_color.as_str(), updated.portal_logo.as_slice()), ("#1f5fbf", PNG));

@@ -1,6 +1,6 @@
-"""Streams lead events with grpcio, knowing the API by reflection only, and waits for no answer before it sends the next.
+"""Streams lead events with grpcio without waiting for answers. It gets the API by reflection only.
 
-Arguments: address, API key, account, interface, number of events, bytes of each payload. Prints what came of the events.
+Arguments: address, API key, account, interface, number of events, bytes of each payload. Prints the results.
 """
 
 import collections

@@ -12,12 +12,12 @@ use super::{
 };
 use crate::features::root;
 
-/// The words of the language of queries that the dashboards use.
+/// The words of PromQL that the dashboards use.
 const LANGUAGE: [&str; 11] =
     ["by", "count", "histogram_quantile", "increase", "max", "min", "or", "rate", "sum", "vector", "and"];
 /// Labels that Prometheus adds, and one that only a failure has.
 const OTHER_LABELS: [&str; 3] = ["instance", "le", "error_type"];
-/// Variables of Grafana, and what they may stand for.
+/// Variables of Grafana, and a value for each.
 const VARIABLES: [(&str, &str); 4] =
     [("$__rate_interval", "5m"), ("$__range", "1h"), ("$account", "acme"), ("$destination", "dst_1")];
 

@@ -1,4 +1,5 @@
-//! The values of metrics about the broker, about what expires, and about services in processes of their own.
+//! The values of metrics about the broker, about certificates and keys that expire, and about services in separate
+//! processes.
 
 use std::{collections::BTreeSet, fs, time::Duration};
 
@@ -22,7 +23,7 @@ use crate::{
 const IN_SYNC: Duration = Duration::from_secs(90);
 /// The years in which the certificates of these tests expire.
 const YEARS: [i32; 3] = [2040, 2041, 2042];
-/// How far a value may be from the real one, in seconds: figures are taken every five seconds.
+/// How far a value may differ from the real one, in seconds. Figures are measured every five seconds.
 const TOLERANCE: f64 = 60.0;
 
 /// The only sample of this name whose labels contain all of these; `None` if there is none.

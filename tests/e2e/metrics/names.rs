@@ -52,12 +52,12 @@ fn is_label(word: &str) -> bool {
         "leadline_state",
         "leadline_waited",
     ];
-    // The last two are labels that Prometheus adds to alerts.
+    // The last two are labels of alerts only.
     const OTHERS: [&str; 4] = ["leadline_protocol", "leadline_status", "leadline_runbook", "leadline_service"];
     LABELS.contains(&word) || OWN.contains(&word) || OTHERS.contains(&word)
 }
 
-/// Whether it is a metric of Leadline's own, and not one of the conventions.
+/// Whether a metric is Leadline's own, and not one of the conventions.
 pub(super) fn is_own(name: &str) -> bool {
     name.starts_with("leadline_")
 }

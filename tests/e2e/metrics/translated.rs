@@ -70,7 +70,7 @@ fn scraped(text: &str) -> BTreeMap<String, Family> {
 pub(super) fn labels(sample: &str) -> Vec<String> {
     let Some((_, labels)) = sample.split_once('{') else { return vec![] };
     let mut parts: Vec<_> = labels.split("=\"").collect();
-    // What follows the last name is its value.
+    // The last part is the value of the last label.
     parts.pop();
     parts.into_iter().filter_map(|part| part.rsplit([',', '"']).next()).map(str::to_owned).collect()
 }

@@ -22,7 +22,7 @@ type Value<'a> = (&'a str, &'a [&'a str], f64);
 const LONG: Duration = Duration::from_secs(3_600);
 
 impl World {
-    /// Waits for each of these values, and compares all again, so that none has grown further meanwhile.
+    /// Waits for each of these values. Then compares all of them again, because one of them may have grown meanwhile.
     pub(super) async fn metrics_are(&self, expected: &[Value<'_>]) {
         for (name, labels, value) in expected {
             wait::until_eq(&format!("{name} {labels:?}"), SOON, Some(*value), async || self.sample(name, labels).await)
@@ -189,7 +189,7 @@ async fn deliveries_and_waiting_work_are_counted_where_they_are() {
             ("leadline_attempts_total", &["leadline_kind=\"2xx\"", "succeeded"], 3.0),
             ("leadline_deliveries_ended_total", &["succeeded"], 3.0),
             ("leadline_delivery_time_to_success_seconds_count", &[], 3.0),
-            // The one that was held, and the first one in order.
+            // The held delivery, and the first ordered one.
             ("leadline_delivery_time_to_first_attempt_seconds_count", &[&waited], 2.0),
             ("leadline_delivery_time_to_first_attempt_seconds_count", &[&at_once], 7.0),
             ("leadline_requests_in_flight", &[], 0.0),
@@ -210,7 +210,7 @@ async fn mails_and_jobs_are_counted_by_what_became_of_them() {
     receiver.answer(Answer::Status(500));
     let mail = ["leadline_part=\"mail\""];
     let mut mails = [0.0; 2];
-    // Each destination has a notice of its own.
+    // Each destination has its own notice.
     for (interface, given_up) in [("one", false), ("two", false), ("three", true)] {
         if given_up {
             smtp.refuse_recipient(OWNER, "550 5.1.1 no such person");
@@ -244,7 +244,7 @@ async fn mails_and_jobs_are_counted_by_what_became_of_them() {
     }
     world.metrics_are(&[("leadline_deliveries_ended_total", &["failed"], 64.0)]).await;
     wait::until_eq("failed deliveries", SOON, 64, async || world.all(DeliveryStatus::Failed).await.len()).await;
-    // One a second: the job runs for longer than the test.
+    // With one retry a second, the job runs for longer than the test.
     let slow = api::RetryDeliveriesRequest {
         account_id: ACCOUNT.into(),
         filter: Some(api::DeliveryFilter::default()),

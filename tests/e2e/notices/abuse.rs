@@ -42,13 +42,13 @@ fn subjects_to(smtp: &SmtpSink, person: &str) -> Vec<String> {
 
 /// Waits until the log has a line at least `times` times, written or counted as a repetition.
 async fn times_in_log(world: &World, words: &str, times: usize) {
-    let said = |line: &str| match line.rsplit_once(" count=") {
+    let count_of = |line: &str| match line.rsplit_once(" count=") {
         Some((before, count)) if before.contains("suppressed repeated lines") => count.trim().parse().unwrap(),
         _ => 1_usize,
     };
     wait::until(words, SOON, async || {
         let output = world.process.output();
-        output.lines().filter(|line| line.contains(words)).map(said).sum::<usize>() >= times
+        output.lines().filter(|line| line.contains(words)).map(count_of).sum::<usize>() >= times
     })
     .await;
 }

@@ -12,7 +12,7 @@ use crate::world::{ACCOUNT, Home, OWNER, SOON, World, program, some_destination}
 const OTHER: &str = "other@acme.example";
 
 /// Adds a second recipient of failure notices.
-async fn tell_another_one(world: &World) {
+async fn add_recipient(world: &World) {
     let account = api::Account {
         account_id: ACCOUNT.into(),
         notification_emails: vec![OWNER.into(), OTHER.into()],
@@ -23,14 +23,14 @@ async fn tell_another_one(world: &World) {
     world.registry().update_account(request).await.unwrap();
 }
 
-/// The process dies at this crash point after a failure with two recipients, and restarts. Returns the number of mails
-/// about the failure.
+/// Lets the process die at this crash point after a failure with two recipients, and restarts it. Returns the number of
+/// mails about the failure.
 async fn killed(at: &str) -> usize {
     let (smtp, receiver) = (SmtpSink::start().await, Receiver::start().await);
     let (url, crash) = (smtp.url(), [("LEADLINE_CRASH_AT", at)]);
     let args = ["--smtp-url", &url, "--notice-window", "0s"];
     let world = World::start_with(&args, &crash).await;
-    tell_another_one(&world).await;
+    add_recipient(&world).await;
     receiver.answer(Answer::Status(500));
     world.destination(&receiver.url()).await;
     world.publish("e1").await;
@@ -139,7 +139,7 @@ async fn undeliverable_mail_is_given_up_and_logged() {
 async fn temporarily_refused_recipient_does_not_delay_others() {
     let smtp = SmtpSink::start().await;
     let (world, receiver) = (world_with(&smtp, &[]).await, Receiver::start().await);
-    tell_another_one(&world).await;
+    add_recipient(&world).await;
     smtp.refuse_next(1, "451 not now");
     receiver.answer(Answer::Status(500));
     world.destination(&receiver.url()).await;

@@ -46,7 +46,7 @@ async fn only_refused_senders_wait_for_the_operator() {
         // Until the first accepted mail, a refusal counts for all recipients. Later it may concern one recipient only.
         if step != Step::Data {
             let codes = answer.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
-            wait::until("the mail part to name it", SOON, async || readiness(&world).await.1.contains(&codes)).await;
+            wait::until("the code in readyz", SOON, async || readiness(&world).await.1.contains(&codes)).await;
         }
         smtp.accept();
         wait::until_eq("the mail", SOON, n + 1, async || smtp.mails().len()).await;

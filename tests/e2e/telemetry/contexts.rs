@@ -24,7 +24,7 @@ async fn received(world: &World, receiver: &Receiver, event: &str, given: &[(&st
 }
 
 #[tokio::test]
-async fn a_receiver_is_told_of_a_trace_what_its_destination_says() {
+async fn a_receiver_gets_only_the_context_that_its_destination_allows() {
     let given = [("traceparent", CALLER), ("tracestate", "vendor=7"), ("baggage", "tenant=9")];
     for exports in [false, true] {
         let collector = OtlpSink::start().await;
@@ -77,7 +77,7 @@ async fn the_setting_is_shown_previewed_and_left_alone_by_updates() {
         };
         let preview = world.deliveries().preview_request(request).await.unwrap().into_inner();
         assert_eq!(preview.headers.iter().any(|header| header.name == "traceparent"), is_sent, "{given:?}");
-        // A caller that does not know the setting leaves it alone.
+        // A caller that does not know the setting does not change it.
         let destination = api::Destination {
             account_id: ACCOUNT.into(),
             destination_id: id,

@@ -61,7 +61,7 @@ async fn lines_have_the_ids_of_their_trace_with_and_without_export() {
         for message in ["job runs here", "job ended"] {
             assert_eq!(line(&world, message).await["trace_id"], TRACE, "{exports}: {message}");
         }
-        // What no trace caused has no ids.
+        // A line that no trace caused has no ids.
         assert_eq!(line(&world, "this process is the leader now").await.get("trace_id"), None);
     }
 }

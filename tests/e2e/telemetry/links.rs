@@ -1,4 +1,4 @@
-//! Links: a span of a trace of its own leads to each of its causes.
+//! Links: a span that begins its own trace links to each of its causes.
 
 use std::collections::BTreeSet;
 
@@ -51,7 +51,8 @@ async fn notices_that_collect_failures_link_to_them() {
     };
     let ids = |span: &ExportedSpan| span.links.iter().map(|link| link.id.clone()).collect::<BTreeSet<_>>();
     let (first, streak, further) = (of_roles(&[]), of_roles(&["called_for"]), of_roles(&["failure", "failure"]));
-    // Each notice has a trace of its own, that of the first failure or a new one, although one leader calls for all.
+    // Each notice is in another trace (that of the first failure, or a new one), although one leader calls for all of
+    // them.
     assert_eq!(notices.iter().map(|notice| &notice.trace).collect::<BTreeSet<_>>().len(), notices.len());
     assert_eq!([&streak.parent, &further.parent], [""; 2]);
     let failed: BTreeSet<_> = attempts.iter().map(|attempt| attempt.id.clone()).collect();
@@ -111,7 +112,7 @@ async fn an_attempt_a_minute_after_its_request_starts_a_trace() {
 
 #[tokio::test]
 async fn an_error_in_a_span_is_an_event_of_the_conventions() {
-    // No receiver listens there.
+    // No mail server listens there.
     let (collector, world, receiver) = exporting(&["--smtp-url", "smtp://127.0.0.1:1"], &[]).await;
     receiver.answer(Answer::Status(500));
     impatient(&world, &receiver).await;

@@ -1,4 +1,5 @@
-//! Logs: with the ids of traces, over OTLP, one line for each delivery that ends, and no line again and again.
+//! Logs: lines have the ids of traces, go over OTLP, and are not repeated endlessly. Each delivery that ends is one
+//! line.
 
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ async fn deliver(world: &World, receiver: &Receiver) -> api::DeliveryDetail {
     world.delivery_is("e1", DeliveryStatus::Succeeded).await
 }
 
-/// The lines of the log that are JSON, as far as they are written.
+/// The lines of the log so far that are JSON.
 pub(super) fn lines(world: &World) -> Vec<Value> {
     world.process.output().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
@@ -55,7 +56,7 @@ async fn each_delivery_that_ends_is_one_line_with_all_that_is_known() {
     // It belongs to the trace of its attempt.
     assert_eq!(line["trace_id"], json!(detail.attempts[1].trace_id));
     assert_eq!(line["span_id"].as_str().unwrap().len(), 16);
-    // Without the setting there is none.
+    // Without the setting there is no such line.
     let (quiet, receiver) = (World::start().await, Receiver::start().await);
     deliver(&quiet, &receiver).await;
     assert!(!quiet.process.output().contains("delivery ended"));

@@ -112,7 +112,7 @@ async fn the_spans_of_a_failing_lead_are_those_of_the_conventions() {
         assert_eq!(attempt.attributes["url.full"], receiver.url());
         assert!(receiver.url().contains(&attempt.attributes["server.port"]), "{attempt:?}");
     }
-    // What writes the read model links to what it writes.
+    // A span that writes to the read model links to the facts that it writes.
     let published = found.iter().find(|span| span.name == "publish LEADS").unwrap();
     let links_to_it = |span: &ExportedSpan| span.links.iter().any(|link| link.id == published.id);
     let projected = spans(&collector, 1, |span| span.name == "process LEADS" && links_to_it(span)).await;

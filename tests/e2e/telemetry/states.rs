@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Waits for a line that has all of these texts.
-async fn told(process: &Process, texts: &[&str]) {
+async fn logged(process: &Process, texts: &[&str]) {
     wait::until(
         &texts.join(" "),
         SOON,
@@ -41,16 +41,16 @@ async fn changes_of_a_destination_and_of_a_job_are_one_line_each() {
     receiver.answer_next([Answer::Status(410)]);
     world.publish("e2").await;
     world.delivery_is("e2", DeliveryStatus::Held).await;
-    told(&world.process, &["deactivated destination", &id]).await;
+    logged(&world.process, &["deactivated destination", &id]).await;
     world.enable(&id, false).await;
     let recovered = world.delivery_is("e2", DeliveryStatus::Succeeded).await.delivery.unwrap();
     let retry = api::RetryDeliveriesRequest { delivery_ids: vec![recovered.delivery_id], ..crate::jobs::retries() };
     let job = world.retry_many(retry).await.unwrap().job_id;
     world.job_is(&job, JobStatus::Completed).await;
-    told(&world.process, &["destination recovered", &id]).await;
+    logged(&world.process, &["destination recovered", &id]).await;
     world.disable(&id).await;
 
-    for (said, of) in [
+    for (message, of) in [
         ("breaker of lane opened; it allows only probes", &id),
         ("breaker of lane closed; requests continue", &id),
         ("deactivated destination", &id),
@@ -60,8 +60,8 @@ async fn changes_of_a_destination_and_of_a_job_are_one_line_each() {
         ("job runs here", &job),
         ("job ended", &job),
     ] {
-        told(&world.process, &[said, of]).await;
-        assert_eq!(count(&world.process, &[said, of]), 1, "{said}: {}", world.process.output());
+        logged(&world.process, &[message, of]).await;
+        assert_eq!(count(&world.process, &[message, of]), 1, "{message}: {}", world.process.output());
     }
 }
 
@@ -71,12 +71,12 @@ async fn a_lost_and_a_found_broker_are_one_line_each() {
     let world = World::start_with(&["--nats-url", &broker.url()], &[]).await;
     let (lost, found) = ("connection to the broker lost; reconnecting", "reconnected to the broker");
     broker.kill();
-    told(&world.process, &[lost]).await;
+    logged(&world.process, &[lost]).await;
     broker.restart().await;
-    told(&world.process, &[found]).await;
+    logged(&world.process, &[found]).await;
     // It works again.
     world.publish("e1").await;
-    let counts = [lost, found].map(|said| count(&world.process, &[said]));
+    let counts = [lost, found].map(|message| count(&world.process, &[message]));
     assert_eq!(counts, [1, 1], "{}", world.process.output());
 }
 
@@ -95,13 +95,13 @@ async fn a_gained_and_a_lost_lease_are_one_line_each() {
         process
     };
     let first = start().await;
-    told(&first, &GAINED).await;
+    logged(&first, &GAINED).await;
     let second = start().await;
-    // A process on a machine that hangs does not know that it lost the lease until it goes on.
+    // A process that hangs does not notice the loss of its lease before it continues.
     first.freeze();
-    told(&second, &GAINED).await;
+    logged(&second, &GAINED).await;
     first.thaw();
-    told(&first, &LOST).await;
+    logged(&first, &LOST).await;
     assert_eq!((count(&first, &GAINED), count(&first, &LOST)), (1, 1), "{}", first.output());
     assert_eq!((count(&second, &GAINED), count(&second, &LOST)), (1, 0), "{}", second.output());
 }

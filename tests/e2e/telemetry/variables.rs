@@ -33,8 +33,8 @@ async fn a_collector_that_does_not_answer_is_given_up_in_time() {
             let starting = Box::pin(World::start_with(&[], &env));
             let (world, (_connection, connected)) = tokio::join!(starting, accepting);
             let line = world.process.wait_line("cannot export traces; spans are lost", SOON).await;
-            let said: Timestamp = line.split(' ').next().unwrap().parse().unwrap();
-            assert!(said.duration_since(connected) < BEFORE_DEFAULT, "{protocol}, {timeout}: {connected}, {line}");
+            let logged_at: Timestamp = line.split(' ').next().unwrap().parse().unwrap();
+            assert!(logged_at.duration_since(connected) < BEFORE_DEFAULT, "{protocol}, {timeout}: {connected}, {line}");
         }
     }
 }
@@ -102,7 +102,7 @@ async fn spans_that_wait_for_an_export_are_bounded() {
     for n in 0..EVENTS {
         world.delivery_is(&format!("e{n}"), DeliveryStatus::Succeeded).await;
     }
-    // What the collector gets now is what was on its way, and what waited.
+    // The collector now gets the spans of the request that was in flight, and the spans that waited.
     let collector = OtlpSink::start_on(listener);
     wait::until("spans", SOON, async || if collector.spans().is_empty() { Err(()) } else { Ok(()) }).await;
     let attempts = collector.spans().iter().filter(|span| attempts_of(span)).count();
@@ -111,7 +111,7 @@ async fn spans_that_wait_for_an_export_are_bounded() {
 
 #[tokio::test]
 async fn samplers_decide_by_the_caller_or_by_themselves() {
-    // Whether a trace is exported whose caller does not sample it, whose caller samples it, and that has no caller.
+    // Whether a trace is exported if its caller does not sample it, if its caller samples it, and if it has no caller.
     for (sampler, ratio, expected) in [
         ("always_on", "", [true, true, true]),
         ("parentbased_always_on", "", [false, true, true]),
@@ -154,7 +154,7 @@ async fn a_disabled_sdk_exports_nothing() {
 
 #[tokio::test]
 async fn an_unreadable_variable_causes_one_warning_and_its_default_counts() {
-    for (wrong, said) in [
+    for (wrong, text) in [
         ((SAMPLER, "sometimes"), "OTEL_TRACES_SAMPLER: the value is not one of always_on"),
         (("OTEL_BSP_MAX_QUEUE_SIZE", "many"), "OTEL_BSP_MAX_QUEUE_SIZE: the value is not a number"),
         (("OTEL_EXPORTER_OTLP_TIMEOUT", "10s"), "OTEL_EXPORTER_OTLP_TIMEOUT: the value is not a number"),
@@ -163,7 +163,7 @@ async fn an_unreadable_variable_causes_one_warning_and_its_default_counts() {
         let collector = OtlpSink::start().await;
         let endpoint = collector.endpoint();
         let (world, _receiver) = deliver(&[(ENDPOINT, &endpoint), wrong]).await;
-        let line = world.process.wait_line(said, SOON).await;
+        let line = world.process.wait_line(text, SOON).await;
         assert!(line.contains("WARN"), "{line}");
         wait::until("spans", SOON, async || if collector.spans().is_empty() { Err(()) } else { Ok(()) }).await;
         let output = world.process.output();

@@ -3,8 +3,8 @@
 
     make.py PROGRAM NATS_SERVER OUTPUT.tar.gz
 
-PROGRAM is leadline as commit 0df4b80 builds it. Needs nats-py (pip install nats-py). The streams lose their maximum age
-before the program stops, so that the broker does not expire what they hold as the fixture grows old.
+PROGRAM is leadline as commit 0df4b80 builds it. Needs nats-py (pip install nats-py). The maximum age of the streams is
+removed before the program stops, so that the broker does not expire their messages when the fixture is old.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ import tempfile
 import threading
 import time
 
-# The receiver of the test listens here, too: an address of loopback that nothing else uses.
+# The receiver of the test listens here, too. Nothing else uses this loopback address.
 RECEIVER = ("127.83.12.7", 18431)
 ACCOUNT = "acme"
 program, nats_server, output = sys.argv[1:4]
@@ -144,7 +144,7 @@ until("waiting", lambda: len(deliveries(of["waiting"], "DELIVERY_STATUS_RETRYING
 until("holding", lambda: len(deliveries(of["held"], "DELIVERY_STATUS_HELD")) == 3)
 until("the failures for the job", lambda: len(deliveries(of["job"], "DELIVERY_STATUS_FAILED")) == 15)
 call("LeadService/AnonymizeLeads", account_id=ACCOUNT, lead_ids=["forgotten"])
-# The receiver goes away: what follows is parked.
+# The receiver is stopped, so later deliveries are parked.
 server.shutdown()
 server.server_close()
 for n in range(3):

@@ -1,4 +1,4 @@
-//! Stored facts: any bytes are refused, or equal themselves after they are stored and read again.
+//! Stored facts: any bytes are refused, or are read as a value that is the same after it is stored and read again.
 
 use std::fmt::Debug;
 

@@ -29,7 +29,8 @@ pub fn templates(bytes: &[u8]) {
     for (body, content_type) in json.into_iter().chain(forms).chain(other) {
         let content_type = content_type.map(|text| ContentType::parse(text).expect("a content type"));
         let destination = destination(url, RequestShape { body, content_type, ..RequestShape::default() });
-        // A template that the configuration refuses may be stored already: it fails with a message.
+        // A template that the configuration refuses may have been stored by an older version. Then it fails with a
+        // message.
         if let Err(error) = check(&destination) {
             assert!(!error.to_string().is_empty());
         }

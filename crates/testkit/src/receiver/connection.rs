@@ -30,7 +30,7 @@ const MAX_BODY: usize = 16 * 1024 * 1024;
 /// The pause between two slow headers, and the time for written bytes to arrive.
 const DRIP: Duration = Duration::from_millis(50);
 
-/// How a connection ends if its answer is not HTTP.
+/// How a connection ends if the bare socket answers.
 #[derive(Debug)]
 enum Break {
     Reset,

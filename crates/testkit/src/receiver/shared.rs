@@ -19,7 +19,7 @@ pub enum Answer {
     With(u16, Vec<(&'static str, String)>, Bytes),
     /// Answers with this status and the body of the request.
     Echo(u16),
-    /// Waits, and then reacts in the other way.
+    /// Waits, and then reacts with the other answer.
     After(Duration, Box<Answer>),
     /// Holds the request until [`Receiver::open_gate`](super::Receiver::open_gate), then answers with this status.
     Gate(u16),

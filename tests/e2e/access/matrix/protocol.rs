@@ -35,7 +35,7 @@ impl Protocol {
         }
     }
 
-    /// The whole answer, with its headers and its error, until it ends or is enough.
+    /// Reads the answer, with its headers and its error, until it ends or `enough` accepts it.
     pub(in crate::access) async fn answer(
         self,
         world: &World,

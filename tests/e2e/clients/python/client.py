@@ -3,7 +3,7 @@ retries, resends, watches, and pages through many leads.
 
 Arguments: the folder of the generated code, address, API key, account, interface, number of events, another account and
 interface, number of leads there. The receiver refuses each event once. The leads of the other interface are row-1, row-2
-and so on. Prints what came of each step.
+and so on. Prints the result of each step.
 """
 
 import json

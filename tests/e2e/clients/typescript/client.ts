@@ -1,9 +1,9 @@
 // Uses Leadline with code that protoc-gen-es generated from the protos, over the HTTP port with fetch, as a browser does:
 // publishes, finds by e-mail, sees the payload, asks why, retries, resends, watches, and pages through many leads.
 //
-// Arguments: protocol (connect or grpc-web), URL, API key, account, interface, number of events, another account and interface,
-// number of leads there. The receiver refuses each event once. The leads of the other interface are row-1, row-2 and so on.
-// Prints what came of each step.
+// Arguments: protocol (connect or grpc-web), URL, API key, account, interface, number of events, another account and
+// interface, number of leads there. The receiver refuses each event once. The leads of the other interface are row-1,
+// row-2 and so on. Prints the result of each step.
 import { Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-web";
 
