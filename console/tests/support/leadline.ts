@@ -12,12 +12,12 @@ const START_MS = 60_000;
 
 export type Json = Record<string, unknown>;
 
-export async function until<T>(what: string, ms: number, condition: () => Promise<T | undefined>): Promise<T> {
+export async function until<T>(what: string | (() => string), ms: number, condition: () => Promise<T | undefined>): Promise<T> {
   const end = Date.now() + ms;
   for (;;) {
     const value = await condition();
     if (value !== undefined) return value;
-    if (Date.now() > end) throw new Error(`not within ${ms} ms: ${what}`);
+    if (Date.now() > end) throw new Error(`not within ${ms} ms: ${typeof what === "string" ? what : what()}`);
     await new Promise((done) => setTimeout(done, 50));
   }
 }
@@ -80,7 +80,7 @@ export class Leadline {
     const append = (text: Buffer): void => void (output += text.toString());
     child.stdout.on("data", append);
     child.stderr.on("data", append);
-    const addresses = await until(`leadline up\n${output}`, START_MS, async () => {
+    const addresses = await until(() => `leadline up\n${output}`, START_MS, async () => {
       if (child.exitCode !== null) throw new Error(`leadline up ended:\n${output}`);
       return readFile(file, "utf8").catch(() => undefined);
     });

@@ -13,6 +13,11 @@ use jiff::{
 use prost_types::{Duration as ApiDuration, Timestamp as ApiTimestamp};
 pub(crate) use runtime::duration::parse as span;
 
+use crate::terminal::output::counted;
+
+/// The seconds of a day.
+const DAY: u64 = 24 * 60 * 60;
+
 /// Reads a time: how long ago it was (`2h`, `7d`), a time of day, a day, both, or RFC 3339.
 pub(crate) fn past(text: &str) -> Result<Timestamp, String> {
     moment(text, |now, span| now - span)
@@ -114,7 +119,7 @@ pub(crate) fn ago(time: Option<&ApiTimestamp>) -> String {
         seconds @ ..60 => format!("{seconds} s ago"),
         seconds @ 60..3_600 => format!("{} min ago", seconds / 60),
         seconds @ 3_600..86_400 => format!("{} h ago", seconds / 3_600),
-        seconds => format!("{} days ago", seconds / 86_400),
+        seconds => format!("{} ago", counted(seconds.unsigned_abs() / DAY, "day", "days")),
     }
 }
 
@@ -127,19 +132,27 @@ pub(crate) fn lasted(duration: Option<&ApiDuration>) -> String {
     jiff::SignedDuration::try_from(duration).map(|duration| format!("{duration:#}")).unwrap_or_default()
 }
 
-/// A duration in whole days, rounded down; a shorter one as it is.
+/// A duration in days if it is a whole number of days.
 pub(crate) fn days(duration: Option<&ApiDuration>) -> String {
-    const SECONDS: u64 = 24 * 60 * 60;
     let Some(duration) = duration.and_then(api::duration) else { return String::new() };
-    match duration.as_secs() / SECONDS {
-        0 => format!("{duration:?}"),
-        days => format!("{days} days"),
+    let seconds = duration.as_secs();
+    match seconds.is_multiple_of(DAY) {
+        true => counted(seconds / DAY, "day", "days"),
+        false => jiff::SignedDuration::try_from(duration).map(|duration| format!("{duration:#}")).unwrap_or_default(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_are_in_days_only_if_they_are_whole_days() {
+        let hours = |hours: i64| ApiDuration { seconds: hours * 3_600, nanos: 0 };
+        for (duration, text) in [(24, "1 day"), (168, "7 days"), (36, "36h"), (1, "1h")] {
+            assert_eq!(days(Some(&hours(duration))), text);
+        }
+    }
 
     #[test]
     fn times_are_written_in_several_ways() {
