@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use bytes::Bytes;
 use multer::Multipart;
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
+use tonic::Code;
 use url::form_urlencoded;
 
 use super::refusal::Refusal;
