@@ -13,7 +13,7 @@ pub(crate) const MAX_FETCH: usize = 200;
 /// How many notices one pull requests. A mail server may be slow, and a notice that waits in the process for longer
 /// than [`ACK_WAIT`](crate::ACK_WAIT) is redelivered.
 const MAX_NOTICE_FETCH: usize = 4;
-/// How many notices of a work queue may be unacknowledged. During a pause of the mail server all of them wait for
+/// How many notices of a work queue may be unacknowledged. While the mail server is unavailable, all of them wait for
 /// redelivery.
 const MAX_NOTICES_ACK_PENDING: i64 = 5_000;
 /// How many jobs run at once, over all processes; the others wait.
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn consumers_have_names_of_their_own() {
+    fn names_of_consumers_are_unique() {
         let names: HashSet<_> = CONSUMERS.iter().map(|c| c.name).chain(READERS.map(|(lease, ..)| lease)).collect();
         assert_eq!(names.len(), CONSUMERS.len() + READERS.len(), "{names:?}");
         let durables: HashSet<_> = CONSUMERS.iter().map(|c| (c.stream.as_str(), c.durable)).collect();

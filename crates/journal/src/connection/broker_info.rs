@@ -17,7 +17,7 @@ use crate::{consumers::Consumer, error::JournalError, streams::StreamName};
 #[error("no server of the cluster leads {0} now; an election is under way")]
 struct NoLeader(String);
 
-/// A handle for a stream. It sends no request.
+/// A handle for a stream. Getting it sends no request.
 pub(crate) async fn stream(
     context: &Context,
     name: StreamName,
@@ -68,7 +68,7 @@ pub(crate) async fn first_on(
     }
 }
 
-/// The subjects of a stream that match, with the number of messages of each.
+/// The subjects of a stream that match a pattern, with the number of messages of each.
 pub(crate) async fn subjects(
     context: &Context,
     name: StreamName,
@@ -136,7 +136,7 @@ fn require_leader(is_leader: bool, what: &str, operation: &'static str) -> Resul
     if is_leader { Ok(()) } else { Err(JournalError::unavailable(operation, NoLeader(what.to_owned()))) }
 }
 
-/// Whether the server that answers is the leader: only the leader reports since when it leads.
+/// Whether the server that answers is the leader: only the leader reports when its leadership began.
 fn is_leader(cluster: &ClusterInfo) -> bool {
     is_alone(cluster) || cluster.leader_since.is_some()
 }

@@ -2,9 +2,10 @@
 //! `work storage` of the readiness.
 //!
 //! After a failed write, a stream of nats-server acknowledges nothing and stores nothing until the server is restarted,
-//! though the server answers everything else. So each stream is asked to delete a message that cannot exist: a healthy
-//! stream reports that the message is missing, a broken one reports its error, and nothing is written. A replicated
-//! stream is not checked, because another server takes over, and the request would be written to its Raft log.
+//! though the server answers everything else. So a check requests that each stream deletes a message that cannot exist.
+//! A healthy stream reports that the message is missing, a broken one reports its error, and nothing is written. A
+//! replicated stream is only checked for a leader: another server takes over after a failed write, and the request would
+//! be written to the stream's Raft log.
 //!
 //! An append without an acknowledgement triggers a check at once. Otherwise the checks run every few seconds.
 
@@ -255,7 +256,7 @@ impl Health {
 
     async fn check_streams(&self, context: &Context) {
         let checks = join_all(StreamName::ALL.map(|stream| async move {
-            // A stream that does not answer says nothing about its storage.
+            // A missing answer does not show that the stream cannot store.
             timeout(CHECK_TIMEOUT, check_stream(context, stream)).await.unwrap_or(None).map(|trouble| (stream, trouble))
         }));
         let troubles: Vec<_> = checks.await.into_iter().flatten().collect();

@@ -1,4 +1,4 @@
-//! How far a stream goes, and how large it is.
+//! The first and the last sequence of a stream, its size, and the times of its messages.
 
 use async_nats::jetstream::stream::RawMessageErrorKind;
 use jiff::Timestamp;

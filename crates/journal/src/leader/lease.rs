@@ -44,7 +44,7 @@ pub struct ReaderLease {
 
 struct StoredLease {
     version: u64,
-    /// `None` if the message is unreadable. The lease is free then, and the leader has to read the history of its work.
+    /// `None` if the message is unreadable. The lease is free then, and the next leader has to read what was done.
     position: Option<ReaderPosition>,
 }
 
