@@ -27,7 +27,7 @@ pub(crate) struct Shared {
     pub(crate) successes: Successes,
     pub(crate) requested: DeliveryHistory,
     pub(crate) released: DeliveryHistory,
-    /// The work items that wait in the queues of lanes.
+    /// The work items in lane queues, and those that are being parked, held or abandoned.
     pub(crate) waiting: Arc<Counter>,
     /// The requests in flight in all lanes, and their limit.
     pub(crate) in_flight: Arc<Counter>,

@@ -15,8 +15,8 @@ use crate::{
 };
 
 /// The number of deliveries whose latest attempt is remembered, and for how long.
-const REMEMBERED: usize = 200_000;
-const REMEMBERED_FOR: Duration = HOLDS_FOR.saturating_mul(2);
+const MAX_DELIVERIES: usize = 200_000;
+const MAX_AGE: Duration = HOLDS_FOR.saturating_mul(2);
 /// The number of destinations whose read range is remembered.
 const MAX_RANGES: u64 = 10_000;
 
@@ -45,8 +45,8 @@ impl Default for AttemptHistory {
         let ranges = Cache::builder().max_capacity(MAX_RANGES);
         Self {
             in_flight: KeysInFlight::default(),
-            made: FifoCache::new(REMEMBERED, REMEMBERED_FOR),
-            begun: FifoCache::new(REMEMBERED, REMEMBERED_FOR),
+            made: FifoCache::new(MAX_DELIVERIES, MAX_AGE),
+            begun: FifoCache::new(MAX_DELIVERIES, MAX_AGE),
             ranges: ranges.eviction_policy(EvictionPolicy::lru()).build(),
         }
     }

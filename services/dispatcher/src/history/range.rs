@@ -1,5 +1,5 @@
-//! The part of a destination's log that this process has read. Messages that may be redelivered arrive together, so
-//! each reads only the facts since the previous read.
+//! The part of a destination's log that this process has read. Messages that may be redeliveries arrive together, so
+//! each of them causes a read of only the facts since the previous read.
 
 use std::time::Duration;
 

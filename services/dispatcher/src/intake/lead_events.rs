@@ -1,7 +1,7 @@
-//! The router: from a lead event to its deliveries. Accounts with an ordered destination are left to the sequencer
-//! (`ordered.rs`).
+//! The router finds the deliveries of each lead event. It skips accounts with an ordered destination, whose events the
+//! sequencer routes (`ordered.rs`).
 //!
-//! Events of bursts are taken while no others wait.
+//! Events of bursts are routed only while no others wait.
 //!
 //! An event that a few destinations want is itself the work: it goes to their lanes. It is acknowledged when each lane
 //! has recorded an attempt, parked the work or abandoned it. A delivery that succeeds at once costs one fact instead of
@@ -82,12 +82,12 @@ pub(crate) async fn run(shared: Arc<Shared>, lanes: Arc<Lanes>) {
     while in_flight.next().await.is_some() {}
 }
 
-/// The events of a kind of traffic, each once the lanes have room for its deliveries. It is a stream because a stream
-/// keeps its progress when the other kind of traffic is faster.
+/// The events of a kind of traffic, each once the lanes have room for its deliveries. This is a stream, because a stream
+/// keeps its progress if `select!` takes another branch.
 fn events(shared: &Shared, traffic: Traffic) -> impl Stream<Item = Message<LeadEvent>> {
-    stream::unfold(shared.journal.leads().work_queue(traffic), move |mut feed| async move {
+    stream::unfold(shared.journal.leads().work_queue(traffic), move |mut queue| async move {
         lane_queue::room_for(traffic, &shared.waiting).await;
-        feed.next().await.map(|event| (event, feed))
+        queue.next().await.map(|event| (event, queue))
     })
 }
 

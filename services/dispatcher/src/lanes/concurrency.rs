@@ -1,10 +1,10 @@
 //! The concurrency of lanes: how many requests a lane may have in flight, and how many more it may start.
 
 /// How many answered attempts of a lane may wait until their outcome is stored. They do not count as requests in
-/// flight, because the receiver is done with them. The limit matters while the broker does not answer.
+/// flight, because the receiver has answered. The limit matters while the broker does not answer.
 const MAX_RECORDING: usize = 512;
-/// If less than half of the limit is left, a lane may take this fraction of what is left: one eighth. So a lane that
-/// makes progress can start requests, however many other lanes hang.
+/// If less than half of the limit is left, a lane may take one eighth of the rest. So a lane that makes progress can
+/// start requests, even if many other lanes hang.
 const PARTS: usize = 8;
 
 /// The limit of the requests in flight in all lanes, given the wanted limit and the number of files that may be open.

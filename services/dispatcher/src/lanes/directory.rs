@@ -12,7 +12,7 @@ use crate::{
     work_item::WorkItem,
 };
 
-/// How many orders may wait in the inbox of a lane. A lane reads its inbox at once, because tasks do all its slow work.
+/// How many orders may wait in the inbox of a lane. A lane reads its inbox at once, because its slow work runs in tasks.
 const ORDERS: usize = 64;
 
 #[derive(Debug, Default)]
@@ -63,7 +63,7 @@ impl Lanes {
 
     /// As [`Lanes::order`], for an order that reached a lane while it closed. Boxed, because the future of a lane would
     /// otherwise contain itself.
-    fn order_anew(
+    fn order_boxed(
         self: Arc<Self>,
         shared: Arc<Shared>,
         destination: DestinationId,
@@ -82,7 +82,7 @@ impl Lanes {
         self.lanes.lock().await.remove(&destination);
         inbox.close();
         while let Some(order) = inbox.recv().await {
-            Arc::clone(&self).order_anew(Arc::clone(shared), destination.clone(), order).await;
+            Arc::clone(&self).order_boxed(Arc::clone(shared), destination.clone(), order).await;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One lane for each destination, with a concurrency limit of its own.
+//! Runs one lane: starts, parks, holds or abandons the work of one destination, within its own concurrency limit.
 //!
 //! Work that the lane cannot start within [`crate::lanes::lane_queue::PATIENCE`] is parked in the broker and
 //! acknowledged, so a slow destination holds neither memory nor unacknowledged messages. While work is parked, new
@@ -115,9 +115,9 @@ impl Lane {
             let registry = self.shared.registry.snapshot();
             let (state, seen) = (self.state(&registry), registry.sequence());
             drop(registry);
-            // Read before any work starts: a time that passes or an answer that arrives meanwhile then wakes the lane.
+            // Read before any work starts, so that a time that passes or an answer that arrives meanwhile wakes the lane.
             let (now, recording) = (Instant::now(), self.recording());
-            self.start_what_can_start(&state);
+            self.start_work(&state);
             self.reported.note(self.not_open(&state));
             let held = matches!(state, State::Held(_) | State::Unknown) && self.backlog;
             let idle = self.is_idle() && !held;
@@ -172,7 +172,7 @@ impl Lane {
         nothing_in_flight && self.queue.is_empty() && !self.backlog
     }
 
-    /// When the lane wakes up although nothing has happened.
+    /// When the lane wakes up if nothing happens before.
     fn wake_at(&self, idle: bool, now: Instant) -> Instant {
         let longest = now + IDLE;
         if idle {
@@ -200,7 +200,9 @@ impl Lane {
         }
     }
 
-    fn start_what_can_start(&mut self, state: &State) {
+    /// Starts as much work as the limits allow, or passes the work on if the lane is not open. Then draws parked work, and
+    /// parks work that has waited too long.
+    fn start_work(&mut self, state: &State) {
         self.forget_past_times();
         match state {
             State::Open(destination) => {
@@ -225,7 +227,7 @@ impl Lane {
             }
         }
         self.draw(state);
-        self.park_the_impatient();
+        self.park_overdue();
     }
 
     fn forget_past_times(&mut self) {
@@ -287,7 +289,7 @@ impl Lane {
         }
     }
 
-    fn park_the_impatient(&mut self) {
+    fn park_overdue(&mut self) {
         while let Some(item) = self.queue.pop_impatient() {
             self.park(item);
         }

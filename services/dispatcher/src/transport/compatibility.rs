@@ -1,4 +1,4 @@
-//! The compatibility signature: a second signature, in the form of another sender.
+//! The compatibility signature: a second signature, in the form that another webhook sender uses.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use crypto::{
@@ -7,7 +7,7 @@ use crypto::{
 };
 use domain::registry::{CompatibilitySignature, Encoding, Hash, SignedContent};
 
-/// The names and values of its headers. The newest secret comes first in `signers`; Ed25519 keys are ignored.
+/// The names and values of the signature's headers. The newest secret comes first in `signers`; Ed25519 keys are ignored.
 pub(crate) fn headers<'a>(
     how: &'a CompatibilitySignature,
     signers: &[Signer],

@@ -27,7 +27,8 @@ use crate::transport::{failure::is_out_of_files, resolver::Resolve};
 /// How long a proxy may take to accept a connection. It is short, because the proxy is near and the receiver's timeout
 /// runs meanwhile.
 pub(super) const PROXY_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a failure counts if no work needs the proxy. Waiting work tries the proxy more often.
+/// How long the dispatcher is not ready after a failure if no work uses the proxy. Waiting work tries the proxy more
+/// often.
 const FAILURE_COUNTS_FOR: Duration = Duration::from_secs(30);
 const WATCH_INTERVAL: Duration = Duration::from_secs(5);
 

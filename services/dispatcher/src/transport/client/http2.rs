@@ -46,7 +46,8 @@ pub(super) struct Http2 {
 struct Load {
     streams: AtomicUsize,
     served_any: AtomicBool,
-    /// Set after a request timed out or a ping was not answered. Requests in flight may end, and no new one begins.
+    /// Set after a ping was not answered, or a request failed in a way that may concern the whole connection. Requests in
+    /// flight may end, and no new one begins.
     condemned: AtomicBool,
 }
 
@@ -128,7 +129,7 @@ impl Http2Stream {
         self.connection.peer
     }
 
-    /// Lets the connection take no further request.
+    /// From now on the connection takes no further request.
     pub(super) fn condemn(&self) {
         self.connection.load.condemned.store(true, Ordering::Relaxed);
     }

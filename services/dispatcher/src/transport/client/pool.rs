@@ -1,4 +1,4 @@
-//! The open connections, by the origin that may use them.
+//! Keeps open connections by their origin, and leases them to requests.
 //!
 //! A connection is used again while it is younger than the maximum age, was not idle for too long and did not fail. An
 //! HTTP/2 connection serves as many requests at once as its receiver takes. Further requests get another connection, so
@@ -199,7 +199,7 @@ impl Pool {
                 (may.then(|| Dialing(&entry)), state.speaks == Speaks::Http1Alone)
             };
             match dialing {
-                // Boxed, because it is large and rare.
+                // Boxed, because this future is large and seldom needed.
                 Some(_dialing) => return Ok(add(&entry, Box::pin(call.dial(http1_alone)).await?)),
                 None => changed.await,
             }
