@@ -47,7 +47,7 @@ pub(super) fn start(sources: &Sources, platform: &Platform) {
         while let Some(message) = facts.next().await {
             match &message.value {
                 JobFact::Started(_) => runner.context.drain.spawn_work(Arc::clone(&runner).take(message)),
-                // These facts are for the process that works on the job, which reads them from the stream.
+                // The process that works on the job reads these facts from the stream.
                 JobFact::Progressed(_) | JobFact::CancelRequested(_) | JobFact::Finished(_) => message.ack().await,
             }
         }
@@ -63,7 +63,7 @@ impl JobRunner {
     async fn take(self: Arc<Self>, message: Message<JobFact>) {
         let reference = message.value.reference();
         let Some(_in_flight) = self.in_flight.begin(reference.job) else {
-            // This process works on the job already, and that work acknowledges both messages.
+            // This process works on the job already. The acknowledgement after that work covers this redelivery, too.
             return;
         };
         let (span, trace) = TraceContext::enter(
@@ -90,11 +90,11 @@ impl JobRunner {
                     None => Ok(Ended::Done),
                 }
             };
-            let trouble = match worked.await {
+            let error = match worked.await {
                 Ok(ended) => return ended,
-                Err(trouble) => trouble,
+                Err(error) => error,
             };
-            tracing::warn!(job = %reference.job, error = trouble.chain(), "cannot continue job; retrying");
+            tracing::warn!(job = %reference.job, error = error.chain(), "cannot continue job; retrying");
             if !self.context.rest(RETRY_DELAY).await {
                 return Ended::Stopping;
             }

@@ -1,11 +1,12 @@
-//! The pruner deletes from the read model what is older than history ([`History`]), and gives back the free pages.
+//! The pruner deletes rows that are older than history ([`History`]) from the read model, and returns free pages to the
+//! disk.
 //!
 //! Only one of the processes that share a database prunes at a time. It goes through the leads of each account, oldest
 //! first, and deletes what is too old in small transactions ([`BatchSize`]). Open deliveries stay, and with them their
 //! events and leads.
 //!
 //! Guarantee: the pruner keeps the rows of every event that the broker still holds. Recoveries and the reconciler read
-//! these events, and would take a deleted delivery for a missing one.
+//! these events, and would count a deleted delivery as missing.
 
 use std::time::Duration;
 
@@ -98,7 +99,7 @@ struct Sweep {
     /// When the lease has to be renewed.
     renew_at: Instant,
     batch: BatchSize,
-    /// Whether this process has logged that the file gives nothing back.
+    /// Whether this process has logged that the SQLite file cannot return free pages.
     is_stuck: bool,
 }
 
@@ -225,7 +226,7 @@ impl Step<'_> {
     }
 }
 
-/// How many rows a step deletes: few enough that other writers hardly wait. Pruning uses a fifth of the time.
+/// How many rows a step deletes: so few that other writers hardly wait. Pruning uses a fifth of the time.
 #[derive(Debug)]
 struct BatchSize {
     rows: u32,
@@ -246,7 +247,7 @@ impl BatchSize {
     /// The pause after a step, as a multiple of the duration of the step.
     const PAUSE_FACTOR: u32 = 4;
 
-    /// Learns from the duration of a step and the rows that it deleted. Returns the pause.
+    /// Adapts the size to the duration of a step and the rows that it deleted. Returns the pause.
     fn after(&mut self, rows: u32, took: Duration) -> Duration {
         if took > Self::STEP {
             self.rows = (self.rows / 2).max(Self::MIN_ROWS);
@@ -267,7 +268,7 @@ mod tests {
         let ms = Duration::from_millis;
         assert_eq!(batch.after(50, ms(5)), ms(20));
         assert_eq!(batch.rows, 100);
-        // A step with less to delete than it was allowed says nothing about the speed.
+        // The duration of a step that deletes fewer rows than allowed does not change the size.
         batch.after(10, ms(1));
         assert_eq!(batch.rows, 100);
         batch.after(100, ms(15));

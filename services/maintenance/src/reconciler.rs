@@ -1,6 +1,6 @@
-//! The reconciler checks slowly, in one process at a time, what the other services did: every accepted and wanted event
-//! has a delivery, and every open delivery has pending work. It repairs what is missing because a disk lost a write or
-//! a program was wrong, and logs each repair as an error.
+//! The reconciler checks the work of the other services, slowly and in one process at a time: every accepted and wanted
+//! event has a delivery, and every open delivery has pending work. It repairs damage that a lost write or a bug has
+//! caused, and logs each repair as an error.
 //!
 //! * [`missing_deliveries`] goes through the events and looks for missing deliveries
 //! * [`stuck_deliveries`] goes through the open deliveries and looks for stuck deliveries
@@ -62,16 +62,16 @@ impl Reconciler {
         let mut stuck = StuckDeliveries::default();
         while !self.drain.is_stopping() {
             let begun = Instant::now();
-            let looked_at = match self.page(&mut missing, &mut stuck).await {
-                Ok(looked_at) => looked_at,
+            let checked = match self.page(&mut missing, &mut stuck).await {
+                Ok(checked) => checked,
                 Err(error) => {
                     tracing::debug!(error = error.chain(), "reconciler stopped; retrying");
                     0
                 }
             };
             lease.advance(missing.checked_until()).await?;
-            let takes = Duration::from_secs(1) * looked_at / self.context.options.reconcile_rate;
-            let rest = if looked_at == 0 { IDLE_DELAY } else { takes.min(IDLE_DELAY).saturating_sub(begun.elapsed()) };
+            let takes = Duration::from_secs(1) * checked / self.context.options.reconcile_rate;
+            let rest = if checked == 0 { IDLE_DELAY } else { takes.min(IDLE_DELAY).saturating_sub(begun.elapsed()) };
             self.rest(rest).await;
         }
         lease.leave().await
