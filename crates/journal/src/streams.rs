@@ -83,8 +83,8 @@ impl StreamName {
     }
 
     /// A setting that is not given stays unchanged: a process that is started without it must not remove replicas.
-    /// Settings that Leadline does not need, such as compression and placement, also stay unchanged, because an operator
-    /// may have chosen them.
+    /// Settings that Leadline does not need, such as compression and placement, also stay unchanged, because an
+    /// operator may have chosen them.
     pub(crate) fn config(self, options: &NatsOptions, existing: Option<&Config>) -> Config {
         let max_age = self.max_age(options, existing);
         let base = existing.cloned().unwrap_or_default();

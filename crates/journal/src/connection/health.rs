@@ -4,8 +4,8 @@
 //! After a failed write, a stream of nats-server acknowledges nothing and stores nothing until the server is restarted,
 //! though the server answers everything else. So a check requests that each stream deletes a message that cannot exist.
 //! A healthy stream reports that the message is missing, a broken one reports its error, and nothing is written. A
-//! replicated stream is only checked for a leader: another server takes over after a failed write, and the request would
-//! be written to the stream's Raft log.
+//! replicated stream is only checked for a leader: another server takes over after a failed write, and the request
+//! would be written to the stream's Raft log.
 //!
 //! An append without an acknowledgement triggers a check at once. Otherwise the checks run every few seconds.
 

@@ -71,7 +71,7 @@ pub struct Found<T> {
 }
 
 impl Notices<'_> {
-    /// The progress of an account's notices after `since`: which recipients got which notice.
+    /// The progress of an account's notices from `since` on: which recipients got which notice.
     ///
     /// # Errors
     /// When the broker does not answer.
@@ -104,7 +104,7 @@ impl Notices<'_> {
 }
 
 impl Deliveries<'_> {
-    /// The attempts at a destination that were made or started after `since`.
+    /// The attempts at a destination that were made or started from `since` on.
     ///
     /// # Errors
     /// When the broker does not answer.
@@ -133,8 +133,9 @@ impl Deliveries<'_> {
         Ok(Found { found: attempts, until })
     }
 
-    /// The latest success of a delivery to a destination after `since`. The read ends at the first success at `enough` or
-    /// later, so it is cheap where most deliveries succeed. Test deliveries do not count: their payload is not a lead.
+    /// The latest success of a delivery to a destination from `since` on. The read ends at the first success at `enough`
+    /// or later, so it is cheap where most deliveries succeed. Test deliveries do not count: their payload is not a
+    /// lead.
     ///
     /// # Errors
     /// When the broker does not answer.
@@ -191,7 +192,7 @@ impl Anonymised<'_> {
 }
 
 impl Deliveries<'_> {
-    /// The deliveries to a destination that were requested, attempted or abandoned after `since`, so that they need no
+    /// The deliveries to a destination that were requested, attempted or abandoned from `since` on, so that they need no
     /// request.
     ///
     /// # Errors
@@ -210,7 +211,8 @@ impl Deliveries<'_> {
             | DeliveryFact::Abandoned(_) => {
                 requested.insert(fact.reference().delivery);
             }
-            // `Held` alone does not settle a delivery: it may not be parked yet. Once it is, a request is recorded, too.
+            // `Held` alone does not settle a delivery: it may not be parked yet. Once it is, a request is recorded,
+            // too.
             DeliveryFact::Held(_)
             | DeliveryFact::AttemptStarted(_)
             | DeliveryFact::Released(_)
@@ -221,7 +223,7 @@ impl Deliveries<'_> {
         Ok(Found { found: requested, until })
     }
 
-    /// The ordered deliveries to a destination that were released after `since`.
+    /// The ordered deliveries to a destination that were released from `since` on.
     ///
     /// # Errors
     /// When the broker does not answer.

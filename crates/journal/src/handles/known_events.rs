@@ -1,8 +1,8 @@
 //! Known events: events that were stored before, even long ago.
 //!
 //! The broker recognises a repeated message id only within its deduplication window. Older events are known to the read
-//! model only, so ingest sends a request over the broker, and any query process answers it. A request names some events,
-//! or asks for a page of all events. If no query process runs, the broker reports that at once.
+//! model only, so ingest sends a request over the broker, and any query process answers it. A request names some
+//! events, or asks for a page of all events. If no query process runs, the broker reports that at once.
 
 use std::{marker::PhantomData, time::Duration};
 
@@ -32,8 +32,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
 const OPERATION: &str = "ask query for known events";
 
 impl KnownEvents<'_> {
-    /// For each of `events` in their order, the event that was stored before; `None` if there is none. All are `None` if no
-    /// query process runs.
+    /// For each of `events` in their order, the event that was stored before; `None` if there is none. All are `None`
+    /// if no query process runs.
     ///
     /// # Errors
     /// When query does not answer in time, or cannot read its database.

@@ -1,6 +1,6 @@
-//! The quarantine: its latest message, and the erasure of messages about anonymised leads. A copy on POISON is erased with
-//! its original. The lead of an unreadable message is guessed from its bytes. If a copy is erased by mistake, only a
-//! chance to diagnose the message is lost.
+//! The quarantine: its latest message, and the erasure of messages about anonymised leads. A copy on POISON is erased
+//! with its original. The lead of an unreadable message is guessed from its bytes. If a copy is erased by mistake, only
+//! a chance to diagnose the message is lost.
 
 use async_nats::{
     HeaderMap,

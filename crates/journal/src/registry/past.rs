@@ -32,8 +32,8 @@ impl PastRegistry {
         &self.registry
     }
 
-    /// The registry with the changes up to this time. The read ends at the sequence `newest`, so the fact there must not
-    /// be older than this time.
+    /// The registry with the changes up to this time. The read ends at the sequence `newest`, so the fact there must
+    /// not be older than this time.
     pub async fn at_time(&mut self, at: Timestamp, newest: u64) -> &Registry {
         self.apply_while(newest, |fact| fact.at <= at).await;
         &self.registry

@@ -90,8 +90,8 @@ impl Ordered<'_> {
         let answer: Result<Response<IgnoredAny>, _> = self.journal.context().request(subject, &removal).await;
         match answer.map_err(|e| JournalError::unavailable(operation, e))? {
             Response::Ok(_) => Ok(()),
-            // Usually another process has removed the message. If the message is still there, the next reader of the queue
-            // finds it.
+            // Usually another process has removed the message. If the message is still there, the next reader of the
+            // queue finds it.
             Response::Err { error } if is_gone(&error) => Ok(()),
             Response::Err { error } => Err(JournalError::unavailable(operation, error)),
         }

@@ -1,6 +1,7 @@
 //! The span of an attempt, by the semantic conventions for HTTP clients. Its own attributes begin with `leadline.`.
 //!
-//! A failed attempt is exported even if its trace is not sampled: as a separate span, so that sampling loses no failure.
+//! A failed attempt is exported even if its trace is not sampled: as a separate span, so that sampling loses no
+//! failure.
 
 use domain::{
     AttemptOutcome,

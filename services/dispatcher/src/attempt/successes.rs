@@ -69,8 +69,9 @@ impl Successes {
         Ok(read.is_some_and(|read| read.latest >= Some(since)))
     }
 
-    /// Fills in whether other deliveries succeeded and whether the destination is off. Both decide whether the execution
-    /// deactivates its destination. The attempt has been made, so the read is repeated until the broker answers.
+    /// Fills in whether other deliveries succeeded and whether the destination is off. Both decide whether the
+    /// execution deactivates its destination. The attempt has been made, so the read is repeated until the broker
+    /// answers.
     pub(crate) async fn complete(
         &self,
         journal: &Journal,

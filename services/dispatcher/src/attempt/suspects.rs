@@ -1,9 +1,9 @@
 //! Suspect work: it was redelivered again and again without an attempt, so it may kill processes.
 //!
 //! Redelivery alone proves little: an outage of the broker, an update of all processes and a crash caused by other work
-//! look the same. So the beginning of such an attempt is recorded, and the requests of suspects are made one at a time. If
-//! the process dies meanwhile, this work has probably killed it. Work that began [`MAX_BEGUN`] times and never ended is
-//! abandoned. An attempt whose request was made does not count, because the process survived it.
+//! look the same. So the beginning of such an attempt is recorded, and the requests of suspects are made one at a time.
+//! If the process dies meanwhile, this work has probably killed it. Work that began [`MAX_BEGUN`] times and never ended
+//! is abandoned. An attempt whose request was made does not count, because the process survived it.
 
 use std::sync::Arc;
 
@@ -23,8 +23,8 @@ const MAX_BEGUN: usize = 3;
 /// The permit that a suspect holds while its request is made; `None` for other work.
 pub(crate) type Alone<'a> = Option<SemaphorePermit<'a>>;
 
-/// Begins an attempt. Returns `None` if it began too often. Returns `Err` if a secret cannot be opened or the broker does
-/// not store the beginning; the attempt must not begin then.
+/// Begins an attempt. Returns `None` if it began too often. Returns `Err` if a secret cannot be opened or the broker
+/// does not store the beginning; the attempt must not begin then.
 pub(crate) async fn begin<'a>(
     shared: &'a Shared,
     destination: &Destination,

@@ -1,8 +1,9 @@
 //! Secrets that cannot be opened with the master key of this process.
 //!
-//! The installation is at fault, never a receiver. No attempt is made or recorded, and the work is parked. The dispatcher
-//! is not ready until every such secret can be opened or is removed, and the log names the destinations. A process with
-//! another master key does not start, so such a secret is damaged, or was sealed with a key that was replaced.
+//! The installation is at fault, never a receiver. No attempt is made or recorded, and the work is parked. The
+//! dispatcher is not ready until every such secret can be opened or is removed, and the log names the destinations. A
+//! process with another master key does not start, so such a secret is damaged, or was sealed with a key that was
+//! replaced.
 
 use std::{
     collections::BTreeSet,
@@ -71,9 +72,9 @@ impl Vault {
             return self.latch.ready();
         }
         self.latch.not_ready(format!(
-            "the deliveries of {} destinations wait because their secrets cannot be opened; the log names the destinations. Start \
-             the dispatcher with the key that sealed the secrets (--master-key), or rotate the tokens and give the credentials \
-             again",
+            "the deliveries of {} destinations wait because their secrets cannot be opened; the log names the \
+             destinations. Start the dispatcher with the key that sealed the secrets (--master-key), or rotate the tokens \
+             and give the credentials again",
             closed.len()
         ));
     }

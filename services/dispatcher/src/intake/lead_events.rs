@@ -82,8 +82,8 @@ pub(crate) async fn run(shared: Arc<Shared>, lanes: Arc<Lanes>) {
     while in_flight.next().await.is_some() {}
 }
 
-/// The events of a kind of traffic, each once the lanes have room for its deliveries. This is a stream, because a stream
-/// keeps its progress if `select!` takes another branch.
+/// The events of a kind of traffic, each once the lanes have room for its deliveries. This is a stream, because a
+/// stream keeps its progress if `select!` takes another branch.
 fn events(shared: &Shared, traffic: Traffic) -> impl Stream<Item = Message<LeadEvent>> {
     stream::unfold(shared.journal.leads().work_queue(traffic), move |mut queue| async move {
         lane_queue::room_for(traffic, &shared.waiting).await;

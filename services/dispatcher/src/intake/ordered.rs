@@ -217,7 +217,8 @@ fn waits_for_turn(requested: &DeliveryFact) -> bool {
     matches!(requested, DeliveryFact::Requested(f) if f.work == RequestedWork::InTurn)
 }
 
-/// Removes an ended delivery from its queue and releases the next one. `again` is true if this may have happened before.
+/// Removes an ended delivery from its queue and releases the next one. `again` is true if this may have happened
+/// before.
 pub(crate) async fn release_next(shared: &Shared, ended: &DeliveryRef, again: bool) -> Result<(), JournalError> {
     while let Some(first) = shared.journal.ordered().first(&ended.destination, &ended.lead).await? {
         if first.requested.reference().delivery != ended.delivery {
@@ -243,8 +244,8 @@ async fn release_queued(shared: &Shared, queued: &QueuedDelivery, again: bool) -
     }
     match release(&queued.requested, queued.sequence, Timestamp::now()) {
         Some(released) => {
-            // After a late release, the attempt belongs to the trace of the work that released it; otherwise to the trace
-            // of its event.
+            // After a late release, the attempt belongs to the trace of the work that released it; otherwise to the
+            // trace of its event.
             let is_late = Timestamp::now().duration_since(since) > MAX_CHILD_AGE;
             let trace = if is_late { TraceContext::current() } else { queued.trace.clone() };
             journal.deliveries().append(&released, &trace).await.map(drop)

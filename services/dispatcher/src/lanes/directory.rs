@@ -12,7 +12,8 @@ use crate::{
     work_item::WorkItem,
 };
 
-/// How many orders may wait in the inbox of a lane. A lane reads its inbox at once, because its slow work runs in tasks.
+/// How many orders may wait in the inbox of a lane. A lane reads its inbox at once, because its slow work runs in
+/// tasks.
 const ORDERS: usize = 64;
 
 #[derive(Debug, Default)]

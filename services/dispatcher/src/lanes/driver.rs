@@ -115,7 +115,8 @@ impl Lane {
             let registry = self.shared.registry.snapshot();
             let (state, seen) = (self.state(&registry), registry.sequence());
             drop(registry);
-            // Read before any work starts, so that a time that passes or an answer that arrives meanwhile wakes the lane.
+            // Read before any work starts, so that a time that passes or an answer that arrives meanwhile wakes the
+            // lane.
             let (now, recording) = (Instant::now(), self.recording());
             self.start_work(&state);
             self.reported.note(self.not_open(&state));
@@ -200,8 +201,8 @@ impl Lane {
         }
     }
 
-    /// Starts as much work as the limits allow, or passes the work on if the lane is not open. Then draws parked work, and
-    /// parks work that has waited too long.
+    /// Starts as much work as the limits allow, or passes the work on if the lane is not open. Then draws parked work,
+    /// and parks work that has waited too long.
     fn start_work(&mut self, state: &State) {
         self.forget_past_times();
         match state {

@@ -7,7 +7,8 @@ use crypto::{
 };
 use domain::registry::{CompatibilitySignature, Encoding, Hash, SignedContent};
 
-/// The names and values of the signature's headers. The newest secret comes first in `signers`; Ed25519 keys are ignored.
+/// The names and values of the signature's headers. The newest secret comes first in `signers`; Ed25519 keys are
+/// ignored.
 pub(crate) fn headers<'a>(
     how: &'a CompatibilitySignature,
     signers: &[Signer],

@@ -1,8 +1,8 @@
 //! Access tokens by OAuth 2.0 client credentials (RFC 6749, 4.4). Waiting requests share one token request, and a token
 //! is kept until shortly before it expires.
 //!
-//! A token server is called through the same proxy as the receiver, with the same certificate and authorities, and never
-//! on a network that the [`Guard`](domain::Guard) forbids.
+//! A token server is called through the same proxy as the receiver, with the same certificate and authorities, and
+//! never on a network that the [`Guard`](domain::Guard) forbids.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -31,8 +31,8 @@ use crate::{
 const TOKEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a token is used if its server does not say when it expires. If it expires earlier, the receiver refuses it.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(300);
-/// How long before its expiry a token is replaced, because a request may take that long. The margin of a short-lived token
-/// is a tenth of its lifetime.
+/// How long before its expiry a token is replaced, because a request may take that long. The margin of a short-lived
+/// token is a tenth of its lifetime.
 const MAX_MARGIN: Duration = Duration::from_secs(60);
 /// A token is used for at most this time, even if its server gives it a longer lifetime.
 const MAX_LIFETIME: Duration = Duration::from_hours(24);

@@ -35,8 +35,8 @@ const TURN_TIMEOUT: Duration = Duration::from_secs(4);
 /// The maximum number of look-ups of one account in flight. Each opens up to eight sockets while no name server
 /// answers.
 const MAX_LOOKUPS_PER_ACCOUNT: usize = 32;
-/// The maximum number of look-ups of all accounts in flight. A look-up of another account waits only if those of at least
-/// eight accounts are unanswered. All look-ups together open at most 2,048 sockets.
+/// The maximum number of look-ups of all accounts in flight. A look-up of another account waits only if those of at
+/// least eight accounts are unanswered. All look-ups together open at most 2,048 sockets.
 const MAX_LOOKUPS: usize = 256;
 /// The maximum number of accounts whose look-ups are counted.
 const MAX_ACCOUNTS: u64 = 10_000;

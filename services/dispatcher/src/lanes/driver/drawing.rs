@@ -50,7 +50,8 @@ impl Lane {
                         State::Open(destination) if is_skipped(&item, destination) => {
                             self.abandon(item, FailureReason::Skipped);
                         }
-                        // If the destination was disabled just now, the next iteration of the lane's loop holds the work.
+                        // If the destination was disabled just now, the next iteration of the lane's loop holds the
+                        // work.
                         _ => self.queue.push(item),
                     }
                 }

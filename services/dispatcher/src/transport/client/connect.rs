@@ -1,5 +1,5 @@
-//! Opens a connection: looks up the host, connects to an allowed address, perhaps through proxies, and agrees on TLS and
-//! HTTP version.
+//! Opens a connection: looks up the host, connects to an allowed address, perhaps through proxies, and agrees on TLS
+//! and HTTP version.
 
 use std::{
     collections::VecDeque,
@@ -66,8 +66,8 @@ pub(super) struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// Opens a connection. HTTP/2 is not offered if `http1_alone` is set. The TLS handshake with each address may take half
-    /// of the remaining time, and with the last address all of it.
+    /// Opens a connection. HTTP/2 is not offered if `http1_alone` is set. The TLS handshake with each address may take
+    /// half of the remaining time, and with the last address all of it.
     ///
     /// # Errors
     /// The failure of the last address.

@@ -46,8 +46,8 @@ pub(super) struct Http2 {
 struct Load {
     streams: AtomicUsize,
     served_any: AtomicBool,
-    /// Set after a ping was not answered, or a request failed in a way that may concern the whole connection. Requests in
-    /// flight may end, and no new one begins.
+    /// Set after a ping was not answered, or a request failed in a way that may concern the whole connection. Requests
+    /// in flight may end, and no new one begins.
     condemned: AtomicBool,
 }
 

@@ -60,8 +60,8 @@ pub(super) fn for_http2(request: &Request) -> Result<http::Request<()>, Failure>
     Ok(sent)
 }
 
-/// The headers that are sent in addition to those of the request. With HTTP/2, the pseudo-header `:authority` is listed as
-/// `host`.
+/// The headers that are sent in addition to those of the request. With HTTP/2, the pseudo-header `:authority` is listed
+/// as `host`.
 pub(super) fn added_headers(request: &Request) -> Vec<(HeaderName, HeaderValue)> {
     let host = HeaderValue::from_str(authority(request)).map(|host| (HOST, host));
     added(request).chain(host.ok()).collect()
