@@ -86,7 +86,7 @@ pub(crate) const READERS: [(&str, StreamName, &str); 3] = [
     (LEAD_NOTIFIER_LEASE, StreamName::Leads, subjects::ANYTHING),
 ];
 
-/// The streams that work queues read. The consumers of PARKED are those of lanes, which come and go.
+/// The streams that work queues read. PARKED is not in the table: its consumers exist only while a lane needs them.
 pub(crate) fn streams_with_work() -> impl Iterator<Item = StreamName> {
     let is_read = |stream| CONSUMERS.iter().any(|consumer| consumer.stream == stream);
     StreamName::ALL.into_iter().filter(move |stream| *stream == StreamName::Parked || is_read(*stream))

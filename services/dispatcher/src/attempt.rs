@@ -46,7 +46,7 @@ use crate::{
 const VISIBLE_AFTER: Duration = Duration::from_secs(1);
 /// The delay of work that failed because the broker was unavailable or no connection was free.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
-/// The pause of a lane with a secret that cannot be opened. Only a new secret helps, and the process knows a new secret
+/// The pause of a lane with a secret that cannot be opened. Only a new secret helps, and the registry view has it
 /// within this time.
 const SEALED_RETRY_DELAY: Duration = Duration::from_secs(5);
 /// The pause of a lane while the proxy of the installation cannot be used.
@@ -316,7 +316,7 @@ pub(crate) async fn park(shared: Arc<Shared>, item: WorkItem) -> Disposition {
         shared.journal.parking().park(&item.work, item.name(), &item.message.trace).await?;
         if item.source == WorkSource::Event {
             crash::point("after an event is parked");
-            // Parking comes first: a redelivered event whose request is recorded would not be parked any more.
+            // The work is parked first: a redelivered event whose request is recorded would not be parked any more.
             shared.journal.deliveries().append(&delivery::request_parked(&item.work), &item.message.trace).await?;
         }
         Ok::<_, JournalError>(Disposition::Parked)

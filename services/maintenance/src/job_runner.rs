@@ -4,10 +4,11 @@
 //! * [`run`] works on one job, [`pages`] reads its items
 //!
 //! Guarantee: a job continues from its last record of progress, whichever process worked on it before. Requests after
-//! that record carry the job's id; the next process finds them, counts them, and does not repeat them. If the broker
-//! redelivers a job to a second process because the first one was silent, the process that records progress first keeps
-//! the job: the record of the other one is refused ([`journal::JournalError::LostRace`]), and it stops. Until then both
-//! may request the same delivery; both requests have the same message id, and one is stored.
+//! that record carry the job's id; the next process finds them, counts them, and does not repeat them.
+//!
+//! If the first process is silent, the broker redelivers the job to a second one. Then the process that records
+//! progress first keeps the job. The record of the other process is refused ([`journal::JournalError::LostRace`]), and
+//! it stops. Until then both may request the same delivery; both requests have the same message id, so one is stored.
 
 mod context;
 mod items;

@@ -1,9 +1,9 @@
 //! The pruner deletes rows that are older than history ([`History`]) from the read model, and returns free pages to the
 //! disk.
 //!
-//! Only one of the processes that share a database prunes at a time. It goes through the leads of each account, oldest
-//! first, and deletes what is too old in small transactions ([`BatchSize`]). Open deliveries stay, and with them their
-//! events and leads.
+//! Only one of the processes that share a database prunes at a time. It reads the leads of each account, oldest first,
+//! and deletes their old rows in small transactions ([`BatchSize`]). Open deliveries stay, and with them their events
+//! and leads.
 //!
 //! Guarantee: the pruner keeps the rows of every event that the broker still holds. Recoveries and the reconciler read
 //! these events, and would count a deleted delivery as missing.

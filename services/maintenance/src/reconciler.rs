@@ -1,9 +1,9 @@
-//! The reconciler checks the work of the other services, slowly and in one process at a time: every accepted and wanted
-//! event has a delivery, and every open delivery has pending work. It repairs damage that a lost write or a bug has
-//! caused, and logs each repair as an error.
+//! The reconciler checks slowly, in one process at a time, that every accepted and wanted event has a delivery, and
+//! that every open delivery has pending work. It repairs damage that a lost write or a bug has caused, and logs each
+//! repair as an error.
 //!
-//! * [`missing_deliveries`] goes through the events and looks for missing deliveries
-//! * [`stuck_deliveries`] goes through the open deliveries and looks for stuck deliveries
+//! * [`missing_deliveries`] checks the events
+//! * [`stuck_deliveries`] checks the open deliveries
 //!
 //! Guarantee: a repair that is made twice has one effect, because ids and timers are computed. The reconciler does not
 //! touch deliveries that the services still work on. Its cost is bounded: a limited number of events and deliveries per

@@ -91,7 +91,7 @@ pub(crate) async fn consumer(
     let Some(info) = reported_consumer(context, (on, durable), operation).await? else { return Ok(None) };
     let is_leader = match &info.cluster {
         Some(cluster) => is_leader(cluster),
-        // A server reports no cluster if it alone keeps the stream, or if it has just started.
+        // A server reports no cluster if no other server has a copy of the stream, or if it has just started.
         None => {
             let stream = context.get_stream(on.as_str()).await.map_err(|e| JournalError::unavailable(operation, e))?;
             stream.cached_info().cluster.as_ref().is_none_or(is_alone)

@@ -39,7 +39,7 @@ const NEED_BROKER: NeededBy = NeededBy::Only(&[
     "ingest", "dispatcher", "notifier",
     "leadline.v1.RegistryService", "leadline.v1.AccessService", "leadline.v1.JobService",
 ]);
-/// The services that need every stream except LEADS to store.
+/// The services that cannot work if a stream other than LEADS does not store.
 #[rustfmt::skip]
 const NEED_WORK_STORAGE: NeededBy = NeededBy::Only(&[
     "dispatcher", "notifier",

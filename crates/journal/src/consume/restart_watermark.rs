@@ -26,7 +26,7 @@ struct Connection {
     newest: Timestamp,
 }
 
-/// Knows which messages are older than the connection.
+/// Tells messages that are older than the current connection from newer ones.
 #[derive(Debug, Clone)]
 pub(crate) struct RestartWatermark {
     connections: watch::Receiver<u64>,

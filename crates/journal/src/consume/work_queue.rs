@@ -37,7 +37,7 @@ use crate::{
 
 /// How long the broker waits for an acknowledgement or a heartbeat ([`Message::with_heartbeat`]) before it redelivers.
 pub const ACK_WAIT: Duration = Duration::from_secs(4);
-/// How many messages of a work queue may wait in a process, given the size of a pull: the client pulls again when half
+/// How many messages of a work queue may wait in a process, given the size of a pull. The client pulls again when half
 /// of a pull is left.
 const fn max_buffered(fetch: usize) -> usize {
     fetch + fetch / 2

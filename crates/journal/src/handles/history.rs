@@ -133,9 +133,9 @@ impl Deliveries<'_> {
         Ok(Found { found: attempts, until })
     }
 
-    /// The latest success of a delivery to a destination from `since` on. The read ends at the first success at `enough`
-    /// or later, so it is cheap where most deliveries succeed. Test deliveries do not count: their payload is not a
-    /// lead.
+    /// The latest success of a delivery to a destination from `since` on. The read ends at the first success at
+    /// `enough` or later, so it is cheap where most deliveries succeed. Test deliveries do not count: their payload is
+    /// not a lead.
     ///
     /// # Errors
     /// When the broker does not answer.
@@ -192,8 +192,8 @@ impl Anonymised<'_> {
 }
 
 impl Deliveries<'_> {
-    /// The deliveries to a destination that were requested, attempted or abandoned from `since` on, so that they need no
-    /// request.
+    /// The deliveries to a destination that were requested, attempted or abandoned from `since` on, so that they need
+    /// no request.
     ///
     /// # Errors
     /// When the broker does not answer.

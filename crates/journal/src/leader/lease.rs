@@ -1,4 +1,4 @@
-//! Leases: which process reads a stream in order, and how far it has come.
+//! Leases: which process reads a stream in order, and the position that it has reached.
 //!
 //! A lease is the last message of its subject on POSITIONS. Its leader writes it at least every [`RENEW_INTERVAL`],
 //! each time on the condition that no other process has written since. A lease that was not written for

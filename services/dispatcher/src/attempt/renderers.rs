@@ -17,8 +17,8 @@ use tokio::sync::oneshot;
 
 use crate::{payloads::Content, transport::request::NoRequest};
 
-/// The number of threads: at least two, so that one account cannot occupy all of them, and at most four, so that
-/// templates leave CPU time to other work.
+/// The number of threads. With at least two, one account cannot occupy all of them. With at most four, templates leave
+/// CPU time to other work.
 const MIN_THREADS: usize = 2;
 const MAX_THREADS: usize = 4;
 

@@ -98,7 +98,8 @@ pub(crate) fn end(
     own
 }
 
-/// The description of a failure; empty if the status says it, because the attributes have the status.
+/// The description of a failure; empty for a response, because the attributes have its status. A redirect gets a
+/// description, because its status alone does not explain the failure.
 fn description(outcome: &AttemptOutcome) -> String {
     match outcome {
         AttemptOutcome::Response { status: 300..400, .. } => "redirects are not followed".to_owned(),

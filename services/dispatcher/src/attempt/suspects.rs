@@ -16,8 +16,8 @@ use crate::{shared::Shared, work_item::WorkItem};
 
 /// Work is suspected when it was delivered more often than this. One redelivery may have any cause.
 const MAX_UNSUSPECTED: u64 = 2;
-/// How many times a suspected attempt may begin. A process may be killed for another reason, but hardly three times
-/// within the milliseconds that making a request takes.
+/// How many times a suspected attempt may begin. A process may be killed for another reason, but three times within the
+/// few milliseconds that making a request takes is very unlikely.
 const MAX_BEGUN: usize = 3;
 
 /// The permit that a suspect holds while its request is made; `None` for other work.

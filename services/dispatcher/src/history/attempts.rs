@@ -99,7 +99,7 @@ impl AttemptHistory {
         known.map_or(0, |known| known.executions.values().filter(|survived| !**survived).count())
     }
 
-    /// The part of a destination's log that was read. A reader of the log holds the lock meanwhile.
+    /// The part of a destination's log that was read. A task holds the lock while it reads the log.
     pub(crate) fn read_range(&self, destination: &DestinationId) -> Arc<Mutex<Option<ReadRange>>> {
         self.ranges.get_with_by_ref(destination, Arc::default)
     }

@@ -1,10 +1,9 @@
 //! The sequencer routes the events of accounts with an ordered destination.
 //!
-//! One dispatcher at a time holds the lease and reads LEADS in order. For each event that an ordered destination wants,
-//! it appends the delivery to its lead's ordered queue, records the request, and releases the delivery if it is the
-//! first one of the queue. A release is work like any other: the dispatcher that gets it makes the attempts, sets the
-//! timers, parks and holds. When the delivery has ended, [`release_next`] removes it from its queue and releases the
-//! next one.
+//! One dispatcher at a time holds the lease and reads LEADS in order. If an ordered destination wants an event, the
+//! sequencer appends the delivery to its lead's ordered queue and records the request. If the delivery is the first one
+//! of the queue, the sequencer also releases it. Any dispatcher takes the release and works on it as on other requests.
+//! When the delivery has ended, [`release_next`] removes it from its queue and releases the next one.
 //!
 //! So an unfinished delivery is always in its queue. The first delivery of each queue is either released, or about to
 //! be released by a process whose own message is not acknowledged yet.

@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn lanes_that_hang_leave_something_to_others_and_one_to_each() {
+    fn hanging_lanes_leave_requests_to_others_and_at_least_one_each() {
         let max = max_in_flight(4_096, 1_024);
         assert_eq!((max, max_in_flight(4_096, usize::MAX)), (512, 4_096));
         assert_eq!((share(max, 0), share(max, 256), share(max, 257), share(max, 600)), (512, 256, 31, 1));

@@ -5,9 +5,9 @@
 //! work is parked behind it. The lane of a disabled or deactivated destination holds its work; the lane of a deleted
 //! destination abandons it.
 //!
-//! The number of requests in flight also depends on the destination's rate limit, the pause that its receiver asks for
-//! (`Retry-After`), its breaker, and the requests in flight in all lanes. A request is in flight until it is answered;
-//! an attempt runs until its outcome is stored.
+//! Further limits apply to the requests in flight: the destination's rate limit, the pause that its receiver asks for
+//! (`Retry-After`), its breaker, and the limit of all lanes. A request is in flight until it is answered; an attempt
+//! runs until its outcome is stored.
 
 mod drawing;
 
@@ -125,7 +125,7 @@ impl Lane {
             if idle && self.closed {
                 return None;
             }
-            // A paused lane stays open, because the lane that opens next would not know the pause.
+            // A paused lane stays open, because the lane that opens next would not have the pause.
             let idle = idle && self.paused_until.is_none();
             let (wake_at, in_flight) = (self.wake_at(idle, now), self.running.len() - recording);
             tokio::select! {
@@ -279,7 +279,7 @@ impl Lane {
                     }
                 }
             }
-            // Its message is not acknowledged, so the attempt is made again.
+            // The message of the attempt is not acknowledged, so the attempt is made again.
             Err(error) => {
                 tracing::error!(
                     error = error.chain(),
@@ -318,7 +318,8 @@ impl Lane {
         });
     }
 
-    /// Finishes the work that has started. Other work goes back to the broker, and another process takes it.
+    /// Finishes the work that has started. Other work is returned to the broker, which redelivers it to another
+    /// process.
     async fn finish(mut self) {
         self.inbox.close();
         while let Some(order) = self.inbox.recv().await {

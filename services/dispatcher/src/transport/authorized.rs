@@ -14,8 +14,8 @@ use crate::{
     },
 };
 
-/// Sends a request. If a receiver refuses a token from memory (401), the request is sent once more with a new token,
-/// within the same attempt: the token may have expired earlier than its server announced.
+/// Sends a request. If a receiver refuses a token from memory (401), the request is sent once more with a new token, in
+/// the same attempt. The old token may have expired earlier than its server announced.
 ///
 /// # Errors
 /// When nothing was sent for a reason that does not concern the receiver.

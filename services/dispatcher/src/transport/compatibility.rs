@@ -16,7 +16,7 @@ pub(crate) fn headers<'a>(
     body: &[u8],
 ) -> Vec<(&'a str, String)> {
     let secrets: Vec<_> = signers.iter().filter_map(hmac_secret).collect();
-    // A receiver compares this header with one value, and knows only the old secret until its owner changes it.
+    // A receiver compares this header with one value, and has only the old secret until its owner changes it.
     let Some(oldest) = secrets.last() else { return vec![] };
     let timestamp = timestamp.to_string();
     let with_timestamp: [&[u8]; 3] = [timestamp.as_bytes(), b".", body];

@@ -32,7 +32,7 @@ pub(crate) enum NotSent {
     Egress(String),
 }
 
-/// The outcome of a request without an answer, with one of the kinds that users know.
+/// The outcome of a request without an answer, with one of the documented error kinds.
 ///
 /// # Errors
 /// When the failure does not concern the receiver.

@@ -4,7 +4,7 @@
 //! `--dns-server` are asked. Both files are read again when they change. Only addresses that the [`Guard`] allows are
 //! returned, and the connection uses these addresses, so a name cannot change after the check.
 //!
-//! Guarantee: unanswered look-ups delay no look-up of another account, and hold no thread.
+//! Guarantee: unanswered look-ups hold no thread. Those of up to seven accounts delay no look-up of another account.
 
 use std::{
     fmt::Debug,
@@ -27,8 +27,8 @@ use self::servers::Servers;
 
 mod servers;
 
-/// The maximum time of a look-up, for all name servers and search domains together. Answers usually take milliseconds,
-/// and the receiver's timeout (15 s by default) runs meanwhile.
+/// The maximum time of a look-up, for all name servers and search domains together. Answers usually take milliseconds.
+/// This time is part of the receiver's timeout (15 s by default).
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(3);
 /// The maximum time that a look-up waits for its turn. It waits only while many others are unanswered.
 const TURN_TIMEOUT: Duration = Duration::from_secs(4);

@@ -258,8 +258,8 @@ fn is_about_tls(failure: &Failure) -> bool {
     causes(failure).any(|cause| cause.is::<rustls::Error>())
 }
 
-/// Alternates between the two families, beginning with the one that the resolver prefers: a family that cannot be
-/// reached then costs one delay, not one for each of its addresses (RFC 8305, 4).
+/// Alternates between IPv4 and IPv6, beginning with the family that the resolver prefers (RFC 8305, 4). So a family
+/// that cannot be reached costs one delay, not one for each of its addresses.
 fn interleaved(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
     let prefers_v6 = addresses.first().is_some_and(IpAddr::is_ipv6);
     let (mut first, mut second): (VecDeque<_>, VecDeque<_>) =

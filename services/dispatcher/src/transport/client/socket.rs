@@ -1,5 +1,5 @@
-//! The byte stream under an HTTP/1.1 connection. It knows whether any byte of an answer has arrived, reads the answer
-//! of a receiver that stopped reading the request, and accepts a status line in lower case.
+//! The byte stream under an HTTP/1.1 connection. It records whether any byte of an answer has arrived. It reads the
+//! answer of a receiver that stopped reading the request, and accepts a status line in lower case.
 
 use std::{
     io,
