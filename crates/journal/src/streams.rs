@@ -107,7 +107,7 @@ impl StreamName {
         };
         let window = options.dedup_window.or(existing.map(|e| e.duplicate_window)).unwrap_or(DEFAULT_DEDUP_WINDOW);
         // A full stream refuses new messages, because dropping old ones could lose unfinished work. The broker does not
-        // allow this for a stream with schedules, so the reconciler finds timers that were dropped.
+        // allow this for a stream with schedules. If it drops timers, the reconciler restores their work.
         let refuses_new =
             options.stream_max_bytes.is_some() && !matches!(self, Self::Timers | Self::Positions | Self::Poison);
         Config {

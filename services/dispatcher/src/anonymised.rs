@@ -15,13 +15,13 @@ use tokio::sync::Mutex;
 
 use crate::{fifo_cache::FifoCache, payloads::Payloads};
 
-/// The number of leads that are remembered. If a lead was evicted, a delivery that waited meanwhile ends as if its
-/// payload were too old.
+/// The maximum number of leads that are remembered. If a lead was evicted, a delivery that waited meanwhile ends as if
+/// its payload were too old.
 const MAX_LEADS: usize = 200_000;
-/// The number of events that are remembered. If an event was evicted and is published again, it reaches its receiver
-/// before it is erased.
+/// The maximum number of events that are remembered. If an event was evicted and is published again, it reaches its
+/// receiver before it is erased.
 const MAX_EVENTS: usize = 200_000;
-/// The number of accounts whose earliest look-up is remembered.
+/// The maximum number of accounts whose earliest look-up is remembered.
 const MAX_ACCOUNTS: u64 = 10_000;
 /// The number of facts that are read at the start: as many as are remembered. Reading them takes about a second.
 const RECENT: u64 = MAX_EVENTS as u64;

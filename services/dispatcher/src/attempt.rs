@@ -63,7 +63,7 @@ pub(crate) struct Ended {
     pub(crate) not_begun: Option<Box<WorkItem>>,
     /// The span of the attempt; `None` if it had no trace.
     pub(crate) span: Option<SpanRef>,
-    /// Whether the delivery ended with it.
+    /// Whether the delivery ended with this attempt.
     finished: bool,
     /// The slot of a request that failed. It becomes free when the lane has handled the failure.
     _slot: Option<CountGuard>,
@@ -124,7 +124,7 @@ pub(crate) async fn make(
             };
             Ended { pause: Some(pause), not_begun: Some(Box::new(item)), ..Ended::default() }
         }
-        // The vault has logged it.
+        // The vault has logged the error.
         Err(error) if error.is::<OpenError>() => {
             Ended { pause: Some(SEALED_RETRY_DELAY), not_begun: Some(Box::new(item)), ..Ended::default() }
         }

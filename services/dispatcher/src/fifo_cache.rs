@@ -9,7 +9,7 @@ use std::{
 use lru::LruCache;
 use tokio::time::Instant;
 
-/// The cache has few features and a small cost, because each attempt reads it.
+/// The cache is simple and fast, because each attempt reads it.
 #[derive(Debug)]
 pub(crate) struct FifoCache<K: Hash + Eq, V> {
     contents: Mutex<Contents<K, V>>,
@@ -44,7 +44,7 @@ impl<K: Hash + Eq, V: Clone> FifoCache<K, V> {
         (entry.since.elapsed() < self.max_age).then(|| entry.value.clone())
     }
 
-    /// Stores the value that `value` makes of the previous one.
+    /// Stores the value that `value` computes from the previous value of the key.
     pub(crate) fn put(&self, key: K, weight: usize, value: impl FnOnce(Option<V>) -> V) {
         let (mut contents, now) = (self.contents(), Instant::now());
         let before = contents.remove(&key);

@@ -33,7 +33,7 @@ pub(crate) struct Shared {
     pub(crate) in_flight: Arc<Counter>,
     pub(crate) max_in_flight: usize,
     pub(crate) anonymised: AnonymisedLeads,
-    /// Suspects make their requests one at a time.
+    /// Limits the requests of suspects to one at a time.
     pub(crate) alone: Semaphore,
     /// The reports about lanes that are not open.
     pub(crate) lane_reports: Arc<Reports>,

@@ -3,8 +3,8 @@
 //! * this file chooses the jobs of this process, and retries a job that cannot continue
 //! * [`run`] works on one job, [`pages`] reads its items
 //!
-//! Guarantee: a job continues from its last record of progress, whichever process worked on it before. Requests after
-//! that record carry the job's id; the next process finds them, counts them, and does not repeat them.
+//! Guarantee: a job continues from its last record of progress, even if another process worked on it before. Requests
+//! after that record carry the job's id; the next process finds them, counts them, and does not repeat them.
 //!
 //! If the first process is silent, the broker redelivers the job to a second one. Then the process that records
 //! progress first keeps the job. The record of the other process is refused ([`journal::JournalError::LostRace`]), and

@@ -29,8 +29,8 @@ const RENEW_INTERVAL: Duration = Duration::from_secs(20);
 const SWEEPS_OF_HISTORY: u32 = 100;
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_INTERVAL: Duration = Duration::from_secs(60 * 60);
-/// The number of leads that are checked together.
-const LEADS: u32 = 200;
+/// The maximum number of leads that are checked together.
+const MAX_LEADS: u32 = 200;
 
 /// Why a sweep did not finish.
 #[derive(Debug, thiserror::Error)]
@@ -117,14 +117,14 @@ impl Sweep {
     async fn prune_account(&mut self, old: &TooOld) -> Result<u64, NotPruned> {
         let (mut rows, mut after) = (0, None::<LeadPlace>);
         loop {
-            let leads = self.store.leads_before(old, after.as_ref(), LEADS).await?;
+            let leads = self.store.leads_before(old, after.as_ref(), MAX_LEADS).await?;
             if leads.is_empty() {
                 break;
             }
             for step in [Step::Deliveries, Step::Events, Step::Log, Step::Leads] {
                 rows += self.repeat(step(old, &leads)).await?;
             }
-            if leads.len() < LEADS as usize {
+            if leads.len() < MAX_LEADS as usize {
                 break;
             }
             after = leads.last().cloned();

@@ -6,8 +6,8 @@
 //! * [`stuck_deliveries`] checks the open deliveries
 //!
 //! Guarantee: a repair that is made twice has one effect, because ids and timers are computed. The reconciler does not
-//! touch deliveries that the services still work on. Its cost is bounded: a limited number of events and deliveries per
-//! second, and in memory one page of each and the suspected deliveries.
+//! touch deliveries that the services still work on. Its cost is bounded: it checks a limited number of events and
+//! deliveries per second, and keeps one page of each and the suspected deliveries in memory.
 
 mod context;
 mod missing_deliveries;
@@ -29,8 +29,8 @@ use self::{
 
 /// The name under which the journal stores the reconciler's position among the events.
 const READER: &str = "reconciler";
-/// The number of events or deliveries that are checked before the position is stored.
-const PAGE: usize = 100;
+/// The maximum number of events and deliveries that are checked before the position is stored.
+const MAX_PAGE: usize = 100;
 /// The pause when there is nothing to check, and after a failure.
 const IDLE_DELAY: Duration = Duration::from_secs(1);
 
@@ -79,7 +79,7 @@ impl Reconciler {
 
     /// Checks some events and some deliveries; returns how many.
     async fn page(&self, missing: &mut MissingDeliveries, stuck: &mut StuckDeliveries) -> Result<u32, ReconcilerError> {
-        let max = PAGE.min(self.context.options.reconcile_rate as usize).div_ceil(2);
+        let max = MAX_PAGE.min(self.context.options.reconcile_rate as usize).div_ceil(2);
         let events = missing.check(&self.context, max).await?;
         let deliveries = stuck.check(&self.context, max).await?;
         Ok(u32::try_from(events + deliveries).unwrap_or(u32::MAX))

@@ -75,7 +75,7 @@ impl Retention {
     }
 }
 
-/// The interfaces with a retention, also deleted ones. Leads from before the time are to be anonymised.
+/// The interfaces with a retention, also deleted ones. Events that were received before the time are overdue.
 fn limits(registry: &RegistryView, now: Timestamp) -> Vec<(AccountId, InterfaceId, Timestamp)> {
     let registry = registry.snapshot();
     let mut limits = vec![];

@@ -34,8 +34,6 @@ impl Stream<'_> {
         Ok(self.size().await?.oldest)
     }
 
-    /// The size of a stream.
-    ///
     /// # Errors
     /// When the broker does not answer.
     pub async fn size(self) -> Result<StreamSize, JournalError> {

@@ -243,7 +243,7 @@ impl Deliveries<'_> {
         Ok(Found { found: released, until })
     }
 
-    /// The facts that a job has appended at `since` or later.
+    /// The requests that job runners have appended for a job at `since` or later.
     ///
     /// # Errors
     /// When the broker does not answer.

@@ -109,7 +109,7 @@ fn no_read_model() -> JournalError {
     JournalError::unavailable(OPERATION, "the read model of query did not answer")
 }
 
-/// The requests of a kind.
+/// The requests on one subject.
 #[derive(Debug)]
 pub struct Requests<Q> {
     client: Client,

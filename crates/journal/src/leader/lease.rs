@@ -136,7 +136,7 @@ impl ReaderLease {
         self.unsure_until
     }
 
-    /// When the lease has to be written again at the latest.
+    /// The latest time at which the lease has to be written again.
     pub fn renew_at(&self) -> Instant {
         self.written + RENEW_INTERVAL
     }

@@ -52,8 +52,6 @@ impl std::fmt::Debug for TaskQueue {
 }
 
 impl Renderers {
-    /// Starts the threads.
-    ///
     /// # Errors
     /// When the system cannot start a thread.
     pub(crate) fn start() -> std::io::Result<Self> {

@@ -1,4 +1,4 @@
-//! The span of an attempt, by the semantic conventions for HTTP clients. Its own attributes begin with `leadline.`.
+//! The span of an attempt, by the semantic conventions for HTTP clients. Further attributes begin with `leadline.`.
 //!
 //! A failed attempt is exported even if its trace is not sampled: as a separate span, so that sampling loses no
 //! failure.

@@ -20,7 +20,7 @@ use tokio::{sync::Mutex, time::sleep};
 
 use crate::work_item::WorkItem;
 
-/// The number of destinations whose log is remembered. The log of a forgotten one is read again.
+/// The maximum number of destinations whose log is remembered. The log of an evicted destination is read again.
 const MAX_DESTINATIONS: u64 = 10_000;
 /// The maximum difference between the clocks of two machines: a dispatcher stamps when an attempt failed, and the
 /// broker when it stored a fact.

@@ -14,10 +14,10 @@ use crate::{
     history::range::{HOLDS_FOR, ReadRange},
 };
 
-/// The number of deliveries whose latest attempt is remembered, and for how long.
+/// The maximum number of deliveries whose latest attempt is remembered, and for how long.
 const MAX_DELIVERIES: usize = 200_000;
 const MAX_AGE: Duration = HOLDS_FOR.saturating_mul(2);
-/// The number of destinations whose read range is remembered.
+/// The maximum number of destinations whose read range is remembered.
 const MAX_RANGES: u64 = 10_000;
 
 /// An attempt: delivery, round and number.

@@ -10,7 +10,7 @@ use tokio::{sync::Mutex, time::Instant};
 
 use crate::history::range::ReadRange;
 
-/// The number of destinations whose recorded deliveries are remembered.
+/// The maximum number of destinations whose recorded deliveries are remembered.
 const MAX_DESTINATIONS: u64 = 10_000;
 
 /// The recorded deliveries of one destination.

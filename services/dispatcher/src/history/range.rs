@@ -32,7 +32,7 @@ impl ReadRange {
         if known.began >= as_of {
             return None;
         }
-        // The shorter of the two reads.
+        // Chooses the read that covers the shorter time.
         let age = Duration::try_from(Timestamp::now().duration_since(from)).unwrap_or_default();
         Some(if known.began.elapsed() < age { Since::Sequence(known.until) } else { Since::Time(from) })
     }

@@ -14,7 +14,7 @@ use crate::{
 
 /// How many orders may wait in the inbox of a lane. A lane reads its inbox at once, because its slow work runs in
 /// tasks.
-const ORDERS: usize = 64;
+const MAX_ORDERS: usize = 64;
 
 #[derive(Debug, Default)]
 pub(crate) struct Lanes {
@@ -39,7 +39,7 @@ impl Lanes {
             let lane = {
                 let mut lanes = self.lanes.lock().await;
                 let open = || {
-                    let (orders, inbox) = mpsc::channel(ORDERS);
+                    let (orders, inbox) = mpsc::channel(MAX_ORDERS);
                     let lane = driver::Lane::new(Arc::clone(shared), destination.clone(), inbox);
                     let (lanes, shared, destination) = (Arc::clone(self), Arc::clone(shared), destination.clone());
                     let drain = shared.platform.drain.clone();

@@ -44,9 +44,9 @@ use crate::{
 /// The maximum number of parked messages that are taken at once.
 const MAX_DRAWN: usize = 100;
 /// How long a lane stays open with nothing to do.
-const IDLE: Duration = Duration::from_secs(30);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What the lane may do with its work now.
+/// The state of the destination. It decides what the lane may do with its work.
 enum State {
     Open(Arc<Destination>),
     Held(HoldReason),
@@ -175,7 +175,7 @@ impl Lane {
 
     /// When the lane wakes up if nothing happens before.
     fn wake_at(&self, idle: bool, now: Instant) -> Instant {
-        let longest = now + IDLE;
+        let longest = now + IDLE_TIMEOUT;
         if idle {
             return longest;
         }

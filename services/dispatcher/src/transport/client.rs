@@ -61,7 +61,6 @@ pub(crate) struct Client {
     _watching: Option<AbortOnDropHandle<()>>,
 }
 
-/// The settings of a client.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings<'a> {
     pub(crate) name_servers: &'a [SocketAddr],

@@ -75,7 +75,7 @@ pub(crate) fn intended(destination: &Destination) -> RequestLine {
     RequestLine { method: destination.request.method.as_str().into(), url: destination.url.clone() }
 }
 
-/// What a request is made of.
+/// The inputs of [`make`].
 pub(crate) struct Parts<'a> {
     pub(crate) work: &'a Work,
     pub(crate) destination: &'a Destination,

@@ -17,10 +17,10 @@ use super::{
     run::Run,
 };
 
-/// The number of deliveries in a page.
-const DELIVERIES: usize = 500;
-/// The number of events in a page. It is smaller, because each event has its payload.
-const EVENTS: usize = 100;
+/// The maximum number of deliveries in a page.
+const MAX_DELIVERIES: usize = 500;
+/// The maximum number of events in a page. It is smaller, because each event has its payload.
+const MAX_EVENTS: usize = 100;
 /// The largest difference between the clock of the process that received an event and the broker's.
 const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(1);
 
@@ -37,7 +37,7 @@ impl Run<'_> {
     async fn listed(&mut self, ids: &[DeliveryId], cursor: &Cursor) -> Result<ItemPage, JobError> {
         let done = if let Cursor::Listed(done) = cursor { *done } else { 0 };
         let rest = ids.get(done as usize..).unwrap_or_default();
-        let chosen = &rest[..rest.len().min(DELIVERIES)];
+        let chosen = &rest[..rest.len().min(MAX_DELIVERIES)];
         let mut found = self.deliveries_of(chosen).await?;
         self.read_requests().await?;
         let item = |(number, id): (u32, &DeliveryId)| Item {
@@ -51,12 +51,12 @@ impl Run<'_> {
         let after = if let Cursor::After(at, id) = cursor { Some((*at, *id)) } else { None };
         let (mut found, mut last) = (vec![], true);
         for status in statuses(filter, self.job.started.force) {
-            let read = self.context.store.oldest_deliveries(filter, status, after, DELIVERIES).await?;
-            last &= read.len() < DELIVERIES;
+            let read = self.context.store.oldest_deliveries(filter, status, after, MAX_DELIVERIES).await?;
+            last &= read.len() < MAX_DELIVERIES;
             found.extend(read);
         }
         found.sort_by_key(Delivery::place);
-        found.truncate(DELIVERIES);
+        found.truncate(MAX_DELIVERIES);
         self.read_requests().await?;
         if !self.requested.is_empty() {
             // A delivery that was requested may no longer be failed. It still has to be counted.
@@ -66,7 +66,7 @@ impl Run<'_> {
             found.sort_by_key(Delivery::place);
             found.dedup_by_key(|delivery| delivery.reference.delivery);
             if !last {
-                found.truncate(DELIVERIES);
+                found.truncate(MAX_DELIVERIES);
             }
         }
         let item = |delivery: Delivery| {
@@ -101,7 +101,7 @@ impl Run<'_> {
             _ => LeadsFrom::Time(earlier(recovery.since)),
         };
         let account = &self.job.reference().account;
-        let mut entries = self.context.journal.leads().page(Some(account), from, EVENTS).await?;
+        let mut entries = self.context.journal.leads().page(Some(account), from, MAX_EVENTS).await?;
         let read = entries.len();
         let is_after_end = |entry: &Entry<LeadEvent>| {
             let late = recovery.until.is_some_and(|until| earlier(entry.published_at) > until);

@@ -32,7 +32,6 @@ pub(super) const PROXY_TIMEOUT: Duration = Duration::from_secs(5);
 const FAILURE_COUNTS_FOR: Duration = Duration::from_secs(30);
 const WATCH_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The settings of the proxy.
 #[derive(Debug, Clone)]
 pub(crate) struct EgressSettings {
     proxy: Proxy,

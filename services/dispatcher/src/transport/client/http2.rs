@@ -30,7 +30,6 @@ const PING_INTERVAL: Duration = Duration::from_secs(10);
 /// How long an answer to a ping may take. After this time the connection takes no further request.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// An HTTP/2 connection.
 #[derive(Debug)]
 pub(super) struct Http2 {
     sender: SendRequest<Bytes>,

@@ -35,7 +35,6 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The interval of checks for idle connections to close.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The limits of a pool.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     /// How long a connection is used. After that time a changed address of its host is noticed.
@@ -44,7 +43,6 @@ pub(super) struct Limits {
     pub(super) max_idle: usize,
 }
 
-/// The open connections.
 #[derive(Debug)]
 pub(super) struct Pool {
     origins: Mutex<HashMap<Origin, Arc<Entry>>>,

@@ -206,7 +206,7 @@ impl Proxy {
     }
 }
 
-/// The fault that the status of an answer to CONNECT means. A proxy reports faults on the way to the receiver with 5xx.
+/// The fault that the status of an answer to CONNECT indicates. A proxy answers 5xx if it cannot reach the receiver.
 fn refusal(status: StatusCode) -> Fault {
     let answer = status.to_string();
     match status {
