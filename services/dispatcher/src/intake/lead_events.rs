@@ -40,8 +40,8 @@ use crate::{
 const MAX_IN_FLIGHT: usize = 512;
 /// An event of a burst is routed only if fewer events than this are in flight.
 const MAX_BURST_IN_FLIGHT: usize = 64;
-/// The maximum number of deliveries of one event that the process of its router makes. If an event has more, all of
-/// them are requested from any dispatcher.
+/// The maximum number of deliveries of one event that the router offers to the lanes of its own process. If an event has
+/// more, all of them are requested from any dispatcher.
 const MAX_DIRECT_DELIVERIES: usize = 8;
 /// The time to wait until the registry view has the event's registry sequence.
 const REGISTRY_TIMEOUT: Duration = Duration::from_secs(3);
