@@ -112,7 +112,7 @@ async fn deliveries_wait_while_a_secret_cannot_be_opened() {
 
     world.publish("e1").await;
     let (status, message) = wait::until("the unreadable secret to be reported", SOON, async || {
-        Some(readyz(&world).await).filter(|(_, message)| message.contains("do not open"))
+        Some(readyz(&world).await).filter(|(_, message)| message.contains("cannot be opened"))
     })
     .await;
     assert_eq!(status, 503);

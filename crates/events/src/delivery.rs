@@ -298,7 +298,7 @@ fn attempted_from_stored(
 }
 
 /// The bytes of a span; empty if there is none. Damaged bytes are read as a missing span, because no reader depends on
-/// it.
+/// the span.
 fn span_to_stored(span: Option<SpanRef>) -> Vec<u8> {
     span.map(|span| span.to_bytes().to_vec()).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Stored destination health.
+//! The stored state of a destination in the notifier: its health, and its pending notices.
 
 use bytes::Bytes;
 use domain::{

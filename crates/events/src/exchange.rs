@@ -1,5 +1,5 @@
-//! Stored exchanges. They are small, because there is one for each attempt: usual names are numbers, and values that
-//! follow from the identity of the delivery are left out.
+//! Stored exchanges. There is one for each attempt, so their encoding is short. Usual header names are stored as
+//! numbers. Values that follow from the reference of the delivery are left out.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -9,10 +9,10 @@ use crate::{
     stored,
 };
 
-/// The master key of an installation, known by its fingerprint.
+/// The master key of an installation, identified by its fingerprint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstallationKey {
-    /// Distinguishes the key from others.
+    /// A hash that differs for every key.
     pub fingerprint: String,
 }
 

@@ -23,7 +23,7 @@ use crate::{
 };
 
 const FACT: &str = "job fact";
-/// The bytes of a UUID.
+/// The number of bytes of a UUID.
 const UUID_BYTES: usize = 16;
 
 impl Record for JobFact {

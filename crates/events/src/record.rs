@@ -1,4 +1,4 @@
-//! A value that can be stored, and why stored bytes are unreadable.
+//! The trait of values that can be stored, and the error for unreadable bytes.
 
 use bytes::Bytes;
 
@@ -12,7 +12,7 @@ pub enum RecordError {
         #[source]
         source: prost::DecodeError,
     },
-    /// A field of the message has a value that this version of Leadline does not know.
+    /// A field of the message is missing or invalid, or has a value that this version of Leadline does not know.
     #[error("{record} with an invalid field {field}: {problem}")]
     Field { record: &'static str, field: &'static str, problem: String },
 }

@@ -1,4 +1,4 @@
-//! The failures that a notice collects.
+//! Stored windows: the failures of a period that a notice collects.
 
 use domain::{
     ErrorKind,

@@ -1,4 +1,4 @@
-//! The times of the broker, and how long it may take to answer.
+//! Converts the times of the broker, and bounds how long it may take to answer.
 
 use std::time::Duration;
 

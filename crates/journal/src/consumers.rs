@@ -13,7 +13,7 @@ pub(crate) const MAX_FETCH: usize = 200;
 /// How many notices one pull requests. A mail server may be slow, and a notice that waits in the process for longer
 /// than [`ACK_WAIT`](crate::ACK_WAIT) is redelivered.
 const MAX_NOTICE_FETCH: usize = 4;
-/// How many notices of a work queue may be unacknowledged. During a pause of the mail server all of them wait for
+/// How many notices of a work queue may be unacknowledged. While the mail server is unavailable, all of them wait for
 /// redelivery.
 const MAX_NOTICES_ACK_PENDING: i64 = 5_000;
 /// How many jobs run at once, over all processes; the others wait.
@@ -86,7 +86,7 @@ pub(crate) const READERS: [(&str, StreamName, &str); 3] = [
     (LEAD_NOTIFIER_LEASE, StreamName::Leads, subjects::ANYTHING),
 ];
 
-/// The streams that work queues read. The consumers of PARKED are those of lanes, which come and go.
+/// The streams that work queues read. PARKED is not in the table: its consumers exist only while a lane needs them.
 pub(crate) fn streams_with_work() -> impl Iterator<Item = StreamName> {
     let is_read = |stream| CONSUMERS.iter().any(|consumer| consumer.stream == stream);
     StreamName::ALL.into_iter().filter(move |stream| *stream == StreamName::Parked || is_read(*stream))
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn consumers_have_names_of_their_own() {
+    fn names_of_consumers_are_unique() {
         let names: HashSet<_> = CONSUMERS.iter().map(|c| c.name).chain(READERS.map(|(lease, ..)| lease)).collect();
         assert_eq!(names.len(), CONSUMERS.len() + READERS.len(), "{names:?}");
         let durables: HashSet<_> = CONSUMERS.iter().map(|c| (c.stream.as_str(), c.durable)).collect();

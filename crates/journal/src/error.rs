@@ -16,7 +16,7 @@ pub enum JournalError {
         #[source]
         source: Cause,
     },
-    /// The broker refused the operation. A retry may help, because the reason is unknown.
+    /// The broker refused the operation for an unknown reason, so a retry may help.
     #[error("the broker refused to {operation}")]
     Refused {
         /// What failed, as an infinitive.

@@ -8,7 +8,7 @@
 //! * timers, parking and ordered queues hold the pending work of deliveries
 //! * jobs are recorded so that one process at a time works on each
 //! * the health of the broker is a part of the process's readiness
-//! * messages about anonymised leads are erased, in quarantine too
+//! * messages about anonymised leads are erased, also those in quarantine
 //! * [`leader::run()`] lets one process at a time read in order; the next leader continues at its position
 //!
 //! Guarantees: an append that returned `Ok` is stored by the broker. A repeated append of the same fact (the same

@@ -72,8 +72,8 @@ pub(crate) fn published<T>(
     PUBLISHES.record(&Publish { stream, error }, took, trace);
 }
 
-/// Marks the span of a message that is not stored. A lost race is not a failure: its caller looks at what was stored
-/// first.
+/// Marks the span of a message that is not stored. A lost race is not a failure: its caller reads the fact that was
+/// stored first.
 pub(crate) fn not_stored(error: &JournalError) {
     if !matches!(error, JournalError::LostRace) {
         trace::not_stored(kind(error));

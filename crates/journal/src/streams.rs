@@ -1,5 +1,5 @@
-//! The table of streams: what each holds, and for how long. (`subjects.rs` has the subjects in them,
-//! and `consumers.rs` who reads them.)
+//! The table of streams: what each holds, and for how long. `subjects.rs` has their subjects, and `consumers.rs` their
+//! consumers.
 
 use std::time::Duration;
 
@@ -82,8 +82,9 @@ impl StreamName {
         Self::ALL.into_iter().filter(|stream| stream.is_projected())
     }
 
-    /// A setting that is not given stays unchanged: a process that is started without it must not remove replicas. So
-    /// do settings that Leadline does not need, such as compression and placement, which an operator may have changed.
+    /// A setting that is not given stays unchanged: a process that is started without it must not remove replicas.
+    /// Settings that Leadline does not need, such as compression and placement, also stay unchanged, because an
+    /// operator may have chosen them.
     pub(crate) fn config(self, options: &NatsOptions, existing: Option<&Config>) -> Config {
         let max_age = self.max_age(options, existing);
         let base = existing.cloned().unwrap_or_default();
@@ -106,7 +107,7 @@ impl StreamName {
         };
         let window = options.dedup_window.or(existing.map(|e| e.duplicate_window)).unwrap_or(DEFAULT_DEDUP_WINDOW);
         // A full stream refuses new messages, because dropping old ones could lose unfinished work. The broker does not
-        // allow this for a stream with schedules, so the reconciler finds timers that were dropped.
+        // allow this for a stream with schedules. If it drops timers, the reconciler restores their work.
         let refuses_new =
             options.stream_max_bytes.is_some() && !matches!(self, Self::Timers | Self::Positions | Self::Poison);
         Config {
@@ -156,7 +157,7 @@ impl StreamName {
     }
 }
 
-/// A fact with a stream of its own.
+/// A type of facts that has its own stream.
 pub trait StreamFact: Record {
     const STREAM: StreamName;
 }

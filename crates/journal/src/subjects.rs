@@ -5,7 +5,7 @@ use domain::{
     RegistryFact, delivery::RequestedWork, job::JobRef, notice::NoticeKind, registry::Change,
 };
 
-/// Facts that request work of the dispatchers.
+/// Facts that request work from the dispatchers.
 pub(crate) const TODO: &str = "delivery.todo.>";
 /// Facts about the progress of deliveries.
 pub(crate) const DONE: &str = "delivery.log.*.*";
@@ -140,7 +140,8 @@ pub(crate) fn blanked_of(account: &AccountId, destination: &DestinationId) -> St
     format!("delivery.blanked.{account}.{destination}")
 }
 
-/// All facts about deliveries of an account, to a destination.
+/// All facts about the deliveries of an account (of all accounts if it is `None`) to a destination (to all if it is
+/// `None`).
 pub(crate) fn deliveries_of(account: Option<&AccountId>, destination: Option<&DestinationId>) -> String {
     let (account, destination) =
         (account.map_or("*", AccountId::as_str), destination.map_or("*", DestinationId::as_str));

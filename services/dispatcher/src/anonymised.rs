@@ -1,4 +1,4 @@
-//! The anonymised leads: their payloads leave the cache and are not sent any more.
+//! The anonymised leads: their payloads are removed from the cache and are not sent any more.
 //!
 //! The dispatcher follows the stream, so it knows within milliseconds that a lead was anonymised. Leads that were
 //! anonymised earlier are looked up once for each account, when a payload turns out to be gone. If a publisher repeats
@@ -15,16 +15,16 @@ use tokio::sync::Mutex;
 
 use crate::{fifo_cache::FifoCache, payloads::Payloads};
 
-/// The number of leads that are remembered. If a lead was evicted, a delivery that waited meanwhile ends as if its
-/// payload were too old.
-const REMEMBERED: usize = 200_000;
-/// The number of events that are remembered. If an event was evicted and is published again, it reaches its receiver
-/// before it is erased.
-const EVENTS_REMEMBERED: usize = 200_000;
-/// The number of accounts whose earliest look-up is remembered.
+/// The maximum number of leads that are remembered. If a lead was evicted, a delivery that waited meanwhile ends as if
+/// its payload were too old.
+const MAX_LEADS: usize = 200_000;
+/// The maximum number of events that are remembered. If an event was evicted and is published again, it reaches its
+/// receiver before it is erased.
+const MAX_EVENTS: usize = 200_000;
+/// The maximum number of accounts whose earliest look-up is remembered.
 const MAX_ACCOUNTS: u64 = 10_000;
 /// The number of facts that are read at the start: as many as are remembered. Reading them takes about a second.
-const RECENT: u64 = EVENTS_REMEMBERED as u64;
+const RECENT: u64 = MAX_EVENTS as u64;
 /// The maximum number of facts in one batch.
 const MAX_BATCH: usize = 1_000;
 /// The delay before the broker is asked again.
@@ -42,8 +42,8 @@ pub(crate) struct AnonymisedLeads {
 impl Default for AnonymisedLeads {
     fn default() -> Self {
         Self {
-            events: FifoCache::new(EVENTS_REMEMBERED, Duration::MAX),
-            leads: FifoCache::new(REMEMBERED, Duration::MAX),
+            events: FifoCache::new(MAX_EVENTS, Duration::MAX),
+            leads: FifoCache::new(MAX_LEADS, Duration::MAX),
             read_since: Cache::builder().max_capacity(MAX_ACCOUNTS).eviction_policy(EvictionPolicy::lru()).build(),
         }
     }

@@ -44,9 +44,10 @@ use crate::{
 
 /// An attempt that takes longer is shown to people while it runs.
 const VISIBLE_AFTER: Duration = Duration::from_secs(1);
-/// The delay of work that failed because the broker was away or no connection was free.
+/// The delay of work that failed because the broker was unavailable or no connection was free.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
-/// The pause of a lane whose secrets do not open. Only a new secret helps, and within this time the process knows it.
+/// The pause of a lane with a secret that cannot be opened. Only a new secret helps, and the registry view has it
+/// within this time.
 const SEALED_RETRY_DELAY: Duration = Duration::from_secs(5);
 /// The pause of a lane while the proxy of the installation cannot be used.
 const EGRESS_RETRY_DELAY: Duration = Duration::from_secs(5);
@@ -58,11 +59,11 @@ pub(crate) struct Ended {
     pub(crate) pause: Option<Duration>,
     /// Whether the attempt was a transport failure; `None` if no request was made.
     pub(crate) transport_failed: Option<bool>,
-    /// The work, if there was no connection for it.
+    /// The work, if its attempt could not begin: there was no connection, or a secret could not be opened.
     pub(crate) not_begun: Option<Box<WorkItem>>,
     /// The span of the attempt; `None` if it had no trace.
     pub(crate) span: Option<SpanRef>,
-    /// Whether the delivery ended with it.
+    /// Whether the delivery ended with this attempt.
     finished: bool,
     /// The slot of a request that failed. It becomes free when the lane has handled the failure.
     _slot: Option<CountGuard>,
@@ -85,8 +86,8 @@ pub(crate) async fn make(
     slot: CountGuard,
 ) -> Ended {
     let Some(_in_flight) = shared.history.begin(item.key()) else {
-        // The attempt is in flight already. If it belongs to the same message, it acknowledges that message. Any other
-        // message is redelivered, and then finds the attempt recorded.
+        // The attempt is in flight already. If it belongs to the same message, its end acknowledges that message. Any
+        // other message is redelivered later, when the attempt is recorded.
         return Ended::default();
     };
     let making = AssertUnwindSafe(async {
@@ -99,7 +100,7 @@ pub(crate) async fn make(
         }
     });
     let Ok(made) = item.message.with_heartbeat(making.catch_unwind()).await else {
-        give_up(&shared, &item).await;
+        abandon_panicked(&shared, &item).await;
         return Ended::default();
     };
     match made {
@@ -123,7 +124,7 @@ pub(crate) async fn make(
             };
             Ended { pause: Some(pause), not_begun: Some(Box::new(item)), ..Ended::default() }
         }
-        // The vault has logged it.
+        // The vault has logged the error.
         Err(error) if error.is::<OpenError>() => {
             Ended { pause: Some(SEALED_RETRY_DELAY), not_begun: Some(Box::new(item)), ..Ended::default() }
         }
@@ -137,14 +138,14 @@ pub(crate) async fn make(
     }
 }
 
-/// Ends the delivery of an attempt that panicked. A retry would panic too, for ever, and fail other deliveries.
-async fn give_up(shared: &Shared, item: &WorkItem) {
+/// Abandons the delivery of an attempt that panicked, because every retry would panic, too.
+async fn abandon_panicked(shared: &Shared, item: &WorkItem) {
     let reference = &item.work.reference;
     item.message.trace.within(|| {
         tracing::error!(delivery = %reference.delivery, destination = %reference.destination, "attempt panicked; abandoning its delivery");
     });
-    let given_up = delivery::abandon(&item.work, FailureReason::Crashed, Timestamp::now());
-    item.message.with_heartbeat(perform(shared, given_up, &item.message.trace)).await;
+    let abandoned = delivery::abandon(&item.work, FailureReason::Crashed, Timestamp::now());
+    item.message.with_heartbeat(perform(shared, abandoned, &item.message.trace)).await;
     let made = Attempted { attempt: item.work.attempt, round: item.work.round, ended: true };
     shared.history.remember(reference.delivery, made);
     item.message.ack().await;
@@ -205,8 +206,8 @@ async fn make_once(
     let Some(made) =
         prepare::request(shared, destination, item, &content, attempt_id, started_at, (&trace, &sent_trace)).await?
     else {
-        let given_up = delivery::abandon(&item.work, FailureReason::Crashed, Timestamp::now());
-        perform(shared, given_up, &item.message.trace).await;
+        let abandoned = delivery::abandon(&item.work, FailureReason::Crashed, Timestamp::now());
+        perform(shared, abandoned, &item.message.trace).await;
         return Ok(Ended { finished: true, ..Ended::default() });
     };
     let (line, Sent { outcome, exchange }) = match made {
@@ -256,7 +257,7 @@ async fn make_once(
         // Attempts that time out at the same time are recorded together.
         coalesced_timer::sleep_at_least(Duration::ZERO).await;
     }
-    let _turn = if success { None } else { shared.deferred.acquire().await.ok() };
+    let _permit = if success { None } else { shared.deferred.acquire().await.ok() };
     let storing = TraceContext::enter(Some(&trace), || publishing!(StreamName::Deliveries)).0;
     perform(shared, effects, &trace).traced(storing, &trace).await;
     Ok(Ended { pause, transport_failed, not_begun: None, span, finished, _slot })
@@ -275,7 +276,8 @@ async fn content(shared: &Shared, item: &WorkItem) -> Result<Result<Content, Fai
     Ok(Err(if anonymised { FailureReason::Anonymised } else { FailureReason::PayloadGone }))
 }
 
-/// Shows a long attempt to people while it runs. If the broker is away, the attempt is not shown, and nothing is lost.
+/// Shows a long attempt to people while it runs. If the broker is unavailable, the attempt is not shown, and nothing is
+/// lost.
 async fn announce(
     shared: &Shared,
     item: &WorkItem,
@@ -292,18 +294,18 @@ async fn announce(
         resend: item.work.resend,
         at,
     });
-    let turn = shared.deferred.acquire().await;
+    let permit = shared.deferred.acquire().await;
     if let Err(error) = shared.journal.deliveries().append(&started, trace).await {
         tracing::debug!(error = error.chain(), "cannot announce long attempt");
     }
-    drop(turn);
+    drop(permit);
     std::future::pending().await
 }
 
 /// Parks work until its lane can take it.
 pub(crate) async fn park(shared: Arc<Shared>, item: WorkItem) -> Disposition {
     let parking = async {
-        // If the message is redelivered, the attempt may have been made already. A process that takes the parked copy
+        // If the message is a redelivery, the attempt may have been made already. A process that takes the parked copy
         // could not know that.
         if let Some(finished) = was_made(&shared, &item).await? {
             settle(&shared, &item, finished).await;
@@ -314,7 +316,7 @@ pub(crate) async fn park(shared: Arc<Shared>, item: WorkItem) -> Disposition {
         shared.journal.parking().park(&item.work, item.name(), &item.message.trace).await?;
         if item.source == WorkSource::Event {
             crash::point("after an event is parked");
-            // Parking comes first: a redelivered event whose request is recorded would not be parked any more.
+            // The work is parked first: a redelivered event whose request is recorded would not be parked any more.
             shared.journal.deliveries().append(&delivery::request_parked(&item.work), &item.message.trace).await?;
         }
         Ok::<_, JournalError>(Disposition::Parked)
@@ -326,8 +328,8 @@ pub(crate) async fn park(shared: Arc<Shared>, item: WorkItem) -> Disposition {
         }
         Err(error) => {
             if !error.is_logged() {
-                let say = || tracing::warn!(error = error.chain(), "cannot park work; retrying");
-                item.message.trace.within(say);
+                let log = || tracing::warn!(error = error.chain(), "cannot park work; retrying");
+                item.message.trace.within(log);
             }
             item.message.nak(RETRY_DELAY).await;
             Disposition::Gone
@@ -359,8 +361,8 @@ pub(crate) async fn abandon(shared: Arc<Shared>, item: WorkItem, reason: Failure
         Ok(()) => item.message.ack().await,
         Err(error) => {
             if !error.is_logged() {
-                let say = || tracing::warn!(error = error.chain(), "cannot abandon work; retrying");
-                item.message.trace.within(say);
+                let log = || tracing::warn!(error = error.chain(), "cannot abandon work; retrying");
+                item.message.trace.within(log);
             }
             item.message.nak(RETRY_DELAY).await;
         }

@@ -1,4 +1,4 @@
-//! The one place where effects are performed.
+//! Performs effects: timers, facts, deactivations and releases. No other module does.
 
 use std::time::Duration;
 
@@ -24,8 +24,8 @@ pub(crate) async fn perform(shared: &Shared, effects: impl IntoIterator<Item = E
     for effect in effects {
         while let Err(error) = perform_one(shared, &effect, trace).await {
             if !error.is_logged() {
-                let say = || tracing::warn!(error = error.chain(), "cannot store the outcome of an attempt; retrying");
-                trace.within(say);
+                let log = || tracing::warn!(error = error.chain(), "cannot store the outcome of an attempt; retrying");
+                trace.within(log);
             }
             sleep(EFFECT_RETRY_DELAY).await;
         }
@@ -53,7 +53,7 @@ async fn perform_one(shared: &Shared, effect: &Effect, trace: &TraceContext) -> 
         }
         Effect::PassTurn { ended, again } => {
             crash::point("before a turn is passed");
-            // Boxed, because it is large and rare.
+            // Boxed, because this future is large and seldom needed.
             Box::pin(ordered::release_next(shared, ended, *again)).await
         }
     }
@@ -72,14 +72,14 @@ async fn deactivate(
     why: &Deactivation,
 ) -> Result<(), JournalError> {
     let registry = shared.registry.snapshot();
-    let open = registry.destination(destination).is_some_and(|d| !d.is_off());
+    let is_on = registry.destination(destination).is_some_and(|d| !d.is_off());
     let command = Command::DeactivateDestination(account.clone(), destination.clone(), why.clone());
     let decision = registry.decide(command, UrlRules::default());
-    let (true, Ok(decision)) = (open, decision) else { return Ok(()) };
+    let (true, Ok(decision)) = (is_on, decision) else { return Ok(()) };
     let fact = RegistryFact { at: why.at, by: "dispatcher".to_owned(), change: decision.change };
     let sequence = match shared.journal.registry().append(&fact, decision.expected_version).await {
         Ok(sequence) => sequence,
-        // Another process changed the destination first, perhaps another setting. The retry decides with the newer
+        // Another process changed the destination first, perhaps an unrelated setting. The retry decides with the newer
         // configuration.
         Err(JournalError::LostRace) => {
             shared.registry.at_least(registry.sequence() + 1, REGISTRY_TIMEOUT).await;

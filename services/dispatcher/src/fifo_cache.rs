@@ -1,4 +1,4 @@
-//! A cache with a maximum size and age. The oldest entry is evicted first, however often it is read.
+//! A cache with a maximum size and age. The oldest entry is evicted first, even if it was read just now.
 
 use std::{
     hash::Hash,
@@ -9,17 +9,17 @@ use std::{
 use lru::LruCache;
 use tokio::time::Instant;
 
-/// A cache that does only what attempts need, because each attempt reads it.
+/// The cache is simple and fast, because each attempt reads it.
 #[derive(Debug)]
 pub(crate) struct FifoCache<K: Hash + Eq, V> {
-    book: Mutex<Book<K, V>>,
+    contents: Mutex<Contents<K, V>>,
     /// The maximum total weight.
     max_weight: usize,
-    kept: Duration,
+    max_age: Duration,
 }
 
 #[derive(Debug)]
-struct Book<K: Hash + Eq, V> {
+struct Contents<K: Hash + Eq, V> {
     entries: LruCache<K, Entry<V>>,
     weight: usize,
 }
@@ -32,43 +32,43 @@ struct Entry<V> {
 }
 
 impl<K: Hash + Eq, V: Clone> FifoCache<K, V> {
-    /// A cache of values with a total weight of at most `max_weight`, each for at most `kept`.
-    pub(crate) fn new(max_weight: usize, kept: Duration) -> Self {
-        Self { book: Mutex::new(Book { entries: LruCache::unbounded(), weight: 0 }), max_weight, kept }
+    /// A cache of values with a total weight of at most `max_weight`, each for at most `max_age`.
+    pub(crate) fn new(max_weight: usize, max_age: Duration) -> Self {
+        Self { contents: Mutex::new(Contents { entries: LruCache::unbounded(), weight: 0 }), max_weight, max_age }
     }
 
     pub(crate) fn get(&self, key: &K) -> Option<V> {
-        let book = self.book();
+        let contents = self.contents();
         // Not `get`, which would move the entry to the end.
-        let entry = book.entries.peek(key)?;
-        (entry.since.elapsed() < self.kept).then(|| entry.value.clone())
+        let entry = contents.entries.peek(key)?;
+        (entry.since.elapsed() < self.max_age).then(|| entry.value.clone())
     }
 
-    /// Stores the value that `value` makes of the previous one.
+    /// Stores the value that `value` computes from the previous value of the key.
     pub(crate) fn put(&self, key: K, weight: usize, value: impl FnOnce(Option<V>) -> V) {
-        let (mut book, now) = (self.book(), Instant::now());
-        let before = book.remove(&key);
+        let (mut contents, now) = (self.contents(), Instant::now());
+        let before = contents.remove(&key);
         let value = value(before);
-        book.weight += weight;
-        book.entries.push(key, Entry { value, weight, since: now });
-        while let Some((_, oldest)) = book.entries.peek_lru()
-            && (book.weight > self.max_weight || now.duration_since(oldest.since) >= self.kept)
+        contents.weight += weight;
+        contents.entries.push(key, Entry { value, weight, since: now });
+        while let Some((_, oldest)) = contents.entries.peek_lru()
+            && (contents.weight > self.max_weight || now.duration_since(oldest.since) >= self.max_age)
         {
-            book.weight -= oldest.weight;
-            book.entries.pop_lru();
+            contents.weight -= oldest.weight;
+            contents.entries.pop_lru();
         }
     }
 
     pub(crate) fn forget(&self, key: &K) {
-        self.book().remove(key);
+        self.contents().remove(key);
     }
 
-    fn book(&self) -> MutexGuard<'_, Book<K, V>> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    fn contents(&self) -> MutexGuard<'_, Contents<K, V>> {
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<K: Hash + Eq, V> Book<K, V> {
+impl<K: Hash + Eq, V> Contents<K, V> {
     fn remove(&mut self, key: &K) -> Option<V> {
         let entry = self.entries.pop(key)?;
         self.weight -= entry.weight;
@@ -101,7 +101,7 @@ mod tests {
         tokio::time::advance(Duration::from_secs(60)).await;
         assert_eq!(recent.get(&5), None);
         recent.put(6, 1, |_| 6);
-        let left = |recent: &FifoCache<_, _>| recent.book().entries.len();
+        let left = |recent: &FifoCache<_, _>| recent.contents().entries.len();
         assert_eq!(left(&recent), 1);
         recent.put(7, 11, |_| 7);
         assert_eq!(left(&recent), 0, "a value that is too heavy is not kept");

@@ -1,4 +1,4 @@
-//! The redelivery history of this process: a redelivered message repeats nothing.
+//! The redelivery history as this process knows it, so that a redelivered message repeats no work.
 
 pub(crate) mod attempts;
 pub(crate) mod deliveries;

@@ -7,8 +7,8 @@
 //! * a [`work_item`] is an attempt to make, with the message that asks for it
 //! * [`attempt`] makes one attempt and performs its effects: timer, fact, acknowledgement, in this order
 //! * [`transport`] makes the request, finds and reaches the receiver, and turns the answer into an outcome
-//! * [`payloads`] has the payloads, [`anonymised`] keeps those of anonymised leads from being sent
-//! * [`history`] knows which deliveries were requested, released and attempted before
+//! * [`payloads`] has the payloads, [`anonymised`] prevents that payloads of anonymised leads are sent
+//! * [`history`] remembers which deliveries were requested, released and attempted before
 //!
 //! Guarantee: each of these steps can be repeated. If a process dies, its messages are not acknowledged, and another
 //! process does the step again.
@@ -88,7 +88,7 @@ pub struct Options {
     /// answer only.
     #[arg(long, env = "LEADLINE_KEEP_EXCHANGES", default_value_t = true, value_name = "true|false", num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub keep_exchanges: bool,
-    /// Log one line for each delivery that ends, with everything about it
+    /// Log one line for each delivery that ends, with its outcome, ids, times and last attempt
     #[arg(long, env = "LEADLINE_LOG_DELIVERIES")]
     pub log_deliveries: bool,
 }

@@ -52,7 +52,7 @@ struct End {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Request {
     method: &'static str,
-    /// `None` if no response came.
+    /// `None` if there was no response.
     status: Option<u16>,
     error: Option<&'static str>,
     server: Option<(Arc<str>, u16)>,

@@ -14,9 +14,9 @@ use crate::fifo_cache::FifoCache;
 const OVERHEAD: usize = 256;
 /// How long a payload may stay in memory. A payload that was read while it was anonymised may stay for this time, but
 /// is not sent.
-const KEPT: Duration = Duration::from_secs(600);
+const MAX_AGE: Duration = Duration::from_secs(600);
 
-/// What an attempt needs of its lead event.
+/// The parts of a lead event that an attempt needs.
 #[derive(Debug, Clone)]
 pub(crate) struct Content {
     pub(crate) payload: Bytes,
@@ -34,7 +34,7 @@ pub(crate) struct Payloads {
 
 impl Payloads {
     pub(crate) fn new(bytes: usize) -> Self {
-        Self { recent: FifoCache::new(bytes, KEPT) }
+        Self { recent: FifoCache::new(bytes, MAX_AGE) }
     }
 
     /// Keeps an event's payload for its next attempts.

@@ -27,13 +27,13 @@ pub(crate) struct Shared {
     pub(crate) successes: Successes,
     pub(crate) requested: DeliveryHistory,
     pub(crate) released: DeliveryHistory,
-    /// The work items that wait in the queues of lanes.
+    /// The work items in lane queues, and those that are being parked, held or abandoned.
     pub(crate) waiting: Arc<Counter>,
     /// The requests in flight in all lanes, and their limit.
     pub(crate) in_flight: Arc<Counter>,
     pub(crate) max_in_flight: usize,
     pub(crate) anonymised: AnonymisedLeads,
-    /// Suspects make their requests one at a time.
+    /// Limits the requests of suspects to one at a time.
     pub(crate) alone: Semaphore,
     /// The reports about lanes that are not open.
     pub(crate) lane_reports: Arc<Reports>,

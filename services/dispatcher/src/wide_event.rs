@@ -1,4 +1,4 @@
-//! One log line for each delivery that ends, with everything about it.
+//! Logs one line for each delivery that ends, with its outcome, ids, times and last attempt.
 
 use domain::{
     ClientId, DeliveryFact, ErrorKind,

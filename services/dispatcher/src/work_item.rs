@@ -36,7 +36,8 @@ impl WorkItem {
         (self.work.reference.delivery, self.work.round, self.work.attempt)
     }
 
-    /// The id under which the work is parked once, even if the unacknowledged event and its request both lead to it.
+    /// The message id of the parked work. An event and the recorded request of the same delivery have the same id, so
+    /// the work is parked once even if both messages are in work.
     pub(crate) fn name(&self) -> String {
         match self.source {
             WorkSource::Event | WorkSource::Request => self.work.reference.delivery.to_string(),

@@ -1,9 +1,9 @@
-//! The eraser removes from the streams what was anonymised. The notes of the projectors name the messages.
+//! The eraser removes anonymised content from the streams. The projectors note which messages it has to erase.
 //!
-//! Guarantee: a note is removed after its work is done. If a process dies before that, the next one finds the note;
-//! each step may be done twice.
+//! Guarantee: a note is removed after its work is done. If a process dies before that, the next one finds the note. So
+//! each step may be done twice, with the same result.
 //!
-//! Every process erases, because each may have a read model of its own.
+//! Every process erases, because each may have its own read model.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,7 +25,7 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// At most this many messages are erased, or deliveries ended, in one round.
 const MAX_BATCH: u32 = 500;
-/// The time between two vacuums of PostgreSQL: a vacuum reads the whole of a table that has changed.
+/// The time between two vacuums of PostgreSQL. It is long, because a vacuum reads each changed table completely.
 const VACUUM_INTERVAL: Duration = Duration::from_secs(600);
 
 pub(super) fn start(sources: &Sources, platform: &Platform) {
@@ -45,7 +45,7 @@ struct Eraser {
     journal: Journal,
     store: Store,
     drain: Drain,
-    /// Notified when a round has left old rows in the database.
+    /// Notified when old versions of blanked rows may be left in the database.
     erased: Arc<Notify>,
 }
 
@@ -124,7 +124,8 @@ impl Eraser {
             }
             crash::point("after a message is erased");
             store.erased(*erasure).await?;
-            // The broker rewrites a file of the stream for each erasure: half of the time is left for its other work.
+            // The broker rewrites a file of the stream for each erasure. The pause leaves it half of the time for its
+            // other work.
             tokio::select! {
                 () = tokio::time::sleep(began.elapsed()) => {}
                 () = self.drain.stopping() => break,

@@ -3,11 +3,12 @@
 //! * this file chooses the jobs of this process, and retries a job that cannot continue
 //! * [`run`] works on one job, [`pages`] reads its items
 //!
-//! Guarantee: a job continues from its last record of progress, whichever process worked on it before. Requests after
-//! that record carry the job's id; the next process finds them, counts them, and does not repeat them. If the broker
-//! redelivers a job to a second process because the first one was silent, the process that records progress first keeps
-//! the job: the record of the other one is refused ([`journal::JournalError::LostRace`]), and it stops. Until then both
-//! may request the same delivery; both requests have the same message id, and one is stored.
+//! Guarantee: a job continues from its last record of progress, even if another process worked on it before. Requests
+//! after that record carry the job's id; the next process finds them, counts them, and does not repeat them.
+//!
+//! If the first process is silent, the broker redelivers the job to a second one. Then the process that records
+//! progress first keeps the job. The record of the other process is refused ([`journal::JournalError::LostRace`]), and
+//! it stops. Until then both may request the same delivery; both requests have the same message id, so one is stored.
 
 mod context;
 mod items;
@@ -47,7 +48,7 @@ pub(super) fn start(sources: &Sources, platform: &Platform) {
         while let Some(message) = facts.next().await {
             match &message.value {
                 JobFact::Started(_) => runner.context.drain.spawn_work(Arc::clone(&runner).take(message)),
-                // These facts are for the process that works on the job, which reads them from the stream.
+                // The process that works on the job reads these facts from the stream.
                 JobFact::Progressed(_) | JobFact::CancelRequested(_) | JobFact::Finished(_) => message.ack().await,
             }
         }
@@ -63,7 +64,7 @@ impl JobRunner {
     async fn take(self: Arc<Self>, message: Message<JobFact>) {
         let reference = message.value.reference();
         let Some(_in_flight) = self.in_flight.begin(reference.job) else {
-            // This process works on the job already, and that work acknowledges both messages.
+            // This process works on the job already. The acknowledgement after that work covers this redelivery, too.
             return;
         };
         let (span, trace) = TraceContext::enter(
@@ -90,11 +91,11 @@ impl JobRunner {
                     None => Ok(Ended::Done),
                 }
             };
-            let trouble = match worked.await {
+            let error = match worked.await {
                 Ok(ended) => return ended,
-                Err(trouble) => trouble,
+                Err(error) => error,
             };
-            tracing::warn!(job = %reference.job, error = trouble.chain(), "cannot continue job; retrying");
+            tracing::warn!(job = %reference.job, error = error.chain(), "cannot continue job; retrying");
             if !self.context.rest(RETRY_DELAY).await {
                 return Ended::Stopping;
             }

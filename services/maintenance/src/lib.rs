@@ -2,11 +2,12 @@
 //!
 //! * [`job_runner`] works on bulk retries and recoveries
 //! * [`reconciler`] finds missing and stuck deliveries
-//! * [`retention`] anonymises leads beyond the retention of their interface, [`eraser`] removes from the streams what
-//!   was anonymised
-//! * [`pruner`] deletes what is older than history
+//! * [`retention`] anonymises leads beyond the retention of their interface, [`eraser`] erases their messages from the
+//!   streams
+//! * [`pruner`] deletes rows that are older than history from the read model
 //!
-//! Guarantee: any number of processes may run it. Leases and the work queue of jobs decide which one works.
+//! Guarantee: any number of processes may run maintenance. Leases and the work queue of jobs decide which process
+//! works. Only the eraser works in each of them.
 
 mod anonymise_error;
 mod eraser;

@@ -1,11 +1,12 @@
-//! The pruner deletes from the read model what is older than history ([`History`]), and gives back the free pages.
+//! The pruner deletes rows that are older than history ([`History`]) from the read model, and returns free pages to the
+//! disk.
 //!
-//! Only one of the processes that share a database prunes at a time. It goes through the leads of each account, oldest
-//! first, and deletes what is too old in small transactions ([`BatchSize`]). Open deliveries stay, and with them their
-//! events and leads.
+//! Only one of the processes that share a database prunes at a time. It reads the leads of each account, oldest first,
+//! and deletes their old rows in small transactions ([`BatchSize`]). Open deliveries stay, and with them their events
+//! and leads.
 //!
 //! Guarantee: the pruner keeps the rows of every event that the broker still holds. Recoveries and the reconciler read
-//! these events, and would take a deleted delivery for a missing one.
+//! these events, and would count a deleted delivery as missing.
 
 use std::time::Duration;
 
@@ -28,8 +29,8 @@ const RENEW_INTERVAL: Duration = Duration::from_secs(20);
 const SWEEPS_OF_HISTORY: u32 = 100;
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_INTERVAL: Duration = Duration::from_secs(60 * 60);
-/// The number of leads that are checked together.
-const LEADS: u32 = 200;
+/// The maximum number of leads that are checked together.
+const MAX_LEADS: u32 = 200;
 
 /// Why a sweep did not finish.
 #[derive(Debug, thiserror::Error)]
@@ -98,7 +99,7 @@ struct Sweep {
     /// When the lease has to be renewed.
     renew_at: Instant,
     batch: BatchSize,
-    /// Whether this process has logged that the file gives nothing back.
+    /// Whether this process has logged that the SQLite file cannot return free pages.
     is_stuck: bool,
 }
 
@@ -116,14 +117,14 @@ impl Sweep {
     async fn prune_account(&mut self, old: &TooOld) -> Result<u64, NotPruned> {
         let (mut rows, mut after) = (0, None::<LeadPlace>);
         loop {
-            let leads = self.store.leads_before(old, after.as_ref(), LEADS).await?;
+            let leads = self.store.leads_before(old, after.as_ref(), MAX_LEADS).await?;
             if leads.is_empty() {
                 break;
             }
             for step in [Step::Deliveries, Step::Events, Step::Log, Step::Leads] {
                 rows += self.repeat(step(old, &leads)).await?;
             }
-            if leads.len() < LEADS as usize {
+            if leads.len() < MAX_LEADS as usize {
                 break;
             }
             after = leads.last().cloned();
@@ -225,7 +226,7 @@ impl Step<'_> {
     }
 }
 
-/// How many rows a step deletes: few enough that other writers hardly wait. Pruning uses a fifth of the time.
+/// How many rows a step deletes: so few that other writers hardly wait. Pruning uses a fifth of the time.
 #[derive(Debug)]
 struct BatchSize {
     rows: u32,
@@ -246,7 +247,7 @@ impl BatchSize {
     /// The pause after a step, as a multiple of the duration of the step.
     const PAUSE_FACTOR: u32 = 4;
 
-    /// Learns from the duration of a step and the rows that it deleted. Returns the pause.
+    /// Adapts the size to the duration of a step and the rows that it deleted. Returns the pause.
     fn after(&mut self, rows: u32, took: Duration) -> Duration {
         if took > Self::STEP {
             self.rows = (self.rows / 2).max(Self::MIN_ROWS);
@@ -267,7 +268,7 @@ mod tests {
         let ms = Duration::from_millis;
         assert_eq!(batch.after(50, ms(5)), ms(20));
         assert_eq!(batch.rows, 100);
-        // A step with less to delete than it was allowed says nothing about the speed.
+        // The duration of a step that deletes fewer rows than allowed does not change the size.
         batch.after(10, ms(1));
         assert_eq!(batch.rows, 100);
         batch.after(100, ms(15));

@@ -1,13 +1,13 @@
-//! The reconciler checks slowly, in one process at a time, what the other services did: every accepted and wanted event
-//! has a delivery, and every open delivery has pending work. It repairs what is missing because a disk lost a write or
-//! a program was wrong, and logs each repair as an error.
+//! The reconciler checks slowly, in one process at a time, that every accepted and wanted event has a delivery, and
+//! that every open delivery has pending work. It repairs damage that a lost write or a bug has caused, and logs each
+//! repair as an error.
 //!
-//! * [`missing_deliveries`] goes through the events and looks for missing deliveries
-//! * [`stuck_deliveries`] goes through the open deliveries and looks for stuck deliveries
+//! * [`missing_deliveries`] checks the events
+//! * [`stuck_deliveries`] checks the open deliveries
 //!
 //! Guarantee: a repair that is made twice has one effect, because ids and timers are computed. The reconciler does not
-//! touch deliveries that the services still work on. Its cost is bounded: a limited number of events and deliveries per
-//! second, and in memory one page of each and the suspected deliveries.
+//! touch deliveries that the services still work on. Its cost is bounded: it checks a limited number of events and
+//! deliveries per second, and keeps one page of each and the suspected deliveries in memory.
 
 mod context;
 mod missing_deliveries;
@@ -29,8 +29,8 @@ use self::{
 
 /// The name under which the journal stores the reconciler's position among the events.
 const READER: &str = "reconciler";
-/// The number of events or deliveries that are checked before the position is stored.
-const PAGE: usize = 100;
+/// The maximum number of events and deliveries that are checked before the position is stored.
+const MAX_PAGE: usize = 100;
 /// The pause when there is nothing to check, and after a failure.
 const IDLE_DELAY: Duration = Duration::from_secs(1);
 
@@ -62,16 +62,16 @@ impl Reconciler {
         let mut stuck = StuckDeliveries::default();
         while !self.drain.is_stopping() {
             let begun = Instant::now();
-            let looked_at = match self.page(&mut missing, &mut stuck).await {
-                Ok(looked_at) => looked_at,
+            let checked = match self.page(&mut missing, &mut stuck).await {
+                Ok(checked) => checked,
                 Err(error) => {
                     tracing::debug!(error = error.chain(), "reconciler stopped; retrying");
                     0
                 }
             };
             lease.advance(missing.checked_until()).await?;
-            let takes = Duration::from_secs(1) * looked_at / self.context.options.reconcile_rate;
-            let rest = if looked_at == 0 { IDLE_DELAY } else { takes.min(IDLE_DELAY).saturating_sub(begun.elapsed()) };
+            let takes = Duration::from_secs(1) * checked / self.context.options.reconcile_rate;
+            let rest = if checked == 0 { IDLE_DELAY } else { takes.min(IDLE_DELAY).saturating_sub(begun.elapsed()) };
             self.rest(rest).await;
         }
         lease.leave().await
@@ -79,7 +79,7 @@ impl Reconciler {
 
     /// Checks some events and some deliveries; returns how many.
     async fn page(&self, missing: &mut MissingDeliveries, stuck: &mut StuckDeliveries) -> Result<u32, ReconcilerError> {
-        let max = PAGE.min(self.context.options.reconcile_rate as usize).div_ceil(2);
+        let max = MAX_PAGE.min(self.context.options.reconcile_rate as usize).div_ceil(2);
         let events = missing.check(&self.context, max).await?;
         let deliveries = stuck.check(&self.context, max).await?;
         Ok(u32::try_from(events + deliveries).unwrap_or(u32::MAX))

@@ -1,5 +1,5 @@
-//! Retention: one process at a time anonymises leads that are older than their interface allows. A fact anonymises a
-//! lead; everything else follows from that fact and is repeated until it is done:
+//! Retention: one process at a time anonymises leads that are older than their interface allows. It appends a fact for
+//! each lead. The further steps follow from that fact, and are repeated until they are done:
 //!
 //! * the projectors blank the rows about the lead, and note what has to be erased from the streams
 //! * the [`eraser`](super::eraser) works on these notes
@@ -57,7 +57,7 @@ impl Retention {
 
     async fn anonymise_overdue(&self, lease: &mut ReaderLease) -> Result<(), NotAnonymised> {
         let now = Timestamp::now();
-        for (account, interface, before) in kept(&self.registry, now) {
+        for (account, interface, before) in limits(&self.registry, now) {
             let overdue = self.store.overdue(&account, &interface, before, MAX_OVERDUE).await?;
             if overdue.is_empty() {
                 continue;
@@ -75,16 +75,16 @@ impl Retention {
     }
 }
 
-/// The interfaces with a retention, deleted ones too, and the time before which their leads are to be anonymised.
-fn kept(registry: &RegistryView, now: Timestamp) -> Vec<(AccountId, InterfaceId, Timestamp)> {
+/// The interfaces with a retention, also deleted ones. Events that were received before the time are overdue.
+fn limits(registry: &RegistryView, now: Timestamp) -> Vec<(AccountId, InterfaceId, Timestamp)> {
     let registry = registry.snapshot();
-    let mut kept = vec![];
+    let mut limits = vec![];
     for account in registry.accounts_ever() {
         for interface in account.interfaces() {
             if let Some(before) = interface.retention.and_then(|retention| now.checked_sub(retention).ok()) {
-                kept.push((account.account.id.clone(), interface.id.clone(), before));
+                limits.push((account.account.id.clone(), interface.id.clone(), before));
             }
         }
     }
-    kept
+    limits
 }

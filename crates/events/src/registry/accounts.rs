@@ -1,4 +1,4 @@
-//! Stored accounts, clients, interfaces, API users and opt-outs.
+//! Stored accounts, clients, interfaces, API users, opt-outs and confirmations of addresses.
 
 use domain::{
     notice::NoticeKind,

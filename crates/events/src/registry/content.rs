@@ -1,4 +1,4 @@
-//! The stored content of a destination's requests: content type, form, second signature.
+//! The stored content of a destination's requests: body, content type, form and compatibility signature.
 
 use domain::registry::{
     Body, CompatibilitySignature, ContentType, Encoding, Form, Hash, Lists, Nesting, SignedContent,

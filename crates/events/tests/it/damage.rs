@@ -1,4 +1,5 @@
-//! Damaged records are errors or other values, never panics. Extreme values survive.
+//! Decoding a damaged record returns an error or another value, and never panics. Extreme values are read back
+//! unchanged.
 
 use std::{error::Error as _, fmt::Debug, sync::Arc, time::Duration};
 

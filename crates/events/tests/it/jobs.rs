@@ -1,4 +1,5 @@
-//! Job facts, and jobs as read models keep them, survive storage. Damaged ones are errors.
+//! Job facts, and jobs as the read model keeps them, are read back unchanged. Damaged ones are refused, or decode to
+//! values that can be stored.
 
 use bytes::Bytes;
 use domain::{

@@ -1,4 +1,4 @@
-//! What the crates below gRPC depend on: stored facts, the journal and the read model know nothing of the API.
+//! The crates of the domain, the stored facts, the journal and the read model must not depend on gRPC or the API.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-/// It has the gRPC listener, and the telemetry and errors that every crate needs.
+/// This crate may depend on gRPC: it has the listener, besides the telemetry and errors that every crate needs.
 const WITH_LISTENERS: &str = "runtime";
 
 /// The dependencies of each crate of `crates/`, without those of its tests.

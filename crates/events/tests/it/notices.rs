@@ -1,4 +1,4 @@
-//! Notice facts and notifier state survive storage.
+//! Notice facts and the notifier's states are read back unchanged.
 
 use domain::{
     AccountId, DeliveryId, DestinationId, ErrorKind, InterfaceId, LeadId, NoticeFact, NoticeId,

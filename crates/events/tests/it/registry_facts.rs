@@ -1,4 +1,4 @@
-//! Registry facts of any content.
+//! Strategies for registry facts of every kind, with any content.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Stored records are read back unchanged, and random bytes are errors.
+//! Stored records are read back unchanged, and random bytes cause no panic.
 
 use std::sync::Arc;
 

@@ -17,7 +17,7 @@ use crate::{consumers::Consumer, error::JournalError, streams::StreamName};
 #[error("no server of the cluster leads {0} now; an election is under way")]
 struct NoLeader(String);
 
-/// A handle for a stream. It sends no request.
+/// A handle for a stream. Getting it sends no request.
 pub(crate) async fn stream(
     context: &Context,
     name: StreamName,
@@ -68,7 +68,7 @@ pub(crate) async fn first_on(
     }
 }
 
-/// The subjects of a stream that match, with the number of messages of each.
+/// The subjects of a stream that match a pattern, with the number of messages of each.
 pub(crate) async fn subjects(
     context: &Context,
     name: StreamName,
@@ -91,7 +91,7 @@ pub(crate) async fn consumer(
     let Some(info) = reported_consumer(context, (on, durable), operation).await? else { return Ok(None) };
     let is_leader = match &info.cluster {
         Some(cluster) => is_leader(cluster),
-        // A server reports no cluster if it alone keeps the stream, or if it has just started.
+        // A server reports no cluster if no other server has a copy of the stream, or if it has just started.
         None => {
             let stream = context.get_stream(on.as_str()).await.map_err(|e| JournalError::unavailable(operation, e))?;
             stream.cached_info().cluster.as_ref().is_none_or(is_alone)
@@ -136,7 +136,7 @@ fn require_leader(is_leader: bool, what: &str, operation: &'static str) -> Resul
     if is_leader { Ok(()) } else { Err(JournalError::unavailable(operation, NoLeader(what.to_owned()))) }
 }
 
-/// Whether the server that answers is the leader: only the leader reports since when it leads.
+/// Whether the server that answers is the leader: only the leader reports when its leadership began.
 fn is_leader(cluster: &ClusterInfo) -> bool {
     is_alone(cluster) || cluster.leader_since.is_some()
 }

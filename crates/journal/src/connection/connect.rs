@@ -119,7 +119,7 @@ impl Journal {
     ) -> Result<Context, JournalError> {
         let servers = Servers::parse(options.nats_url.as_deref().unwrap_or(DEFAULT_URL))?;
         let shown = || servers.shown();
-        // Events of a failed try do not concern the connection that is used later.
+        // Events of a connection that failed to set up do not concern the connection that is used later.
         let is_used = Arc::new(AtomicBool::new(false));
         let is_reported = Arc::clone(&is_used);
         let (health, changes, connections, drain) =

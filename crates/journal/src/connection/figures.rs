@@ -43,8 +43,6 @@ pub struct AccountFigures {
 }
 
 impl Journal {
-    /// The figures of each stream.
-    ///
     /// # Errors
     /// When the broker does not answer.
     pub async fn stream_figures(&self) -> Result<Vec<StreamFigures>, JournalError> {
@@ -56,8 +54,6 @@ impl Journal {
         Ok(all)
     }
 
-    /// The figures of the account.
-    ///
     /// # Errors
     /// When the broker does not answer.
     pub async fn account_figures(&self) -> Result<AccountFigures, JournalError> {

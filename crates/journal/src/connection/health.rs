@@ -2,9 +2,10 @@
 //! `work storage` of the readiness.
 //!
 //! After a failed write, a stream of nats-server acknowledges nothing and stores nothing until the server is restarted,
-//! though the server answers everything else. So each stream is asked to delete a message that cannot exist: a healthy
-//! stream reports that the message is missing, a broken one reports its error, and nothing is written. A replicated
-//! stream is not checked, because another server takes over, and the request would be written to its Raft log.
+//! though the server answers everything else. So a check requests that each stream deletes a message that cannot exist.
+//! A healthy stream reports that the message is missing, a broken one reports its error, and nothing is written. A
+//! replicated stream is only checked for a leader: another server takes over after a failed write, and the request
+//! would be written to the stream's Raft log.
 //!
 //! An append without an acknowledgement triggers a check at once. Otherwise the checks run every few seconds. Only an
 //! append shows a limit of the broker: the stream counts as full until an append succeeds, or for [`LIMIT_MEMORY`].
@@ -39,7 +40,7 @@ const NEED_BROKER: NeededBy = NeededBy::Only(&[
     "ingest", "dispatcher", "notifier",
     "leadline.v1.RegistryService", "leadline.v1.AccessService", "leadline.v1.JobService",
 ]);
-/// The services that need every stream except LEADS to store.
+/// The services that cannot work if a stream other than LEADS does not store.
 #[rustfmt::skip]
 const NEED_WORK_STORAGE: NeededBy = NeededBy::Only(&[
     "dispatcher", "notifier",
@@ -295,7 +296,7 @@ impl Health {
 
     async fn check_streams(&self, context: &Context) {
         let checks = join_all(StreamName::ALL.map(|stream| async move {
-            // A stream that does not answer says nothing about its storage.
+            // A missing answer does not show that the stream cannot store.
             let found = timeout(CHECK_TIMEOUT, check_stream(context, stream)).await.unwrap_or(None);
             found.or_else(|| self.limit_of(stream)).map(|trouble| (stream, trouble))
         }));

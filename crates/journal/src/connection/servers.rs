@@ -89,7 +89,7 @@ fn login(url: &Url) -> Result<Option<Login>, String> {
     })
 }
 
-/// The text after the last login: everything before may be secret, however malformed the text is.
+/// The text after the last `@`. Everything before may be secret, even in a malformed URL.
 fn without_login(text: &str) -> &str {
     text.rsplit('@').next().unwrap_or_default()
 }

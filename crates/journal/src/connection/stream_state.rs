@@ -1,4 +1,4 @@
-//! How far a stream goes, and how large it is.
+//! The first and the last sequence of a stream, its size, and the times of its messages.
 
 use async_nats::jetstream::stream::RawMessageErrorKind;
 use jiff::Timestamp;
@@ -34,8 +34,6 @@ impl Stream<'_> {
         Ok(self.size().await?.oldest)
     }
 
-    /// The size of a stream.
-    ///
     /// # Errors
     /// When the broker does not answer.
     pub async fn size(self) -> Result<StreamSize, JournalError> {

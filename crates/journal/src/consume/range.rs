@@ -104,8 +104,8 @@ fn entry(raw: &async_nats::jetstream::Message, number: u64) -> Result<Entry<Lead
 }
 
 /// Waits for an answer until [`ANSWER_DEADLINE`]: a request that got lost with its connection is never answered.
-pub(crate) async fn answered<T>(asking: impl Future<Output = Result<T, async_nats::Error>>) -> Result<T, JournalError> {
-    timeout(ANSWER_DEADLINE, asking).await.map_err(unavailable)?.map_err(unavailable)
+pub(crate) async fn answered<T>(answer: impl Future<Output = Result<T, async_nats::Error>>) -> Result<T, JournalError> {
+    timeout(ANSWER_DEADLINE, answer).await.map_err(unavailable)?.map_err(unavailable)
 }
 
 pub(crate) async fn fetch(

@@ -179,7 +179,7 @@ impl<T: StreamFact> StreamReader<T> {
         self.consumer_sequence += 1;
         self.next_sequence = info.stream_sequence + 1;
         let mut value = T::decode(raw.payload.clone()).map_err(|error| {
-            // In a task of its own, because the caller may cancel at any time.
+            // In a separate task, because the caller may cancel at any time.
             let trace = headers::carried_by(raw.headers.as_ref());
             let quarantined = quarantine::<T>(self.journal.clone(), raw.payload.clone(), info.stream_sequence, error);
             tokio::spawn(quarantined.traced(Span::none(), &trace));

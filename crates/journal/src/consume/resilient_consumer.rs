@@ -15,7 +15,7 @@ use crate::error::JournalError;
 /// The delay before a broken consumer is created again. A shorter one would spin while a cluster elects a leader; a
 /// longer one would delay leads.
 const RECOVERY_DELAY: Duration = Duration::from_millis(250);
-/// How often the broker sends an idle heartbeat; after two missing ones it counts as gone.
+/// How often the broker sends an idle heartbeat. If two of them are missing, the consumer counts as broken.
 const IDLE_HEARTBEAT_INTERVAL: Duration = Duration::from_secs(2);
 /// How long the broker keeps one pull request open.
 const PULL_TIMEOUT: Duration = Duration::from_secs(20);

@@ -26,7 +26,7 @@ struct Connection {
     newest: Timestamp,
 }
 
-/// Knows which messages are older than the connection.
+/// Tells messages that are older than the current connection from newer ones.
 #[derive(Debug, Clone)]
 pub(crate) struct RestartWatermark {
     connections: watch::Receiver<u64>,
@@ -67,8 +67,8 @@ impl RestartWatermark {
         let _ = known.wait_for(|known| known.is_some_and(|c| c.number == *self.connections.borrow())).await;
     }
 
-    /// The instant up to which the history has to be read, because the message may be a redelivery although the broker
-    /// counts one delivery; `None` if it cannot be one.
+    /// The instant up to which the history has to be read, if a message with a delivery count of one may be a
+    /// redelivery; `None` if it cannot be one.
     pub(crate) fn may_be_redelivery(&self, published_at: Timestamp) -> Option<Instant> {
         let connection = (*self.known.borrow())?;
         (published_at <= connection.newest).then_some(connection.at)

@@ -37,13 +37,13 @@ use crate::{
 
 /// How long the broker waits for an acknowledgement or a heartbeat ([`Message::with_heartbeat`]) before it redelivers.
 pub const ACK_WAIT: Duration = Duration::from_secs(4);
-/// How many messages of a work queue may wait in a process, given the size of a pull: the client pulls again when half
+/// How many messages of a work queue may wait in a process, given the size of a pull. The client pulls again when half
 /// of a pull is left.
 const fn max_buffered(fetch: usize) -> usize {
     fetch + fetch / 2
 }
 /// Messages that become stale within this time count as stale since the same instant, so that one read of the history
-/// serves them all. Otherwise a slow process would do little but read the history.
+/// serves them all. Otherwise a slow process would spend most of its time on reads of the history.
 const STALE_GROUP_INTERVAL: Duration = Duration::from_millis(250);
 
 const OPERATION: &str = "deliver messages";
@@ -131,8 +131,8 @@ impl<T: Record> WorkQueue<T> {
         }
         self.received_at.push_back(now);
         self.received = Some(raw);
-        // The client requests a message only after it received the message [`max_buffered`] places before it. So this
-        // message has waited at most since that message was received.
+        // The client requests a message only after it received the message `max_buffered` places before it. So this
+        // message cannot have arrived earlier than that one.
         let is_stale = self.received_at.front().is_some_and(|at| now.duration_since(*at) > STALE_AFTER);
         let lately = self.stale_since.filter(|at| now.duration_since(*at) < STALE_GROUP_INTERVAL);
         self.stale_since = is_stale.then(|| lately.unwrap_or(now));
@@ -186,7 +186,7 @@ impl<T: Record> WorkQueue<T> {
                 Some(Message { value, sequence, delivered, may_be_repeat, trace, published_at, ack_handle })
             }
             Err(error) => {
-                // In a task of its own, because the caller may cancel at any time.
+                // In a separate task, because the caller may cancel at any time.
                 let trace = headers::carried_by(raw.headers.as_ref());
                 let quarantined = quarantine(self.journal.clone(), self.spec.clone(), raw, sequence, error);
                 tokio::spawn(quarantined.traced(Span::none(), &trace));
@@ -217,7 +217,7 @@ async fn quarantine(
 }
 
 impl Quarantine<'_> {
-    /// Copies an unreadable message to POISON. However often readers meet the message, the broker stores one copy,
+    /// Copies an unreadable message to POISON. The broker stores one copy, even if several readers meet the message,
     /// because every copy has the same message id.
     pub(crate) async fn add(
         self,
@@ -243,7 +243,7 @@ impl Quarantine<'_> {
 
 /// Creates the consumer unless it exists.
 async fn consumer(journal: &Journal, spec: &WorkQueueSpec) -> Result<PullConsumer, JournalError> {
-    // An ephemeral consumer is not worth a file: if the broker forgets it, it is created again.
+    // An ephemeral consumer is only kept in memory: if the broker loses it, it is created again.
     let (durable_name, inactive_threshold, memory_storage) = match spec.lifetime {
         Lifetime::Durable => (Some(spec.name.clone()), Duration::ZERO, false),
         Lifetime::UnusedFor(time) => (None, time, true),

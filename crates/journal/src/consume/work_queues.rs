@@ -1,4 +1,4 @@
-//! The work queues that services share. The table of consumers says what each delivers.
+//! The work queues that services share. The table in `consumers.rs` has the subjects and limits of each.
 
 use domain::{AnonymisationFact, DeliveryFact, JobFact, LeadEvent, NoticeFact, RegistryFact, Work};
 use events::Record;

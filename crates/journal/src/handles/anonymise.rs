@@ -8,8 +8,8 @@ use tracing::Instrument as _;
 use crate::{error::JournalError, handles::Anonymised, streams::StreamName};
 
 impl Anonymised<'_> {
-    /// Anonymises everything about a lead up to a sequence of LEADS. Returns the sequence of the fact, from which
-    /// everything else follows.
+    /// Appends the fact that a lead is anonymised, with its events up to a sequence of LEADS. Dispatchers, projector
+    /// and eraser act on the fact. Returns its sequence.
     ///
     /// # Errors
     /// When the broker does not confirm the fact.

@@ -71,7 +71,7 @@ pub struct Found<T> {
 }
 
 impl Notices<'_> {
-    /// The progress of an account's notices since then: which recipients got which of them.
+    /// The progress of an account's notices from `since` on: which recipients got which notice.
     ///
     /// # Errors
     /// When the broker does not answer.
@@ -104,7 +104,7 @@ impl Notices<'_> {
 }
 
 impl Deliveries<'_> {
-    /// The attempts at a destination that were made or started since then.
+    /// The attempts at a destination that were made or started from `since` on.
     ///
     /// # Errors
     /// When the broker does not answer.
@@ -133,8 +133,9 @@ impl Deliveries<'_> {
         Ok(Found { found: attempts, until })
     }
 
-    /// The latest success of a delivery to a destination since then. The read ends at the first success at `enough` or
-    /// later, so it is cheap where most deliveries succeed. Test deliveries do not count: their payload is not a lead.
+    /// The latest success of a delivery to a destination from `since` on. The read ends at the first success at
+    /// `enough` or later, so it is cheap where most deliveries succeed. Test deliveries do not count: their payload is
+    /// not a lead.
     ///
     /// # Errors
     /// When the broker does not answer.
@@ -168,7 +169,8 @@ impl Deliveries<'_> {
 }
 
 impl Anonymised<'_> {
-    /// The leads of an account that were anonymised since then, each with the last sequence of LEADS that this covers.
+    /// The leads of an account that were anonymised at `since` or later, each with the last sequence of LEADS that this
+    /// covers.
     ///
     /// # Errors
     /// When the broker does not answer.
@@ -190,8 +192,8 @@ impl Anonymised<'_> {
 }
 
 impl Deliveries<'_> {
-    /// The deliveries to a destination that were requested, attempted or abandoned since then, so that they need no
-    /// request.
+    /// The deliveries to a destination that were requested, attempted or abandoned from `since` on, so that they need
+    /// no request.
     ///
     /// # Errors
     /// When the broker does not answer.
@@ -209,7 +211,8 @@ impl Deliveries<'_> {
             | DeliveryFact::Abandoned(_) => {
                 requested.insert(fact.reference().delivery);
             }
-            // The process that held the delivery has not parked it yet, or has stored a request as parked.
+            // `Held` alone does not settle a delivery: it may not be parked yet. Once it is, a request is recorded,
+            // too.
             DeliveryFact::Held(_)
             | DeliveryFact::AttemptStarted(_)
             | DeliveryFact::Released(_)
@@ -220,7 +223,7 @@ impl Deliveries<'_> {
         Ok(Found { found: requested, until })
     }
 
-    /// The ordered deliveries to a destination that were released since then.
+    /// The ordered deliveries to a destination that were released from `since` on.
     ///
     /// # Errors
     /// When the broker does not answer.
@@ -240,7 +243,7 @@ impl Deliveries<'_> {
         Ok(Found { found: released, until })
     }
 
-    /// The facts that a job has appended at `since` or later.
+    /// The requests that job runners have appended for a job at `since` or later.
     ///
     /// # Errors
     /// When the broker does not answer.

@@ -87,7 +87,7 @@ impl Jobs<'_> {
                 }
                 match Job::evolve(job.take(), &fact) {
                     Ok(evolved) => job = Some(evolved),
-                    // The first facts may be older than the retention.
+                    // The first facts of the job may have expired.
                     Err(error) => tracing::debug!(error = error.chain(), "fact of JOBS does not apply; skipping it"),
                 }
             }

@@ -1,8 +1,8 @@
 //! Known events: events that were stored before, even long ago.
 //!
-//! The broker only recognises a repeated message id within its deduplication window. Only the read model knows older
-//! events, so ingest sends a request over the broker, and any query process answers it: for the leads of some events,
-//! or for a page of all events. If no query process runs, the broker reports that at once.
+//! The broker recognises a repeated message id only within its deduplication window. Older events are known to the read
+//! model only, so ingest sends a request over the broker, and any query process answers it. A request names some
+//! events, or asks for a page of all events. If no query process runs, the broker reports that at once.
 
 use std::{marker::PhantomData, time::Duration};
 
@@ -32,7 +32,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
 const OPERATION: &str = "ask query for known events";
 
 impl KnownEvents<'_> {
-    /// The stored events among these, in the order of `events`; all `None` without a query process.
+    /// For each of `events` in their order, the event that was stored before; `None` if there is none. All are `None`
+    /// if no query process runs.
     ///
     /// # Errors
     /// When query does not answer in time, or cannot read its database.
@@ -49,7 +50,8 @@ impl KnownEvents<'_> {
         Ok(leads)
     }
 
-    /// The events of the read model after a certain one, or the first ones; `None` without a query process.
+    /// The events of the read model that follow `after`, or the first ones if it is `None`; `None` if no query process
+    /// runs.
     ///
     /// # Errors
     /// When query does not answer in time, cannot read its database, or does not have all anonymised events yet.
@@ -107,7 +109,7 @@ fn no_read_model() -> JournalError {
     JournalError::unavailable(OPERATION, "the read model of query did not answer")
 }
 
-/// The requests of a kind.
+/// The requests on one subject.
 #[derive(Debug)]
 pub struct Requests<Q> {
     client: Client,

@@ -12,7 +12,7 @@ use crate::{error::JournalError, handles::Lanes};
 const SUBJECT: &str = "leadline.lanes";
 
 impl Lanes<'_> {
-    /// Publishes a report. If the broker is away, the report is lost, and the next one follows soon.
+    /// Publishes a report. If the broker is unavailable, the report is lost, and the next one follows soon.
     pub async fn report(self, report: &LaneReport) {
         if let Err(error) = self.journal.context().client().publish(SUBJECT, report.encode()).await {
             tracing::debug!(error = error.chain(), "cannot publish lane report");

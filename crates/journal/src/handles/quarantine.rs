@@ -1,6 +1,6 @@
-//! The quarantine: what is in it, and how messages about anonymised leads are erased. A copy on POISON is erased with its
-//! original. Their leads are guessed from the bytes. If a copy is erased by mistake, only a chance to diagnose the
-//! message is lost.
+//! The quarantine: its latest message, and the erasure of messages about anonymised leads. A copy on POISON is erased
+//! with its original. The lead of an unreadable message is guessed from its bytes. If a copy is erased by mistake, only
+//! a chance to diagnose the message is lost.
 
 use async_nats::{
     HeaderMap,
@@ -129,7 +129,7 @@ mod tests {
         let (original, reader) = ("LEADS 17".to_owned(), "router".to_owned());
         let reason = "not a LeadEvent: invalid wire type".to_owned();
         assert_eq!(quarantined("poison.LEADS.17", &headers), Quarantined { original, reader, reason });
-        // A copy of another program.
+        // A copy that another program stored.
         assert_eq!(quarantined("poison.X", &Default::default()).original, "X");
     }
 

@@ -1,4 +1,4 @@
-//! Leases: which process reads a stream in order, and how far it has come.
+//! Leases: which process reads a stream in order, and the position that it has reached.
 //!
 //! A lease is the last message of its subject on POSITIONS. Its leader writes it at least every [`RENEW_INTERVAL`],
 //! each time on the condition that no other process has written since. A lease that was not written for
@@ -44,7 +44,7 @@ pub struct ReaderLease {
 
 struct StoredLease {
     version: u64,
-    /// `None` if the message is unreadable. The lease is free then, and the leader has to read the history of its work.
+    /// `None` if the message is unreadable. The lease is free then, and the next leader has to read what was done.
     position: Option<ReaderPosition>,
 }
 
@@ -136,7 +136,7 @@ impl ReaderLease {
         self.unsure_until
     }
 
-    /// When the lease has to be written again at the latest.
+    /// The latest time at which the lease has to be written again.
     pub fn renew_at(&self) -> Instant {
         self.written + RENEW_INTERVAL
     }

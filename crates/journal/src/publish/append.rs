@@ -133,7 +133,7 @@ impl Leads<'_> {
         let stream = broker_info::stream(self.journal.context(), StreamName::Leads, operation).await?;
         let found = match stream.direct_get(sequence.0).await {
             Ok(message) => Some(message),
-            // A direct get may be answered by a replica that is behind, so the leader is asked.
+            // A replica that is behind may have answered the direct get, so the leader is asked, too.
             Err(error) if matches!(error.kind(), Kind::NotFound) => match stream.get_raw_message(sequence.0).await {
                 Ok(message) => Some(message),
                 Err(error) if matches!(error.kind(), RawKind::NoMessageFound) => None,
@@ -208,7 +208,7 @@ async fn outcome<T>(
     }
 }
 
-/// A message in flight to the broker. It takes room on the connection until it is stored or dropped.
+/// A message in flight to the broker. It counts against the bound of appends in flight until it is stored or dropped.
 #[derive(Debug)]
 pub struct Submitted {
     in_flight: InFlight,

@@ -35,8 +35,8 @@ pub(crate) struct Batcher {
 impl Batcher {
     pub(crate) fn start(context: &Context) -> Self {
         let (appends, inbox) = mpsc::channel(MAX_WAITING);
-        // The task ends when the last journal is dropped. The drain does not wait for it, but for the callers of
-        // appends: the outcome of what is in flight has to be recorded.
+        // The task ends when the last journal is dropped. The drain waits for the callers of appends, not for this
+        // task: appends in flight during the drain have to be recorded.
         tokio::spawn(run(context.clone(), inbox));
         Self { appends }
     }

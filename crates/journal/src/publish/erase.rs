@@ -1,8 +1,8 @@
 //! Anonymisation: its facts, and the erasure of messages.
 //!
-//! The broker removes a message by overwriting its bytes in place, unless the request has `no_erase`, which the client
-//! library never sets. To do so, it rewrites a file of the stream, which takes about 12 ms. With replicas, each server
-//! does this; its Raft log holds a copy of recent messages until it is compacted.
+//! The broker removes a message and overwrites its bytes, unless the request has `no_erase`, which the client library
+//! never sets. To do so, it rewrites a file of the stream, which takes about 12 ms. With replicas, each server does
+//! this. A server's Raft log keeps a copy of recent messages until the log is compacted.
 
 use async_nats::jetstream::{
     ErrorCode,

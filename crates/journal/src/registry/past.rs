@@ -10,8 +10,8 @@ use crate::{
     consume::reader::{Entry, StreamReader},
 };
 
-/// The number of registry facts that are read at once.
-const CHANGES: usize = 500;
+/// The maximum number of registry facts that are read at once.
+const MAX_BATCH: usize = 500;
 
 /// The registry, read forward from its first fact.
 #[derive(Debug)]
@@ -32,7 +32,8 @@ impl PastRegistry {
         &self.registry
     }
 
-    /// The registry with the changes up to this time. The fact at `newest` is not older than this time.
+    /// The registry with the changes up to this time. The read ends at the sequence `newest`, so the fact there must
+    /// not be older than this time.
     pub async fn at_time(&mut self, at: Timestamp, newest: u64) -> &Registry {
         self.apply_while(newest, |fact| fact.at <= at).await;
         &self.registry
@@ -41,7 +42,7 @@ impl PastRegistry {
     async fn apply_while(&mut self, sequence: u64, wanted: impl Fn(&RegistryFact) -> bool) {
         while self.registry.sequence() < sequence {
             if self.read.is_empty() {
-                self.read.extend(self.changes.next_batch(CHANGES).await);
+                self.read.extend(self.changes.next_batch(MAX_BATCH).await);
             }
             let is_due =
                 |entry: &Entry<RegistryFact>| entry.sequence <= sequence && entry.value.as_ref().is_none_or(&wanted);

@@ -1,4 +1,4 @@
-//! The configuration with every confirmed change.
+//! Waits until the registry view has every change that was confirmed before a call.
 
 use std::sync::Arc;
 

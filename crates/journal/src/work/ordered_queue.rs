@@ -63,7 +63,7 @@ impl Ordered<'_> {
                 broker_info::first_on(self.journal.context(), StreamName::Ordered, &subject, 1, OPERATION).await?;
             let Some(first) = first else { return Ok(None) };
             match DeliveryFact::decode(first.payload.clone()) {
-                Ok(requested) => return Ok(Some(turn(requested, &first))),
+                Ok(requested) => return Ok(Some(queued(requested, &first))),
                 Err(error) => {
                     self.journal
                         .quarantine()
@@ -79,8 +79,8 @@ impl Ordered<'_> {
     ///
     /// # Errors
     /// When the broker does not answer.
-    pub async fn remove(self, turn: &QueuedDelivery) -> Result<(), JournalError> {
-        self.remove_message(turn.sequence).await
+    pub async fn remove(self, queued: &QueuedDelivery) -> Result<(), JournalError> {
+        self.remove_message(queued.sequence).await
     }
 
     async fn remove_message(self, sequence: u64) -> Result<(), JournalError> {
@@ -90,14 +90,15 @@ impl Ordered<'_> {
         let answer: Result<Response<IgnoredAny>, _> = self.journal.context().request(subject, &removal).await;
         match answer.map_err(|e| JournalError::unavailable(operation, e))? {
             Response::Ok(_) => Ok(()),
-            // Another process has removed the message. If not, the next reader of the queue finds it.
+            // Usually another process has removed the message. If the message is still there, the next reader of the
+            // queue finds it.
             Response::Err { error } if is_gone(&error) => Ok(()),
             Response::Err { error } => Err(JournalError::unavailable(operation, error)),
         }
     }
 }
 
-fn turn(requested: DeliveryFact, message: &StreamMessage) -> QueuedDelivery {
+fn queued(requested: DeliveryFact, message: &StreamMessage) -> QueuedDelivery {
     let trace = headers::carried_by(Some(&message.headers));
     let queued_at = timestamp(message.time.unix_timestamp_nanos());
     QueuedDelivery { requested, trace, queued_at, sequence: message.sequence }

@@ -33,7 +33,7 @@ const CONSUMER_LIFETIME: Duration = Duration::from_secs(60);
 /// The parked work of one lane.
 #[derive(Debug)]
 pub struct ParkedLane {
-    feed: WorkQueue<Work>,
+    queue: WorkQueue<Work>,
     consumer: Option<PullConsumer>,
 }
 
@@ -77,7 +77,7 @@ impl Parking<'_> {
             fetch: consumers::MAX_FETCH,
             lifetime: Lifetime::UnusedFor(CONSUMER_LIFETIME),
         };
-        ParkedLane { feed: self.journal.work_queue(spec), consumer: None }
+        ParkedLane { queue: self.journal.work_queue(spec), consumer: None }
     }
 }
 
@@ -90,10 +90,10 @@ impl ParkedLane {
     pub async fn take(&mut self, max: usize) -> Result<Vec<Message<Work>>, JournalError> {
         let consumer = match &self.consumer {
             Some(consumer) => consumer,
-            None => self.consumer.insert(self.feed.consumer().await?),
+            None => self.consumer.insert(self.queue.consumer().await?),
         };
         // Without a timeout, a batch that was lost with its connection would never end.
-        let taken = timeout(ANSWER_DEADLINE, Self::fetch(&self.feed, consumer, max)).await;
+        let taken = timeout(ANSWER_DEADLINE, Self::fetch(&self.queue, consumer, max)).await;
         let taken = taken.unwrap_or_else(|e| Err(JournalError::unavailable("deliver parked work", e)));
         if taken.is_err() {
             // The broker may have removed the unused consumer; the next call creates it again.
@@ -103,17 +103,17 @@ impl ParkedLane {
     }
 
     async fn fetch(
-        feed: &WorkQueue<Work>,
+        queue: &WorkQueue<Work>,
         consumer: &PullConsumer,
         max: usize,
     ) -> Result<Vec<Message<Work>>, JournalError> {
         let (operation, began) = ("deliver parked work", Instant::now());
-        feed.journal().restart_watermark().wait_until_known().await;
+        queue.journal().restart_watermark().wait_until_known().await;
         let batch = consumer.fetch().max_messages(max).messages().await;
         let mut batch = batch.map_err(|e| JournalError::unavailable(operation, e))?;
         let mut taken = vec![];
         while let Some(raw) = batch.next().await {
-            taken.extend(feed.read(raw.map_err(|e| JournalError::unavailable(operation, e))?).await);
+            taken.extend(queue.read(raw.map_err(|e| JournalError::unavailable(operation, e))?).await);
         }
         taken.iter_mut().for_each(|message| message.mark_if_stale(began));
         Ok(taken)

@@ -1,4 +1,4 @@
-//! Pending work of deliveries: whether the broker holds anything that will continue a delivery.
+//! Pending work of deliveries: whether an event, a request, a timer or a parked message will continue a delivery.
 
 use domain::{DestinationId, delivery::DeliveryRef};
 use futures::TryStreamExt as _;

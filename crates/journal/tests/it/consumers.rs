@@ -10,7 +10,7 @@ use runtime::Platform;
 use testkit::{NatsServer, wait};
 
 const SOON: Duration = Duration::from_secs(20);
-/// Subjects that the work queues deliver, with what their consumers are called in the status.
+/// Subjects that the work queues deliver, with the names of their consumers in the status.
 const SUBJECTS: [(&str, &[&str]); 10] = [
     ("lead.acme.form", &["router"]),
     ("lead.acme.form.burst", &["router of bursts"]),
@@ -49,7 +49,7 @@ async fn open<T: Record>(mut queue: WorkQueue<T>, context: &jetstream::Context) 
     queue
 }
 
-/// What waits for each consumer or reader, and whether its oldest message is known.
+/// For each consumer or reader, the number of waiting messages, and whether the time of the oldest one is known.
 async fn waiting(journal: &Journal) -> HashMap<&'static str, (u64, bool)> {
     let oldest: HashMap<_, _> = journal.oldest_waiting().await.unwrap().into_iter().collect();
     let lags = journal.backlog().await.unwrap().lags;
@@ -62,7 +62,7 @@ async fn every_work_queue_is_in_the_backlog_and_the_figures() {
     let (journal, context) = (connect(&server).await, jetstream::new(server.client().await));
     assert_eq!(waiting(&journal).await.values().max(), Some(&(0, false)), "nothing waits at first");
 
-    // They stay open, and no process takes messages from them.
+    // The queues stay open, and no process takes messages from them.
     let _open = (
         open(journal.leads().work_queue(Traffic::Steady), &context).await,
         open(journal.leads().work_queue(Traffic::Burst), &context).await,

@@ -52,7 +52,7 @@ async fn ids_of_a_range_are_read_and_gaps_are_noticed() {
     let reach = journal.leads().bounds().await.unwrap();
     assert_eq!((reach.first, reach.last, reach.dedup_window), (1, 5, Duration::from_secs(60)));
     assert_eq!(read(2..=4).await.unwrap(), ["e2", "e3", "e4"].map(|id| event(id).message_id()));
-    // The broker does not have it yet, so nothing is known about it.
+    // The broker has no event 6 yet.
     assert!(matches!(read(4..=6).await, Err(RangeError::Gone)));
     journal.facts::<LeadEvent>().erase(3).await.unwrap();
     assert!(matches!(read(2..=4).await, Err(RangeError::Gone)));
@@ -121,11 +121,11 @@ async fn unacknowledged_messages_are_redelivered_and_unreadable_ones_quarantined
     let jetstream = async_nats::jetstream::new(server.client().await);
     jetstream.publish("delivery.todo.acme.dst_1", "rubbish".into()).await.unwrap().await.unwrap();
     journal.deliveries().append(&requested("e1"), &TraceContext::of_ids(7, 8)).await.unwrap();
-    let mut feed = journal.deliveries().work_queue();
-    let first = soon(feed.next()).await;
+    let mut queue = journal.deliveries().work_queue();
+    let first = soon(queue.next()).await;
     assert_eq!((first.sequence, first.delivered), (2, 1));
     first.nak(Duration::ZERO).await;
-    let second = soon(feed.next()).await;
+    let second = soon(queue.next()).await;
     assert_eq!((second.sequence, second.delivered), (2, 2));
     assert_eq!(second.value, requested("e1"));
     let poison = jetstream.get_stream("POISON").await.unwrap();
@@ -142,14 +142,14 @@ async fn a_divided_message_is_acknowledged_when_all_parts_are() {
     let (journal, _platform) = connect(&server).await;
     let trace = TraceContext::of_ids(7, 8);
     journal.leads().append(&event("e1"), &trace).await.unwrap();
-    let mut feed = journal.leads().work_queue(Traffic::Steady);
+    let mut queue = journal.leads().work_queue(Traffic::Steady);
     let in_hand = async || journal.backlog().await.unwrap().lags[0].in_hand;
-    let parts: Vec<_> = soon(feed.next()).await.divided(vec!["a", "b"], trace.clone()).collect();
+    let parts: Vec<_> = soon(queue.next()).await.divided(vec!["a", "b"], trace.clone()).collect();
     assert_eq!(parts.iter().map(|part| part.value).collect::<Vec<_>>(), ["a", "b"]);
     parts[0].nak(Duration::ZERO).await;
     assert_eq!(in_hand().await, 1, "the other part is not done");
     parts[1].ack().await;
-    let again = soon(feed.next()).await;
+    let again = soon(queue.next()).await;
     assert_eq!((again.delivered, &again.value), (2, &event("e1")));
     for part in again.divided(vec![(), ()], trace) {
         assert_eq!(in_hand().await, 1);
@@ -166,14 +166,14 @@ async fn message_that_waited_in_a_process_may_be_a_repeat() {
     for id in ["e1", "e2"] {
         journal.leads().append(&event(id), &TraceContext::of_ids(7, 8)).await.unwrap();
     }
-    // The broker delivers both messages to it, and it takes one of them.
+    // The broker delivers both messages to the slow process, which takes one of them.
     let first = soon(slow.next()).await;
     assert_eq!((first.value, first.delivered), (event("e1"), 1));
     let taken_at = Instant::now();
     assert_eq!(soon(other.next()).await.delivered, 2, "the acknowledgement came too late");
-    let lain = soon(slow.next()).await;
-    assert_eq!((lain.value, lain.delivered), (event("e2"), 1), "the process cannot know that another one has it");
-    assert!(lain.may_be_repeat.is_some_and(|as_of| as_of > taken_at), "the history has to be read up to now");
+    let waited = soon(slow.next()).await;
+    assert_eq!((waited.value, waited.delivered), (event("e2"), 1), "the process cannot know that another one has it");
+    assert!(waited.may_be_repeat.is_some_and(|as_of| as_of > taken_at), "the history has to be read up to now");
 }
 
 #[tokio::test]
@@ -229,7 +229,7 @@ async fn every_reader_quarantines_an_unreadable_message_once() {
         let batch = soon(async { Some(journal.facts::<LeadEvent>().read(1).next_batch(10).await) }).await;
         assert!(batch[0].value.is_none());
     }
-    // The leader begins again, and has to read the history of what was done.
+    // The next leader begins at 0, and has to read what was done.
     rubbish("position.sequencer").await;
     let mut lease = soon(journal.positions().acquire(SEQUENCER_LEASE)).await;
     assert_eq!((lease.sequence(), lease.unsure_until()), (0, lead));
@@ -245,10 +245,10 @@ async fn work_queues_and_readers_survive_a_broker_restart() {
     let server = NatsServer::start().await;
     let (journal, platform) = connect(&server).await;
     let trace = TraceContext::of_ids(7, 8);
-    let (mut feed, mut replay) = (journal.leads().work_queue(Traffic::Steady), journal.facts::<LeadEvent>().read(1));
+    let (mut queue, mut reader) = (journal.leads().work_queue(Traffic::Steady), journal.facts::<LeadEvent>().read(1));
     journal.leads().append(&event("e1"), &trace).await.unwrap();
-    soon(feed.next()).await.ack().await;
-    assert_eq!(replay.next_batch(10).await.len(), 1);
+    soon(queue.next()).await.ack().await;
+    assert_eq!(reader.next_batch(10).await.len(), 1);
 
     server.kill();
     wait::until("a service that is not ready", SOON, async || !platform.readiness.is_ready()).await;
@@ -259,19 +259,19 @@ async fn work_queues_and_readers_survive_a_broker_restart() {
 
     let mut seen = vec![];
     while seen.last().map(String::as_str) != Some("e3") {
-        let message = soon(feed.next()).await;
+        let message = soon(queue.next()).await;
         seen.push(message.value.event_id.to_string());
         message.ack().await;
     }
-    let mut replayed = vec![];
-    while replayed.last().map(String::as_str) != Some("e3") {
-        let batch = tokio::time::timeout(SOON, replay.next_batch(10)).await.expect("in time");
-        replayed.extend(batch.into_iter().map(|entry| entry.value.unwrap().event_id.to_string()));
+    let mut read = vec![];
+    while read.last().map(String::as_str) != Some("e3") {
+        let batch = tokio::time::timeout(SOON, reader.next_batch(10)).await.expect("in time");
+        read.extend(batch.into_iter().map(|entry| entry.value.unwrap().event_id.to_string()));
     }
     // The failed append may have been stored; no event may be duplicated or out of order.
-    assert!(replayed == ["e3"] || replayed == ["e2", "e3"], "{replayed:?}");
+    assert!(read == ["e3"] || read == ["e2", "e3"], "{read:?}");
     platform.drain.stop();
-    assert!(feed.next().await.is_none());
+    assert!(queue.next().await.is_none());
 }
 
 #[tokio::test]

@@ -47,13 +47,13 @@ async fn late_timer_does_not_replace_one_of_a_later_attempt() {
     // The caller repeats the call, because it got no acknowledgement.
     journal.timers().schedule(&attempt(2), now, &trace).await.unwrap();
     journal.timers().schedule(&attempt(3), now + 600 * second, &trace).await.unwrap();
-    // Another time gives another message id, as if the broker had forgotten the first.
+    // A call with another time has another message id, as if the broker had forgotten the first id.
     journal.timers().schedule(&attempt(2), now + second, &trace).await.unwrap();
     journal.timers().schedule(&work("later"), now + 2 * second, &trace).await.unwrap();
     fires(work("later")).await;
     journal.timers().schedule(&attempt(3), now, &trace).await.unwrap();
     fires(attempt(3)).await;
-    // Without another timer it fires once more, and then makes room for the next.
+    // If the round has no timer, a late timer is set. The timer of the next attempt replaces it.
     journal.timers().schedule(&attempt(2), now + 600 * second, &trace).await.unwrap();
     journal.timers().schedule(&attempt(4), now, &trace).await.unwrap();
     fires(attempt(4)).await;

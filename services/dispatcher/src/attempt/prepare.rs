@@ -18,7 +18,7 @@ use crate::{
 /// Makes the request, or returns why the settings allow none. `None` if the delivery has to be abandoned.
 ///
 /// # Errors
-/// When no attempt begins: a secret does not open, or the broker is away.
+/// When no attempt begins: a secret cannot be opened, or the broker is unavailable.
 pub(crate) async fn request(
     shared: &Shared,
     destination: &Arc<Destination>,

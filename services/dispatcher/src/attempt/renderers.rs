@@ -17,8 +17,8 @@ use tokio::sync::oneshot;
 
 use crate::{payloads::Content, transport::request::NoRequest};
 
-/// The number of threads: at least two, so that one account cannot occupy all of them, and at most four, so that
-/// templates leave the machine to other work.
+/// The number of threads. With at least two, one account cannot occupy all of them. With at most four, templates leave
+/// CPU time to other work.
 const MIN_THREADS: usize = 2;
 const MAX_THREADS: usize = 4;
 
@@ -27,17 +27,17 @@ type Task = Box<dyn FnOnce() + Send>;
 /// Stops the threads when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Renderers {
-    waiting: Arc<LaneQueue>,
+    waiting: Arc<TaskQueue>,
 }
 
 #[derive(Default)]
-struct LaneQueue {
-    turns: Mutex<Turns>,
+struct TaskQueue {
+    pending: Mutex<Pending>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct Turns {
+struct Pending {
     /// The waiting accounts, each once; the first one is next.
     accounts: VecDeque<AccountId>,
     tasks: HashMap<AccountId, VecDeque<Task>>,
@@ -45,15 +45,13 @@ struct Turns {
     closed: bool,
 }
 
-impl std::fmt::Debug for LaneQueue {
+impl std::fmt::Debug for TaskQueue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LaneQueue").finish_non_exhaustive()
+        f.debug_struct("TaskQueue").finish_non_exhaustive()
     }
 }
 
 impl Renderers {
-    /// Starts the threads.
-    ///
     /// # Errors
     /// When the system cannot start a thread.
     pub(crate) fn start() -> std::io::Result<Self> {
@@ -83,7 +81,7 @@ impl Renderers {
             &reference.account,
             Box::new(move || {
                 let made = catch_unwind(AssertUnwindSafe(|| fill(&destination, &for_task, &content)));
-                // The caller may have given up.
+                // The caller may be gone.
                 let _ = done.send(made);
             }),
         );
@@ -101,46 +99,46 @@ fn fill(destination: &Destination, reference: &DeliveryRef, content: &Content) -
 
 impl Drop for Renderers {
     fn drop(&mut self) {
-        self.waiting.turns().closed = true;
+        self.waiting.pending().closed = true;
         self.waiting.changed.notify_all();
     }
 }
 
-impl LaneQueue {
-    fn turns(&self) -> MutexGuard<'_, Turns> {
-        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+impl TaskQueue {
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn add(&self, account: &AccountId, task: Task) {
-        let mut turns = self.turns();
-        let tasks = turns.tasks.entry(account.clone()).or_default();
+        let mut pending = self.pending();
+        let tasks = pending.tasks.entry(account.clone()).or_default();
         tasks.push_back(task);
         if tasks.len() == 1 {
-            turns.accounts.push_back(account.clone());
+            pending.accounts.push_back(account.clone());
         }
-        drop(turns);
+        drop(pending);
         self.changed.notify_one();
     }
 
     /// Runs one task after another until the queue is closed.
     fn work(&self, max_per_account: usize) {
-        let mut turns = self.turns();
-        while !turns.closed {
-            let Some((account, task)) = turns.next(max_per_account) else {
-                turns = self.changed.wait(turns).unwrap_or_else(PoisonError::into_inner);
+        let mut pending = self.pending();
+        while !pending.closed {
+            let Some((account, task)) = pending.next(max_per_account) else {
+                pending = self.changed.wait(pending).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
-            drop(turns);
+            drop(pending);
             task();
-            turns = self.turns();
-            turns.ended(&account);
-            // An account at its limit may use a thread again.
+            pending = self.pending();
+            pending.ended(&account);
+            // An account that was at its limit may use a thread again.
             self.changed.notify_one();
         }
     }
 }
 
-impl Turns {
+impl Pending {
     /// Takes the next task, from the account that has waited longest among those below their limit.
     fn next(&mut self, max_per_account: usize) -> Option<(AccountId, Task)> {
         let may = |account: &AccountId| self.running.get(account).is_none_or(|running| *running < max_per_account);
@@ -176,20 +174,20 @@ mod tests {
 
     #[test]
     fn accounts_take_turns_and_leave_a_thread_to_others() {
-        let waiting = LaneQueue::default();
+        let waiting = TaskQueue::default();
         for name in ["many", "many", "many", "few", "other"] {
             waiting.add(&account(name), Box::new(|| {}));
         }
-        let mut turns = waiting.turns();
-        let next = |turns: &mut Turns| turns.next(1).map(|(account, _)| account.to_string());
-        let first: Vec<_> = (0..4).map_while(|_| next(&mut turns)).collect();
+        let mut pending = waiting.pending();
+        let next = |pending: &mut Pending| pending.next(1).map(|(account, _)| account.to_string());
+        let first: Vec<_> = (0..4).map_while(|_| next(&mut pending)).collect();
         assert_eq!(first, ["many", "few", "other"], "many has its thread already");
-        turns.ended(&account("many"));
-        assert_eq!(next(&mut turns).as_deref(), Some("many"));
-        turns.ended(&account("many"));
-        assert_eq!(next(&mut turns).as_deref(), Some("many"));
-        turns.ended(&account("many"));
-        assert_eq!(next(&mut turns), None);
-        assert!(turns.accounts.is_empty() && turns.tasks.is_empty());
+        pending.ended(&account("many"));
+        assert_eq!(next(&mut pending).as_deref(), Some("many"));
+        pending.ended(&account("many"));
+        assert_eq!(next(&mut pending).as_deref(), Some("many"));
+        pending.ended(&account("many"));
+        assert_eq!(next(&mut pending), None);
+        assert!(pending.accounts.is_empty() && pending.tasks.is_empty());
     }
 }

@@ -1,7 +1,7 @@
-//! The span of an attempt, by the semantic conventions for HTTP clients. Its own attributes begin with `leadline.`.
+//! The span of an attempt, by the semantic conventions for HTTP clients. Further attributes begin with `leadline.`.
 //!
-//! An attempt that fails in a trace that is not sampled is exported as a span of its own, so that failures are never
-//! lost to sampling.
+//! A failed attempt is exported even if its trace is not sampled: as a separate span, so that sampling loses no
+//! failure.
 
 use domain::{
     AttemptOutcome,
@@ -98,7 +98,8 @@ pub(crate) fn end(
     own
 }
 
-/// The description of a failure; empty if the attributes already have it as a status.
+/// The description of a failure; empty for a response, because the attributes have its status. A redirect gets a
+/// description, because its status alone does not explain the failure.
 fn description(outcome: &AttemptOutcome) -> String {
     match outcome {
         AttemptOutcome::Response { status: 300..400, .. } => "redirects are not followed".to_owned(),
@@ -158,8 +159,8 @@ const fn number(version: HttpVersion) -> &'static str {
     }
 }
 
-/// The URL without its user and the values of its query, which may be secrets. Of a rendered URL only the template is
-/// shown, because its values come from a lead.
+/// The URL without its user and the values of its query, which may be secrets. If the URL is a template, the template
+/// itself is shown, because the rendered values come from a lead.
 fn redacted(configured: &str, sent: &str) -> String {
     let is_template = configured.contains("{{") || configured.contains("{%");
     let url = if is_template { configured } else { sent };

@@ -2,8 +2,8 @@
 //! its attempts: if other deliveries succeed, the receiver works.
 //!
 //! The answer comes from the destination's log, which all dispatchers write, so it is the same in each of them and
-//! after a restart. Reading ends at the first success that is late enough. Facts that were read are remembered, so
-//! each fact is read once, however many deliveries need it.
+//! after a restart. Reading ends at the first success that is late enough. What was read is remembered, so each fact is
+//! read once, even if many deliveries need it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,11 +20,11 @@ use tokio::{sync::Mutex, time::sleep};
 
 use crate::work_item::WorkItem;
 
-/// The number of destinations whose log is remembered. The log of a forgotten one is read again.
+/// The maximum number of destinations whose log is remembered. The log of an evicted destination is read again.
 const MAX_DESTINATIONS: u64 = 10_000;
 /// The maximum difference between the clocks of two machines: a dispatcher stamps when an attempt failed, and the
 /// broker when it stored a fact.
-const CLOCKS_APART: SignedDuration = SignedDuration::from_secs(2);
+const MAX_CLOCK_DIFFERENCE: SignedDuration = SignedDuration::from_secs(2);
 /// The delay before the broker is asked again.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
@@ -69,8 +69,9 @@ impl Successes {
         Ok(read.is_some_and(|read| read.latest >= Some(since)))
     }
 
-    /// Adds to an execution what decides whether it deactivates its destination. The attempt has been made, so the
-    /// broker is asked until it answers.
+    /// Fills in whether other deliveries succeeded and whether the destination is off. Both decide whether the
+    /// execution deactivates its destination. The attempt has been made, so the read is repeated until the broker
+    /// answers.
     pub(crate) async fn complete(
         &self,
         journal: &Journal,
@@ -98,12 +99,12 @@ impl Successes {
     }
 }
 
-/// The part of the log that has to be read to find a success since then; `None` if the answer is known.
+/// The part of the log that has to be read to find a success at `since` or later; `None` if the answer is known.
 fn missing(read: Option<Read>, since: Timestamp) -> Option<Since> {
     match read {
         Some(read) if read.latest >= Some(since) => None,
         Some(read) if read.from <= since => Some(Since::Sequence(read.until)),
-        _ => Some(Since::Time(since.checked_sub(CLOCKS_APART).unwrap_or(Timestamp::MIN))),
+        _ => Some(Since::Time(since.checked_sub(MAX_CLOCK_DIFFERENCE).unwrap_or(Timestamp::MIN))),
     }
 }
 
@@ -125,11 +126,11 @@ mod tests {
 
     #[test]
     fn each_fact_is_read_once() {
-        let early = Since::Time(t(100) - CLOCKS_APART);
+        let early = Since::Time(t(100) - MAX_CLOCK_DIFFERENCE);
         assert_eq!(missing(None, t(100)), Some(early));
         let nothing = extended(None, early, t(100), Found { found: None, until: 7 });
         assert_eq!(missing(Some(nothing), t(150)), Some(Since::Sequence(7)));
-        assert_eq!(missing(Some(nothing), t(99)), Some(Since::Time(t(99) - CLOCKS_APART)), "not read yet");
+        assert_eq!(missing(Some(nothing), t(99)), Some(Since::Time(t(99) - MAX_CLOCK_DIFFERENCE)), "not read yet");
         let some = extended(Some(nothing), Since::Sequence(7), t(150), Found { found: Some(t(160)), until: 9 });
         assert_eq!(some, Read { from: t(100), until: 9, latest: Some(t(160)) });
         assert_eq!((missing(Some(some), t(160)), missing(Some(some), t(20))), (None, None));

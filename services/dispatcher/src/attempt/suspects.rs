@@ -1,9 +1,9 @@
 //! Suspect work: it was redelivered again and again without an attempt, so it may kill processes.
 //!
-//! Redelivery alone proves little: an outage of the broker, an update of all processes and a crash over other work look
-//! the same. So the beginning of such an attempt is recorded, and suspects make their requests one at a time: if the
-//! process dies meanwhile, this work killed it. Work that began [`MAX_BEGUN`] times and never ended is abandoned. An
-//! attempt whose request was made does not count, because the process survived it.
+//! Redelivery alone proves little: an outage of the broker, an update of all processes and a crash caused by other work
+//! look the same. So the beginning of such an attempt is recorded, and the requests of suspects are made one at a time.
+//! If the process dies meanwhile, this work has probably killed it. Work that began [`MAX_BEGUN`] times and never ended
+//! is abandoned. An attempt whose request was made does not count, because the process survived it.
 
 use std::sync::Arc;
 
@@ -16,14 +16,15 @@ use crate::{shared::Shared, work_item::WorkItem};
 
 /// Work is suspected when it was delivered more often than this. One redelivery may have any cause.
 const MAX_UNSUSPECTED: u64 = 2;
-/// How many times a suspected attempt may begin. A process may be killed for another reason, but hardly three times
-/// within the milliseconds that making a request takes.
+/// How many times a suspected attempt may begin. A process may be killed for another reason, but three times within the
+/// few milliseconds that making a request takes is very unlikely.
 const MAX_BEGUN: usize = 3;
 
 /// The permit that a suspect holds while its request is made; `None` for other work.
 pub(crate) type Alone<'a> = Option<SemaphorePermit<'a>>;
 
-/// Begins an attempt. Returns `None` if it began too often, and `Err` without beginning it if a secret does not open.
+/// Begins an attempt. Returns `None` if it began too often. Returns `Err` if a secret cannot be opened or the broker
+/// does not store the beginning; the attempt must not begin then.
 pub(crate) async fn begin<'a>(
     shared: &'a Shared,
     destination: &Destination,
@@ -36,8 +37,8 @@ pub(crate) async fn begin<'a>(
     }
     let registry = shared.registry.snapshot();
     for sealed in registry.sealed_secrets_of(destination, Timestamp::now()) {
-        // Checked before the beginning is recorded: work that waits for a secret is redelivered until the secret opens,
-        // and must not count.
+        // Checked before the beginning is recorded: work that waits for a secret is redelivered until the secret can be
+        // opened, and must not count.
         if let Err(error) = shared.key.open_bytes(&sealed.secret.0, &sealed.belongs_to) {
             shared.vault.does_not_open(&destination.id, error);
             return Err(error.into());

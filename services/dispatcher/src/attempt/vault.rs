@@ -1,8 +1,9 @@
-//! Secrets that the master key of this process does not open.
+//! Secrets that cannot be opened with the master key of this process.
 //!
-//! That is a fault of the installation, never of a receiver. No attempt is made or recorded, and the work is parked.
-//! The dispatcher is not ready until every such secret opens or is gone, and the log names the destinations. A process
-//! with another master key does not start, so such a secret is damaged, or was sealed with a key that was replaced.
+//! The installation is at fault, never a receiver. No attempt is made or recorded, and the work is parked. The
+//! dispatcher is not ready until every such secret can be opened or is removed, and the log names the destinations. A
+//! process with another master key does not start, so such a secret is damaged, or was sealed with a key that was
+//! replaced.
 
 use std::{
     collections::BTreeSet,
@@ -15,7 +16,7 @@ use jiff::Timestamp;
 use journal::RegistryView;
 use runtime::{Drain, ErrorChain as _, Latch};
 
-/// The destinations whose secrets do not open.
+/// The destinations with a secret that cannot be opened.
 #[derive(Debug)]
 pub(crate) struct Vault {
     latch: Latch,
@@ -28,7 +29,7 @@ impl Vault {
         Self { latch, closed: Mutex::default() }
     }
 
-    /// Notes that a secret of a destination does not open.
+    /// Notes that a secret of a destination cannot be opened.
     pub(crate) fn does_not_open(&self, destination: &DestinationId, error: OpenError) {
         let mut closed = self.closed();
         if closed.insert(destination.clone()) {
@@ -37,8 +38,8 @@ impl Vault {
         }
     }
 
-    /// Checks the secrets again, and forgets destinations that are gone or whose secrets all open.
-    fn look_again(&self, registry: &Registry, key: &MasterKey) {
+    /// Checks the secrets again. Forgets deleted destinations, and those whose secrets can all be opened now.
+    fn check_again(&self, registry: &Registry, key: &MasterKey) {
         let mut closed = self.closed();
         let before = closed.len();
         closed.retain(|id| {
@@ -59,7 +60,7 @@ impl Vault {
             tokio::select! {
                 changed = registry.changed_since(seen) => {
                     seen = changed.sequence();
-                    self.look_again(&changed, key);
+                    self.check_again(&changed, key);
                 }
                 () = drain.stopping() => return,
             }
@@ -71,9 +72,9 @@ impl Vault {
             return self.latch.ready();
         }
         self.latch.not_ready(format!(
-            "the deliveries of {} destinations wait because their secrets do not open; the log names the destinations. Start \
-             the dispatcher with the key that sealed the secrets (--master-key), or rotate the tokens and give the credentials \
-             again",
+            "the deliveries of {} destinations wait because their secrets cannot be opened; the log names the \
+             destinations. Start the dispatcher with the key that sealed the secrets (--master-key), or rotate the tokens \
+             and give the credentials again",
             closed.len()
         ));
     }

@@ -14,10 +14,10 @@ use crate::{
     history::range::{HOLDS_FOR, ReadRange},
 };
 
-/// The number of deliveries whose latest attempt is remembered, and for how long.
-const REMEMBERED: usize = 200_000;
-const REMEMBERED_FOR: Duration = HOLDS_FOR.saturating_mul(2);
-/// The number of destinations whose read range is remembered.
+/// The maximum number of deliveries whose latest attempt is remembered, and for how long.
+const MAX_DELIVERIES: usize = 200_000;
+const MAX_AGE: Duration = HOLDS_FOR.saturating_mul(2);
+/// The maximum number of destinations whose read range is remembered.
 const MAX_RANGES: u64 = 10_000;
 
 /// An attempt: delivery, round and number.
@@ -45,8 +45,8 @@ impl Default for AttemptHistory {
         let ranges = Cache::builder().max_capacity(MAX_RANGES);
         Self {
             in_flight: KeysInFlight::default(),
-            made: FifoCache::new(REMEMBERED, REMEMBERED_FOR),
-            begun: FifoCache::new(REMEMBERED, REMEMBERED_FOR),
+            made: FifoCache::new(MAX_DELIVERIES, MAX_AGE),
+            begun: FifoCache::new(MAX_DELIVERIES, MAX_AGE),
             ranges: ranges.eviction_policy(EvictionPolicy::lru()).build(),
         }
     }
@@ -99,7 +99,7 @@ impl AttemptHistory {
         known.map_or(0, |known| known.executions.values().filter(|survived| !**survived).count())
     }
 
-    /// The part of a destination's log that was read. A reader of the log holds the lock meanwhile.
+    /// The part of a destination's log that was read. A task holds the lock while it reads the log.
     pub(crate) fn read_range(&self, destination: &DestinationId) -> Arc<Mutex<Option<ReadRange>>> {
         self.ranges.get_with_by_ref(destination, Arc::default)
     }

@@ -1,4 +1,4 @@
-//! The deliveries that were requested or released before, for messages that may be redelivered.
+//! The deliveries that were requested or released before, for messages that may be redeliveries.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -10,8 +10,8 @@ use tokio::{sync::Mutex, time::Instant};
 
 use crate::history::range::ReadRange;
 
-/// The number of destinations whose recorded deliveries are remembered.
-const REMEMBERED: u64 = 10_000;
+/// The maximum number of destinations whose recorded deliveries are remembered.
+const MAX_DESTINATIONS: u64 = 10_000;
 
 /// The recorded deliveries of one destination.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(crate) struct DeliveryHistory {
 
 impl Default for DeliveryHistory {
     fn default() -> Self {
-        Self { of: Cache::builder().max_capacity(REMEMBERED).eviction_policy(EvictionPolicy::lru()).build() }
+        Self { of: Cache::builder().max_capacity(MAX_DESTINATIONS).eviction_policy(EvictionPolicy::lru()).build() }
     }
 }
 

@@ -1,5 +1,5 @@
-//! The part of a destination's log that this process has read. Messages that may be redelivered arrive together, so
-//! each reads only the facts since the previous read.
+//! The part of a destination's log that this process has read. Messages that may be redeliveries arrive together, so
+//! each of them causes a read of only the facts since the previous read.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ impl ReadRange {
         if known.began >= as_of {
             return None;
         }
-        // The shorter of the two reads.
+        // Chooses the read that covers the shorter time.
         let age = Duration::try_from(Timestamp::now().duration_since(from)).unwrap_or_default();
         Some(if known.began.elapsed() < age { Since::Sequence(known.until) } else { Since::Time(from) })
     }

@@ -1,15 +1,15 @@
-//! The router: from a lead event to its deliveries. Accounts with an ordered destination are left to the sequencer
-//! (`ordered.rs`).
+//! The router finds the deliveries of each lead event. It skips accounts with an ordered destination, whose events the
+//! sequencer routes (`ordered.rs`).
 //!
-//! Events of bursts are taken while no others wait.
+//! Events of bursts are routed only while no others wait.
 //!
-//! An event that a few destinations want is itself the work: it goes to their lanes. It is acknowledged when each lane
-//! has recorded an attempt, parked the work or abandoned it. A delivery that succeeds at once costs one fact instead of
-//! two, and waits for no other process.
+//! If only a few destinations want an event, the router offers the event itself to their lanes as work. It is
+//! acknowledged when each lane has recorded an attempt, parked the work or abandoned it. A delivery that succeeds at
+//! once costs one fact instead of two, and waits for no other process.
 //!
-//! If more destinations want an event, or if it is redelivered, the dispatchers share the work: the event is
-//! acknowledged once all of its `DeliveryRequested` facts are stored. Recorded requests are looked up, and message ids
-//! are computed, so a redelivered event stores no request twice.
+//! If more destinations want an event, or if it is redelivered, the dispatchers share the work. The router stores a
+//! `DeliveryRequested` fact for each delivery, and acknowledges the event once all of them are stored. It looks up
+//! requests that are recorded already, and computes message ids, so a redelivered event stores no request twice.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -40,8 +40,8 @@ use crate::{
 const MAX_IN_FLIGHT: usize = 512;
 /// An event of a burst is routed only if fewer events than this are in flight.
 const MAX_BURST_IN_FLIGHT: usize = 64;
-/// The maximum number of deliveries of one event that a process makes by itself. If an event has more, the process
-/// shares all of them with the others.
+/// The maximum number of deliveries of one event that the router offers to the lanes of its own process. If an event has
+/// more, all of them are requested from any dispatcher.
 const MAX_DIRECT_DELIVERIES: usize = 8;
 /// The time to wait until the registry view has the event's registry sequence.
 const REGISTRY_TIMEOUT: Duration = Duration::from_secs(3);
@@ -52,8 +52,8 @@ pub(crate) async fn run(shared: Arc<Shared>, lanes: Arc<Lanes>) {
     let mut steady = pin!(events(&shared, Traffic::Steady));
     let mut bursts = pin!(events(&shared, Traffic::Burst));
     let mut in_flight = FuturesUnordered::new();
-    // The next event of a burst, and when it arrived. It is taken as soon as it arrives, so that the work queue knows
-    // how long the events after it have waited in this process.
+    // The next event of a burst, and when it arrived. The loop takes it from the work queue at once, so that the queue
+    // notices how long the events after it have waited in this process.
     let mut of_burst: Option<(Instant, Message<LeadEvent>)> = None;
     loop {
         let (room, room_for_burst) = (in_flight.len() < MAX_IN_FLIGHT, in_flight.len() < MAX_BURST_IN_FLIGHT);
@@ -82,12 +82,12 @@ pub(crate) async fn run(shared: Arc<Shared>, lanes: Arc<Lanes>) {
     while in_flight.next().await.is_some() {}
 }
 
-/// The events of a kind of traffic, each once the lanes have room for its deliveries. It is a stream because a stream
-/// keeps its progress when the other kind of traffic is faster.
+/// The events of a kind of traffic, each once the lanes have room for its deliveries. This is a stream, because a
+/// stream keeps its progress if `select!` takes another branch.
 fn events(shared: &Shared, traffic: Traffic) -> impl Stream<Item = Message<LeadEvent>> {
-    stream::unfold(shared.journal.leads().work_queue(traffic), move |mut feed| async move {
+    stream::unfold(shared.journal.leads().work_queue(traffic), move |mut queue| async move {
         lane_queue::room_for(traffic, &shared.waiting).await;
-        feed.next().await.map(|event| (event, feed))
+        queue.next().await.map(|event| (event, queue))
     })
 }
 

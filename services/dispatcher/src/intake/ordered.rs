@@ -1,10 +1,9 @@
-//! The sequencer: routing for accounts with ordered destinations.
+//! The sequencer routes the events of accounts with an ordered destination.
 //!
-//! One dispatcher at a time holds the lease and reads LEADS in order. For each event that an ordered destination wants,
-//! it appends the delivery to its lead's ordered queue, records the request, and releases the delivery if it is the
-//! first one of the queue. A release is work like any other: the dispatcher that gets it makes the attempts, sets the
-//! timers, parks and holds. When the delivery has ended, [`release_next`] removes it from its queue and releases the
-//! next one.
+//! One dispatcher at a time holds the lease and reads LEADS in order. If an ordered destination wants an event, the
+//! sequencer appends the delivery to its lead's ordered queue and records the request. If the delivery is the first one
+//! of the queue, the sequencer also releases it. Any dispatcher takes the release and works on it as on other requests.
+//! When the delivery has ended, [`release_next`] removes it from its queue and releases the next one.
 //!
 //! So an unfinished delivery is always in its queue. The first delivery of each queue is either released, or about to
 //! be released by a process whose own message is not acknowledged yet.
@@ -145,7 +144,7 @@ async fn wanted(shared: &Shared, entry: &Entry<LeadEvent>) -> Result<Vec<Wanted>
             Some(registry) => break registry,
             None if shared.platform.drain.is_stopping() => return Err(JournalError::LostRace),
             None => entry.trace.within(|| {
-                tracing::warn!(event = %event.event_id, "the configuration that this event needs is not known yet");
+                tracing::warn!(event = %event.event_id, "cannot queue event: configuration not known yet; retrying");
             }),
         }
     };
@@ -182,12 +181,12 @@ async fn requested_before(
     }
     let since: Vec<_> = since.into_iter().collect();
     let mut requested = HashSet::new();
-    // A few at a time, because each read has a consumer of its own.
+    // A few at a time, because each read needs its own consumer.
     for some in since.chunks(MAX_HISTORY_READS) {
-        let looking_back = some.iter().map(|&((account, destination), since)| async move {
+        let reads = some.iter().map(|&((account, destination), since)| async move {
             shared.journal.deliveries().requested(account, destination, Since::Time(since)).await
         });
-        requested.extend(try_join_all(looking_back).await?.into_iter().flat_map(|looked| looked.found));
+        requested.extend(try_join_all(reads).await?.into_iter().flat_map(|read| read.found));
     }
     Ok(requested)
 }
@@ -206,8 +205,8 @@ async fn queue_one(shared: &Shared, wanted: &Wanted, was_requested: bool, again:
         shared.journal.deliveries().append(&wanted.requested, &wanted.trace).await?;
     }
     match shared.journal.ordered().first(&reference.destination, &reference.lead).await? {
-        Some(turn) if turn.requested.reference().delivery == reference.delivery => {
-            release_queued(shared, &turn, again).await
+        Some(first) if first.requested.reference().delivery == reference.delivery => {
+            release_queued(shared, &first, again).await
         }
         _ => Ok(()),
     }
@@ -217,13 +216,14 @@ fn waits_for_turn(requested: &DeliveryFact) -> bool {
     matches!(requested, DeliveryFact::Requested(f) if f.work == RequestedWork::InTurn)
 }
 
-/// Removes an ended delivery from its queue and releases the next one. `again` says that this may have happened before.
+/// Removes an ended delivery from its queue and releases the next one. `again` is true if this may have happened
+/// before.
 pub(crate) async fn release_next(shared: &Shared, ended: &DeliveryRef, again: bool) -> Result<(), JournalError> {
-    while let Some(turn) = shared.journal.ordered().first(&ended.destination, &ended.lead).await? {
-        if turn.requested.reference().delivery != ended.delivery {
-            return release_queued(shared, &turn, again).await;
+    while let Some(first) = shared.journal.ordered().first(&ended.destination, &ended.lead).await? {
+        if first.requested.reference().delivery != ended.delivery {
+            return release_queued(shared, &first, again).await;
         }
-        shared.journal.ordered().remove(&turn).await?;
+        shared.journal.ordered().remove(&first).await?;
         crash::point("after a turn has ended");
     }
     Ok(())
@@ -231,8 +231,8 @@ pub(crate) async fn release_next(shared: &Shared, ended: &DeliveryRef, again: bo
 
 /// Releases a delivery, unless it was released before. Older releases have to be looked up, because the broker
 /// remembers message ids only for a while.
-async fn release_queued(shared: &Shared, turn: &QueuedDelivery, again: bool) -> Result<(), JournalError> {
-    let (journal, reference, since) = (&shared.journal, turn.requested.reference(), turn.queued_at);
+async fn release_queued(shared: &Shared, queued: &QueuedDelivery, again: bool) -> Result<(), JournalError> {
+    let (journal, reference, since) = (&shared.journal, queued.requested.reference(), queued.queued_at);
     if again || !journal.remembers_ids_since(since, Timestamp::now()) {
         let read = |since| journal.deliveries().released(&reference.account, &reference.destination, since);
         // The broker recognises recent releases by their ids.
@@ -241,11 +241,12 @@ async fn release_queued(shared: &Shared, turn: &QueuedDelivery, again: bool) -> 
             return Ok(());
         }
     }
-    match release(&turn.requested, turn.sequence, Timestamp::now()) {
+    match release(&queued.requested, queued.sequence, Timestamp::now()) {
         Some(released) => {
-            // A late release is the cause of the next attempt; otherwise the attempt belongs to its own trace.
+            // After a late release, the attempt belongs to the trace of the work that released it; otherwise to the
+            // trace of its event.
             let is_late = Timestamp::now().duration_since(since) > MAX_CHILD_AGE;
-            let trace = if is_late { TraceContext::current() } else { turn.trace.clone() };
+            let trace = if is_late { TraceContext::current() } else { queued.trace.clone() };
             journal.deliveries().append(&released, &trace).await.map(drop)
         }
         None => Ok(()),

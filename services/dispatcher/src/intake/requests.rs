@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The interval of checks for parked work whose lane is closed: after a restart, or if another process parked it.
-const LOOK_FOR_PARKED: Duration = Duration::from_secs(5);
+const PARKED_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 pub(crate) fn start(shared: &Arc<Shared>, lanes: &Arc<Lanes>) {
     let drain = &shared.platform.drain;
@@ -53,7 +53,7 @@ async fn look_for_parked(shared: Arc<Shared>, lanes: Arc<Lanes>) {
             Err(error) => tracing::debug!(error = error.chain(), "cannot list parked work; retrying"),
         }
         tokio::select! {
-            () = tokio::time::sleep(LOOK_FOR_PARKED) => {}
+            () = tokio::time::sleep(PARKED_CHECK_INTERVAL) => {}
             () = drain.stopping() => {}
         }
     }

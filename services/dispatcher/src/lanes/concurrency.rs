@@ -1,10 +1,10 @@
 //! The concurrency of lanes: how many requests a lane may have in flight, and how many more it may start.
 
 /// How many answered attempts of a lane may wait until their outcome is stored. They do not count as requests in
-/// flight, because the receiver is done with them. The limit matters while the broker does not answer.
+/// flight, because the receiver has answered. The limit matters while the broker does not answer.
 const MAX_RECORDING: usize = 512;
-/// If less than half of the limit is left, a lane may take this fraction of what is left: one eighth. So a lane that
-/// makes progress can start requests, however many other lanes hang.
+/// If less than half of the limit is left, a lane may take one eighth of the rest. So a lane that makes progress can
+/// start requests, even if many other lanes hang.
 const PARTS: usize = 8;
 
 /// The limit of the requests in flight in all lanes, given the wanted limit and the number of files that may be open.
@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn lanes_that_hang_leave_something_to_others_and_one_to_each() {
+    fn hanging_lanes_leave_requests_to_others_and_at_least_one_each() {
         let max = max_in_flight(4_096, 1_024);
         assert_eq!((max, max_in_flight(4_096, usize::MAX)), (512, 4_096));
         assert_eq!((share(max, 0), share(max, 256), share(max, 257), share(max, 600)), (512, 256, 31, 1));

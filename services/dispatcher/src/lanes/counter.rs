@@ -72,20 +72,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_waits_for_fewer_goes_on_when_one_is_dropped() {
-        let tally = Arc::new(Counter::default());
-        let (first, second) = (tally.add(), tally.add());
-        assert_eq!(tally.count(), 2);
-        let mut waiting = std::pin::pin!(tally.fewer_than(2));
+    fn waiters_continue_when_a_guard_is_dropped() {
+        let counter = Arc::new(Counter::default());
+        let (first, second) = (counter.add(), counter.add());
+        assert_eq!(counter.count(), 2);
+        let mut waiting = std::pin::pin!(counter.fewer_than(2));
         assert_eq!(waiting.as_mut().now_or_never(), None);
         drop(first);
-        assert_eq!((waiting.now_or_never(), tally.fewer_than(1).now_or_never()), (Some(()), None));
+        assert_eq!((waiting.now_or_never(), counter.fewer_than(1).now_or_never()), (Some(()), None));
         drop(second);
-        assert_eq!(tally.fewer_than(1).now_or_never(), Some(()));
+        assert_eq!(counter.fewer_than(1).now_or_never(), Some(()));
     }
 
     #[test]
-    fn what_is_counted_in_a_part_is_counted_in_the_whole() {
+    fn guards_of_a_part_count_in_the_whole() {
         let whole = Arc::new(Counter::default());
         let (one, other) = (Counter::part_of(&whole), Counter::part_of(&whole));
         let counted = (one.add(), other.add(), other.add());

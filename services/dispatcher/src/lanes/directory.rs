@@ -12,8 +12,9 @@ use crate::{
     work_item::WorkItem,
 };
 
-/// How many orders may wait in the inbox of a lane. A lane reads its inbox at once, because tasks do all its slow work.
-const ORDERS: usize = 64;
+/// How many orders may wait in the inbox of a lane. A lane reads its inbox at once, because its slow work runs in
+/// tasks.
+const MAX_ORDERS: usize = 64;
 
 #[derive(Debug, Default)]
 pub(crate) struct Lanes {
@@ -38,7 +39,7 @@ impl Lanes {
             let lane = {
                 let mut lanes = self.lanes.lock().await;
                 let open = || {
-                    let (orders, inbox) = mpsc::channel(ORDERS);
+                    let (orders, inbox) = mpsc::channel(MAX_ORDERS);
                     let lane = driver::Lane::new(Arc::clone(shared), destination.clone(), inbox);
                     let (lanes, shared, destination) = (Arc::clone(self), Arc::clone(shared), destination.clone());
                     let drain = shared.platform.drain.clone();
@@ -63,7 +64,7 @@ impl Lanes {
 
     /// As [`Lanes::order`], for an order that reached a lane while it closed. Boxed, because the future of a lane would
     /// otherwise contain itself.
-    fn order_anew(
+    fn order_boxed(
         self: Arc<Self>,
         shared: Arc<Shared>,
         destination: DestinationId,
@@ -82,7 +83,7 @@ impl Lanes {
         self.lanes.lock().await.remove(&destination);
         inbox.close();
         while let Some(order) = inbox.recv().await {
-            Arc::clone(&self).order_anew(Arc::clone(shared), destination.clone(), order).await;
+            Arc::clone(&self).order_boxed(Arc::clone(shared), destination.clone(), order).await;
         }
     }
 }

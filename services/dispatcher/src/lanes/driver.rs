@@ -1,13 +1,13 @@
-//! One lane for each destination, with a concurrency limit of its own.
+//! Runs one lane: starts, parks, holds or abandons the work of one destination, within its own concurrency limit.
 //!
 //! Work that the lane cannot start within [`crate::lanes::lane_queue::PATIENCE`] is parked in the broker and
 //! acknowledged, so a slow destination holds neither memory nor unacknowledged messages. While work is parked, new
 //! work is parked behind it. The lane of a disabled or deactivated destination holds its work; the lane of a deleted
 //! destination abandons it.
 //!
-//! The number of requests in flight also depends on the destination's rate limit, the pause that its receiver asks for
-//! (`Retry-After`), its breaker, and the requests in flight in all lanes. A request is in flight until it is answered;
-//! an attempt runs until its outcome is stored.
+//! Further limits apply to the requests in flight: the destination's rate limit, the pause that its receiver asks for
+//! (`Retry-After`), its breaker, and the limit of all lanes. A request is in flight until it is answered; an attempt
+//! runs until its outcome is stored.
 
 mod drawing;
 
@@ -44,9 +44,9 @@ use crate::{
 /// The maximum number of parked messages that are taken at once.
 const MAX_DRAWN: usize = 100;
 /// How long a lane stays open with nothing to do.
-const IDLE: Duration = Duration::from_secs(30);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What the lane may do with its work now.
+/// The state of the destination. It decides what the lane may do with its work.
 enum State {
     Open(Arc<Destination>),
     Held(HoldReason),
@@ -115,16 +115,17 @@ impl Lane {
             let registry = self.shared.registry.snapshot();
             let (state, seen) = (self.state(&registry), registry.sequence());
             drop(registry);
-            // Read before any work starts: a time that passes or an answer that arrives meanwhile then wakes the lane.
+            // Read before any work starts, so that a time that passes or an answer that arrives meanwhile wakes the
+            // lane.
             let (now, recording) = (Instant::now(), self.recording());
-            self.start_what_can_start(&state);
+            self.start_work(&state);
             self.reported.note(self.not_open(&state));
             let held = matches!(state, State::Held(_) | State::Unknown) && self.backlog;
             let idle = self.is_idle() && !held;
             if idle && self.closed {
                 return None;
             }
-            // A paused lane stays open, because the lane that opens next would not know the pause.
+            // A paused lane stays open, because the lane that opens next would not have the pause.
             let idle = idle && self.paused_until.is_none();
             let (wake_at, in_flight) = (self.wake_at(idle, now), self.running.len() - recording);
             tokio::select! {
@@ -172,9 +173,9 @@ impl Lane {
         nothing_in_flight && self.queue.is_empty() && !self.backlog
     }
 
-    /// When the lane wakes up although nothing has happened.
+    /// When the lane wakes up if nothing happens before.
     fn wake_at(&self, idle: bool, now: Instant) -> Instant {
-        let longest = now + IDLE;
+        let longest = now + IDLE_TIMEOUT;
         if idle {
             return longest;
         }
@@ -200,7 +201,9 @@ impl Lane {
         }
     }
 
-    fn start_what_can_start(&mut self, state: &State) {
+    /// Starts as much work as the limits allow, or passes the work on if the lane is not open. Then draws parked work,
+    /// and parks work that has waited too long.
+    fn start_work(&mut self, state: &State) {
         self.forget_past_times();
         match state {
             State::Open(destination) => {
@@ -225,7 +228,7 @@ impl Lane {
             }
         }
         self.draw(state);
-        self.park_the_impatient();
+        self.park_overdue();
     }
 
     fn forget_past_times(&mut self) {
@@ -276,7 +279,7 @@ impl Lane {
                     }
                 }
             }
-            // Its message is not acknowledged, so the attempt is made again.
+            // The message of the attempt is not acknowledged, so the attempt is made again.
             Err(error) => {
                 tracing::error!(
                     error = error.chain(),
@@ -287,7 +290,7 @@ impl Lane {
         }
     }
 
-    fn park_the_impatient(&mut self) {
+    fn park_overdue(&mut self) {
         while let Some(item) = self.queue.pop_impatient() {
             self.park(item);
         }
@@ -315,7 +318,8 @@ impl Lane {
         });
     }
 
-    /// Finishes the work that has started. Other work goes back to the broker, and another process takes it.
+    /// Finishes the work that has started. Other work is returned to the broker, which redelivers it to another
+    /// process.
     async fn finish(mut self) {
         self.inbox.close();
         while let Some(order) = self.inbox.recv().await {

@@ -4,9 +4,9 @@
 //! sending it. A stalled lane may queue only [`STALLED_LANE_LIMIT`] items. All queues together are bounded by the
 //! number of unacknowledged messages that the broker delivers.
 //!
-//! While [`ROUTING_LIMIT`] items wait, no further events are routed: events cost nothing while they wait in the broker,
-//! and parking an item costs as much as sending it. An item that a stalled lane cannot take is parked, and counts until
-//! the broker has stored it.
+//! While [`ROUTING_LIMIT`] items wait, no further events are routed. An event that waits in the broker costs nothing,
+//! whereas parking an item costs as much as sending it. An item that a stalled lane cannot take is parked, and counts
+//! until the broker has stored it.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 

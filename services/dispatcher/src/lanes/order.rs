@@ -1,4 +1,4 @@
-//! Orders to a lane: do a work item, or look for parked work.
+//! The orders that a lane takes: work on an item, or look for parked work.
 
 use crate::work_item::WorkItem;
 

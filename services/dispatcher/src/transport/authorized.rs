@@ -14,8 +14,8 @@ use crate::{
     },
 };
 
-/// Sends a request. If a receiver refuses a token from memory (401), the request is sent once more with a new token,
-/// within the same attempt: the token may have ended earlier than its server said.
+/// Sends a request. If a receiver refuses a token from memory (401), the request is sent once more with a new token, in
+/// the same attempt. The old token may have expired earlier than its server announced.
 ///
 /// # Errors
 /// When nothing was sent for a reason that does not concern the receiver.
@@ -27,7 +27,7 @@ pub(crate) async fn send(
 ) -> Result<Sent, NotSent> {
     match request.grant.take() {
         None => shared.client.send(account, &request, timeout).await,
-        // Boxed, because it is large and rare.
+        // Boxed, because this future is large and seldom needed.
         Some(grant) => Box::pin(send_with_token(shared, account, request, &grant, timeout)).await,
     }
 }
@@ -42,7 +42,7 @@ async fn send_with_token(
     let begun = Instant::now();
     let token = match shared.tokens.get(&shared.client, account, grant, request.route.as_ref()).await {
         Ok(token) => token,
-        Err(error) => return error.into_outcome().map(|outcome| not_asked(&request, outcome)),
+        Err(error) => return error.into_outcome().map(|outcome| without_token(&request, outcome)),
     };
     let sent = Instant::now();
     let answered = send_once(shared, account, &mut request, &token, timeout).await?;
@@ -62,7 +62,7 @@ async fn send_with_token(
 }
 
 /// The result of an attempt without an access token. Nothing was sent to the receiver.
-fn not_asked(request: &Request, outcome: AttemptOutcome) -> Sent {
+fn without_token(request: &Request, outcome: AttemptOutcome) -> Sent {
     Sent::of(request, &[], outcome, None, Seen::default())
 }
 

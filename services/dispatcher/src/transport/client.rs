@@ -1,9 +1,13 @@
 //! The HTTP client: no redirects, guarded addresses, bounded answers.
 //!
 //! [`pool`] holds the open connections, [`connect`] opens them, [`proxy`] and [`egress`] open them through proxies,
-//! [`http1`] and [`http2`] use them. Whether a failure is the receiver's depends on what client libraries hide:
-//! whether a connection was used before, whether any byte of an answer arrived, when the head of the answer was
-//! complete, and how many requests the connection takes.
+//! [`http1`] and [`http2`] use them.
+//!
+//! To decide whether the receiver caused a failure, this client needs facts that client libraries hide:
+//!
+//! * whether a connection was used before
+//! * whether any byte of an answer arrived, and when the head of the answer was complete
+//! * how many requests the connection takes
 
 mod connect;
 mod egress;
@@ -57,7 +61,6 @@ pub(crate) struct Client {
     _watching: Option<AbortOnDropHandle<()>>,
 }
 
-/// The settings of a client.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings<'a> {
     pub(crate) name_servers: &'a [SocketAddr],

@@ -1,4 +1,4 @@
-//! The compatibility signature: a second signature, in the form of another sender.
+//! The compatibility signature: a second signature, in the form that another webhook sender uses.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use crypto::{
@@ -7,7 +7,8 @@ use crypto::{
 };
 use domain::registry::{CompatibilitySignature, Encoding, Hash, SignedContent};
 
-/// The names and values of its headers. The newest secret comes first in `signers`; Ed25519 keys are ignored.
+/// The names and values of the signature's headers. The newest secret comes first in `signers`; Ed25519 keys are
+/// ignored.
 pub(crate) fn headers<'a>(
     how: &'a CompatibilitySignature,
     signers: &[Signer],
@@ -15,7 +16,7 @@ pub(crate) fn headers<'a>(
     body: &[u8],
 ) -> Vec<(&'a str, String)> {
     let secrets: Vec<_> = signers.iter().filter_map(hmac_secret).collect();
-    // A receiver compares this header with one value, and knows only the old secret until its owner changes it.
+    // A receiver compares this header with one value, and has only the old secret until its owner changes it.
     let Some(oldest) = secrets.last() else { return vec![] };
     let timestamp = timestamp.to_string();
     let with_timestamp: [&[u8]; 3] = [timestamp.as_bytes(), b".", body];

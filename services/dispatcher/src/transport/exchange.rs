@@ -50,7 +50,7 @@ pub(crate) struct Sent {
 }
 
 impl Sent {
-    /// `answer` is `None` if no answer came. The headers `added` were sent with those of the request.
+    /// `answer` is `None` if the receiver did not answer. The headers `added` were sent with those of the request.
     pub(crate) fn of(
         request: &Request,
         added: &[(HeaderName, HeaderValue)],

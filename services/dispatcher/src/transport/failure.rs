@@ -87,7 +87,7 @@ impl Failure {
         Self::Connect(io::Error::new(io::ErrorKind::InvalidInput, "the scheme of the URL is neither http nor https"))
     }
 
-    /// Whether the connection ended in a way that says nothing about the request.
+    /// Whether the connection itself ended, perhaps for a reason that does not concern this request.
     pub(crate) fn is_end_of_connection(&self) -> bool {
         match self {
             Self::Http1(error) => {

@@ -9,7 +9,7 @@ use domain::registry::{OAuth2Client, SealedSecret};
 pub(crate) struct Grant {
     pub(crate) client: OAuth2Client,
     pub(crate) secret: String,
-    /// Identifies the grant, because a changed grant is sealed to other bytes.
+    /// The sealed secret. It identifies the grant, because a changed grant is sealed again, to other bytes.
     pub(crate) sealed: Vec<u8>,
 }
 

@@ -1,8 +1,8 @@
 //! Access tokens by OAuth 2.0 client credentials (RFC 6749, 4.4). Waiting requests share one token request, and a token
 //! is kept until shortly before it expires.
 //!
-//! A token server is reached as the receiver is: through the same proxy and with the same certificate and authorities,
-//! and never on a network that the [`Guard`](domain::Guard) forbids.
+//! A token server is called through the same proxy as the receiver, with the same certificate and authorities, and
+//! never on a network that the [`Guard`](domain::Guard) forbids.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -31,10 +31,10 @@ use crate::{
 const TOKEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a token is used if its server does not say when it expires. If it expires earlier, the receiver refuses it.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(300);
-/// How long before its expiry a token is replaced, because a request may take as long. A short-lived token is used for
-/// most of its life.
+/// How long before its expiry a token is replaced, because a request may take that long. The margin of a short-lived
+/// token is a tenth of its lifetime.
 const MAX_MARGIN: Duration = Duration::from_secs(60);
-/// A token is used for at most this time, even if its server gives it a longer life.
+/// A token is used for at most this time, even if its server gives it a longer lifetime.
 const MAX_LIFETIME: Duration = Duration::from_hours(24);
 /// The maximum number of destinations whose tokens are kept.
 const MAX_TOKENS: u64 = 10_000;
@@ -86,7 +86,7 @@ pub(crate) struct AccessTokens {
 #[derive(Debug, Default)]
 struct Slot {
     token: Option<AccessToken>,
-    /// The last failure and its time. Tasks that waited meanwhile do not request again.
+    /// The last failure and its time. Tasks that waited for the lock meanwhile get the same failure.
     failed: Option<(Instant, Failed)>,
 }
 

@@ -32,7 +32,7 @@ pub(crate) enum NotSent {
     Egress(String),
 }
 
-/// The outcome of a request without an answer, with one of the kinds that users know.
+/// The outcome of a request without an answer, with one of the documented error kinds.
 ///
 /// # Errors
 /// When the failure does not concern the receiver.
@@ -62,7 +62,7 @@ fn kind(failure: &Failure) -> Option<ErrorKind> {
 }
 
 fn by_cause(failure: &Failure) -> Option<ErrorKind> {
-    // With TLS 1.3 a receiver refuses a client certificate after the handshake, so HTTP only sees the connection end.
+    // With TLS 1.3 a receiver refuses a client certificate after the handshake, when HTTP is already in use.
     if causes(failure).any(|cause| cause.is::<rustls::Error>()) {
         return Some(ErrorKind::Tls);
     }
@@ -108,7 +108,7 @@ pub(crate) fn excerpt(body: &[u8]) -> String {
 pub(crate) fn text_of(bytes: &[u8], longest: usize) -> String {
     let beginning = &bytes[..bytes.len().min(longest)];
     let text = String::from_utf8_lossy(beginning);
-    // Nearly all headers and many bodies: nothing has to be replaced or left out.
+    // In nearly all headers and many bodies, nothing has to be replaced or left out.
     if beginning.iter().all(|byte| matches!(byte, b' '..=b'~')) {
         return text.into_owned();
     }
@@ -125,26 +125,26 @@ pub(crate) fn cut(mut text: String, longest: usize) -> String {
 /// The pause that `Retry-After` (RFC 9110, 10.2.3) asks for, in seconds or as a date. A value above [`MAX_WAIT`], or
 /// one that overflows, counts as [`MAX_WAIT`].
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let wishes = headers.get_all(RETRY_AFTER).iter();
-    wishes.filter_map(|wish| Some(wait(wish.to_str().ok()?.trim())?.min(MAX_WAIT))).max()
+    let values = headers.get_all(RETRY_AFTER).iter();
+    values.filter_map(|value| Some(wait(value.to_str().ok()?.trim())?.min(MAX_WAIT))).max()
 }
 
-fn wait(wish: &str) -> Option<Duration> {
-    if !wish.is_empty() && wish.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Some(wish.parse().map_or(Duration::MAX, Duration::from_secs));
+fn wait(value: &str) -> Option<Duration> {
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(value.parse().map_or(Duration::MAX, Duration::from_secs));
     }
     // Some rate limiters send fractions of a second, though no standard allows it.
-    if let Some((whole, part)) = wish.split_once('.')
+    if let Some((whole, part)) = value.split_once('.')
         && !part.is_empty()
         && part.bytes().all(|byte| byte.is_ascii_digit())
     {
         return wait(whole).map(|whole| whole.saturating_add(Duration::from_secs(1)));
     }
     // First the three date formats of HTTP, then those of mail, which may have other time zones.
-    if let Ok(date) = httpdate::parse_http_date(wish) {
+    if let Ok(date) = httpdate::parse_http_date(value) {
         return Some(date.duration_since(SystemTime::now()).unwrap_or(Duration::ZERO));
     }
-    let date = rfc2822::parse(wish).ok()?.timestamp();
+    let date = rfc2822::parse(value).ok()?.timestamp();
     Some(Duration::try_from(date.duration_since(Timestamp::now())).unwrap_or(Duration::ZERO))
 }
 
@@ -160,14 +160,14 @@ mod tests {
         assert!(excerpt(&[0xff; 10_000]).len() <= MAX_EXCERPT);
     }
 
-    fn wait_of(wish: &str) -> Option<Duration> {
-        retry_after(&HeaderMap::from_iter([(RETRY_AFTER, wish.parse().unwrap())]))
+    fn wait_of(value: &str) -> Option<Duration> {
+        retry_after(&HeaderMap::from_iter([(RETRY_AFTER, value.parse().unwrap())]))
     }
 
     #[test]
     fn retry_after_is_seconds_or_a_date_and_bounded() {
-        for (wish, seconds) in [("7", 7), ("007", 7), ("86400", 86_400), ("0", 0), ("1.5", 2), (" 3 ", 3)] {
-            assert_eq!(wait_of(wish), Some(Duration::from_secs(seconds)), "{wish}");
+        for (value, seconds) in [("7", 7), ("007", 7), ("86400", 86_400), ("0", 0), ("1.5", 2), (" 3 ", 3)] {
+            assert_eq!(wait_of(value), Some(Duration::from_secs(seconds)), "{value}");
         }
         for past in [
             "Sun, 06 Nov 1994 08:49:37 GMT",
@@ -185,12 +185,12 @@ mod tests {
     #[test]
     fn a_longer_retry_after_never_gets_a_shorter_pause() {
         let longer = ["86401", "99999999", "18446744073709551616", "99999999999999999999", "99999999999999999999.9"];
-        for wish in longer.into_iter().chain(["Fri, 31 Dec 2100 23:59:59 GMT", "Fri, 31 Dec 9999 23:59:59 GMT"]) {
-            assert_eq!(wait_of(wish), Some(MAX_WAIT), "{wish}");
+        for value in longer.into_iter().chain(["Fri, 31 Dec 2100 23:59:59 GMT", "Fri, 31 Dec 9999 23:59:59 GMT"]) {
+            assert_eq!(wait_of(value), Some(MAX_WAIT), "{value}");
         }
         let mut headers = HeaderMap::new();
-        for wish in ["60", "120", "soon"] {
-            headers.append(RETRY_AFTER, wish.parse().unwrap());
+        for value in ["60", "120", "soon"] {
+            headers.append(RETRY_AFTER, value.parse().unwrap());
         }
         assert_eq!(retry_after(&headers), Some(Duration::from_secs(120)));
     }

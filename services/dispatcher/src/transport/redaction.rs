@@ -29,8 +29,8 @@ impl std::fmt::Debug for Redaction {
 }
 
 impl Redaction {
-    /// The secrets of a header that carries credentials: its whole value, the part after the scheme (RFC 9110, 11.4),
-    /// and for `Basic` the decoded user and password, and the password alone.
+    /// The secrets of a header that carries credentials: its whole value, and the part after the scheme (RFC 9110,
+    /// 11.4). With `Basic` also the decoded user and password together, and the password.
     pub(crate) fn of_header(value: &[u8]) -> Self {
         let value = String::from_utf8_lossy(value).into_owned();
         let (scheme, parameter) = value.split_once(' ').unwrap_or(("", &value));

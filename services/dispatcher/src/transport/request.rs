@@ -1,4 +1,4 @@
-//! The request of an attempt, signed by Standard Webhooks.
+//! Makes the request of an attempt, signed as Standard Webhooks specifies.
 
 use bytes::Bytes;
 use crypto::{MasterKey, Signer, sign};
@@ -29,7 +29,7 @@ pub(crate) struct Request {
     pub(crate) body: Bytes,
     /// The secrets that must not be stored with the answer.
     pub(crate) redaction: Redaction,
-    /// `None` if the destination has no settings of its own for connections.
+    /// The destination's own settings for connections; `None` if it has none.
     pub(crate) route: Option<Route>,
     /// The credentials for an access token; `None` if the request needs no token.
     pub(crate) grant: Option<Grant>,
@@ -75,7 +75,7 @@ pub(crate) fn intended(destination: &Destination) -> RequestLine {
     RequestLine { method: destination.request.method.as_str().into(), url: destination.url.clone() }
 }
 
-/// The parts of a request.
+/// The inputs of [`make`].
 pub(crate) struct Parts<'a> {
     pub(crate) work: &'a Work,
     pub(crate) destination: &'a Destination,

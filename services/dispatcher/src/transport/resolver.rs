@@ -1,10 +1,10 @@
-//! Look-up of the addresses of receivers, asynchronously, with a deadline, a cache, and a fair share for each account.
+//! Looks up the addresses of receivers, asynchronously, with a deadline, a cache, and a fair share for each account.
 //!
 //! `/etc/hosts` is read first; then the name servers of `/etc/resolv.conf` (with its search domains and `ndots`) or of
 //! `--dns-server` are asked. Both files are read again when they change. Only addresses that the [`Guard`] allows are
 //! returned, and the connection uses these addresses, so a name cannot change after the check.
 //!
-//! Guarantee: unanswered look-ups delay no look-up of another account, and hold no thread.
+//! Guarantee: unanswered look-ups hold no thread. Those of up to seven accounts delay no look-up of another account.
 
 use std::{
     fmt::Debug,
@@ -27,16 +27,16 @@ use self::servers::Servers;
 
 mod servers;
 
-/// The maximum time of a look-up, for all name servers and search domains together. Answers usually take milliseconds,
-/// and the receiver's timeout (15 s by default) runs meanwhile.
+/// The maximum time of a look-up, for all name servers and search domains together. Answers usually take milliseconds.
+/// This time is part of the receiver's timeout (15 s by default).
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(3);
 /// The maximum time that a look-up waits for its turn. It waits only while many others are unanswered.
 const TURN_TIMEOUT: Duration = Duration::from_secs(4);
 /// The maximum number of look-ups of one account in flight. Each opens up to eight sockets while no name server
 /// answers.
 const MAX_LOOKUPS_PER_ACCOUNT: usize = 32;
-/// The maximum number of look-ups of all accounts in flight. At least eight accounts have to be without answers before
-/// another one waits, and all together open at most 2,048 sockets.
+/// The maximum number of look-ups of all accounts in flight. A look-up of another account waits only if those of at
+/// least eight accounts are unanswered. All look-ups together open at most 2,048 sockets.
 const MAX_LOOKUPS: usize = 256;
 /// The maximum number of accounts whose look-ups are counted.
 const MAX_ACCOUNTS: u64 = 10_000;
@@ -122,8 +122,8 @@ impl Inner {
         let share = || Arc::new(Semaphore::new(MAX_LOOKUPS_PER_ACCOUNT));
         let share = self.accounts.get_with(account.cloned(), share);
         // Neither semaphore is ever closed.
-        let turn = async { (share.acquire().await, self.lookups.acquire().await) };
-        let _turn = timeout(TURN_TIMEOUT, turn).await.map_err(|_| LookupError::NoTurn(host.to_owned()))?;
+        let permits = async { (share.acquire().await, self.lookups.acquire().await) };
+        let _permits = timeout(TURN_TIMEOUT, permits).await.map_err(|_| LookupError::NoTurn(host.to_owned()))?;
         match timeout(LOOKUP_TIMEOUT, servers.ask(host)).await {
             Ok(answer) => answer.map_err(|error| unresolvable(host.to_owned(), error)),
             Err(_) => Err(LookupError::NoAnswer(host.to_owned())),

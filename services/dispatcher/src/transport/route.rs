@@ -38,7 +38,7 @@ impl fmt::Debug for Route {
 }
 
 impl Route {
-    /// `None` if the destination has no settings of its own for connections.
+    /// Opens the secrets of the destination's settings for connections; `None` if it has no such settings.
     pub(crate) fn of(destination: &Destination, key: &MasterKey) -> Result<Option<Self>, NoRoute> {
         let transport = &destination.transport;
         if **transport == Transport::default() {

@@ -19,7 +19,7 @@ pub(super) struct Context {
 }
 
 impl Context {
-    /// Waits; returns whether the process continues.
+    /// Waits for this time. Returns `false` if the drain begins before.
     pub(super) async fn rest(&self, time: Duration) -> bool {
         tokio::select! {
             biased;
@@ -29,7 +29,7 @@ impl Context {
     }
 }
 
-/// Why work on a job ended.
+/// Why this process ended its work on a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ended {
     /// The job has ended.

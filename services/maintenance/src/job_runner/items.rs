@@ -25,7 +25,7 @@ pub(super) enum What {
     Delivery(DeliveryId, Option<Box<Delivery>>),
     /// An event that may be missing at the destination.
     Event(Box<Missing>),
-    /// An event that needs no decision.
+    /// An event that the recovery skips without looking up its delivery.
     Decided(Box<JobDecision>),
     /// An event that cannot be read.
     Unreadable,

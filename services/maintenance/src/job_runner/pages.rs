@@ -1,4 +1,4 @@
-//! The pages of a job, from its cursor on: a list of deliveries, the failed deliveries of a filter, or published
+//! Reads the pages of a job, from its cursor on: listed deliveries, failed deliveries that match a filter, or published
 //! events.
 
 use std::collections::HashMap;
@@ -17,10 +17,10 @@ use super::{
     run::Run,
 };
 
-/// The number of deliveries in a page.
-const DELIVERIES: usize = 500;
-/// The number of events in a page; each has its payload.
-const EVENTS: usize = 100;
+/// The maximum number of deliveries in a page.
+const MAX_DELIVERIES: usize = 500;
+/// The maximum number of events in a page. It is smaller, because each event has its payload.
+const MAX_EVENTS: usize = 100;
 /// The largest difference between the clock of the process that received an event and the broker's.
 const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(1);
 
@@ -37,7 +37,7 @@ impl Run<'_> {
     async fn listed(&mut self, ids: &[DeliveryId], cursor: &Cursor) -> Result<ItemPage, JobError> {
         let done = if let Cursor::Listed(done) = cursor { *done } else { 0 };
         let rest = ids.get(done as usize..).unwrap_or_default();
-        let chosen = &rest[..rest.len().min(DELIVERIES)];
+        let chosen = &rest[..rest.len().min(MAX_DELIVERIES)];
         let mut found = self.deliveries_of(chosen).await?;
         self.read_requests().await?;
         let item = |(number, id): (u32, &DeliveryId)| Item {
@@ -51,22 +51,22 @@ impl Run<'_> {
         let after = if let Cursor::After(at, id) = cursor { Some((*at, *id)) } else { None };
         let (mut found, mut last) = (vec![], true);
         for status in statuses(filter, self.job.started.force) {
-            let read = self.context.store.oldest_deliveries(filter, status, after, DELIVERIES).await?;
-            last &= read.len() < DELIVERIES;
+            let read = self.context.store.oldest_deliveries(filter, status, after, MAX_DELIVERIES).await?;
+            last &= read.len() < MAX_DELIVERIES;
             found.extend(read);
         }
         found.sort_by_key(Delivery::place);
-        found.truncate(DELIVERIES);
+        found.truncate(MAX_DELIVERIES);
         self.read_requests().await?;
         if !self.requested.is_empty() {
-            // The delivery may no longer be failed, and still has to be counted.
+            // A delivery that was requested may no longer be failed. It still has to be counted.
             let requested: Vec<_> = self.requested.keys().copied().collect();
             let requested = self.deliveries_of(&requested).await?.into_values();
             found.extend(requested.filter(|delivery| after.is_none_or(|after| after < delivery.place())));
             found.sort_by_key(Delivery::place);
             found.dedup_by_key(|delivery| delivery.reference.delivery);
             if !last {
-                found.truncate(DELIVERIES);
+                found.truncate(MAX_DELIVERIES);
             }
         }
         let item = |delivery: Delivery| {
@@ -87,8 +87,8 @@ impl Run<'_> {
         cursor: &Cursor,
         registry: &Registry,
     ) -> Result<Option<ItemPage>, JobError> {
-        // A process that has just started may not know the newest destination. An event that the router has not reached
-        // is not missing yet.
+        // A process that has just started may not know the newest destination. An event that is not routed yet is not
+        // missing.
         if registry.destination_ever(&recovery.destination).is_none() {
             return Ok(None);
         }
@@ -101,13 +101,13 @@ impl Run<'_> {
             _ => LeadsFrom::Time(earlier(recovery.since)),
         };
         let account = &self.job.reference().account;
-        let mut entries = self.context.journal.leads().page(Some(account), from, EVENTS).await?;
+        let mut entries = self.context.journal.leads().page(Some(account), from, MAX_EVENTS).await?;
         let read = entries.len();
-        let behind = |entry: &Entry<LeadEvent>| {
+        let is_after_end = |entry: &Entry<LeadEvent>| {
             let late = recovery.until.is_some_and(|until| earlier(entry.published_at) > until);
             late || entry.sequence > recovery.end.0
         };
-        entries.retain(|entry| !behind(entry));
+        entries.retain(|entry| !is_after_end(entry));
         let last = read == 0 || entries.len() < read;
         let items = self.events(recovery, entries, registry).await?;
         if items.iter().any(|item| matches!(item.what, What::Event(_))) {

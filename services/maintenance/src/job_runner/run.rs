@@ -30,7 +30,7 @@ const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(1);
 /// The largest age of the state that a decision uses. A process that was silent for longer, because its machine hung,
 /// may have lost the job.
 const MAX_STATE_AGE: Duration = RECORD_INTERVAL.saturating_add(ACK_WAIT);
-/// The interval of checks while the router or the configuration has to catch up.
+/// The interval of checks while the events are not routed yet, or the configuration is not known yet.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// A job that this process works on.
@@ -59,7 +59,7 @@ struct Step {
 /// The result of one item.
 enum Settled {
     As(Box<JobDecision>),
-    /// The item cannot be read, by this or any other process.
+    /// No process can read the item.
     Skipped,
     /// The item has to be read again later.
     NotYet,
@@ -87,9 +87,9 @@ impl<'a> Run<'a> {
         Ok(Some(Self { context, job, version, reached_at, requested: HashMap::new(), spread, clock, trace }))
     }
 
-    /// Finds the requests since the last record. Their process died before it could record them, or does not know yet
-    /// that it has lost the job. Call this after reading deliveries: it then finds the request of each delivery that
-    /// this job has retried and that is therefore not failed any more.
+    /// Finds the requests since the last record. The process that made them died before it could record them, or does
+    /// not know yet that it has lost the job. Call this after reading deliveries: if this job has retried a delivery,
+    /// so that it is not failed any more, its request is found.
     pub(super) async fn read_requests(&mut self) -> Result<(), JobError> {
         if !self.job.started.dry_run {
             let since = self.reached_at.checked_sub(MAX_CLOCK_SKEW).unwrap_or(Timestamp::MIN);
@@ -216,7 +216,7 @@ impl<'a> Run<'a> {
         request_retry::context(journal, store, registry, delivery, self.job.started.force).await
     }
 
-    /// Requests a round of a delivery, or the missing delivery, when the pace permits it.
+    /// Requests another round of a delivery, or a missing delivery, as soon as the job's pace allows it.
     async fn ask(&mut self, fact: DeliveryFact, read_at: Instant) -> Result<Settled, JobError> {
         let now = self.clock.elapsed();
         let wait = self.spread.turn(now).saturating_sub(now);

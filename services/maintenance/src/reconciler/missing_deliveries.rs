@@ -25,7 +25,7 @@ impl MissingDeliveries {
         Self { checked_until, not_before: Timestamp::MIN, past: PastRegistry::of(journal) }
     }
 
-    /// The last event that was checked.
+    /// The sequence of the last event that was checked.
     pub(super) const fn checked_until(&self) -> u64 {
         self.checked_until
     }
@@ -50,7 +50,7 @@ impl MissingDeliveries {
         }
         let mut missing = context.unknown(self.wanted(context, &events).await).await?;
         if !missing.is_empty() {
-            // The fact may be stored and not shown yet.
+            // The fact may be stored and not be in the read model yet.
             context.read_barrier.wait_for_now(StreamName::Deliveries).await?;
             missing = context.unknown(missing).await?;
         }
@@ -84,7 +84,7 @@ impl MissingDeliveries {
 }
 
 impl Context {
-    /// Those requests whose deliveries the read model does not show.
+    /// The requests whose deliveries are not in the read model.
     async fn unknown<'a>(&self, mut wanted: Vec<Wanted<'a>>) -> Result<Vec<Wanted<'a>>, ReconcilerError> {
         let ids: Vec<DeliveryId> = wanted.iter().map(|(_, fact)| fact.reference().delivery).collect();
         let found = self.store.deliveries_of(&ids).await?;

@@ -109,8 +109,8 @@ impl Context {
                 .ordered()
                 .first(&reference.destination, &reference.lead)
                 .await?
-                .map(|turn| id_of(&turn.requested)),
-            // Parked messages are read again, and last: work moves there from a timer.
+                .map(|first| id_of(&first.requested)),
+            // Parked messages are read once more at the end, because work moves from a timer to PARKED.
             parked: journal.parking().has(&reference.destination).await?,
         };
         Ok(lost_work(delivery, pending))

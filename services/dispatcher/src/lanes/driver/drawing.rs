@@ -1,4 +1,4 @@
-//! Draws parked work, which the lane then does, holds or abandons.
+//! Draws parked work: takes it from the broker, so that the lane attempts, holds or abandons it.
 
 use std::time::Duration;
 
@@ -50,7 +50,8 @@ impl Lane {
                         State::Open(destination) if is_skipped(&item, destination) => {
                             self.abandon(item, FailureReason::Skipped);
                         }
-                        // If the destination was disabled just now, the next turn of the loop holds the work.
+                        // If the destination was disabled just now, the next iteration of the lane's loop holds the
+                        // work.
                         _ => self.queue.push(item),
                     }
                 }

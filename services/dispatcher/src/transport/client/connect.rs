@@ -1,4 +1,5 @@
-//! From a host name to a connection that can take a request.
+//! Opens a connection: looks up the host, connects to an allowed address, perhaps through proxies, and agrees on TLS
+//! and HTTP version.
 
 use std::{
     collections::VecDeque,
@@ -33,7 +34,7 @@ use crate::transport::{
     route::Route,
 };
 
-/// The maximum number of addresses of a host that are tried. Large services name up to eight in one answer.
+/// The maximum number of addresses of a host that are tried. The names of large services have up to eight addresses.
 const MAX_ADDRESSES: usize = 8;
 
 /// A new connection.
@@ -65,8 +66,8 @@ pub(super) struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// Opens a connection. HTTP/2 is not offered if `http1_alone`. Each address that connects gets half of the
-    /// remaining time for the TLS handshake, and the last one all of it.
+    /// Opens a connection. HTTP/2 is not offered if `http1_alone` is set. The TLS handshake with each address may take
+    /// half of the remaining time, and with the last address all of it.
     ///
     /// # Errors
     /// The failure of the last address.
@@ -85,9 +86,9 @@ impl Call<'_> {
             let now = Instant::now();
             let patience = if endpoints.is_empty() { deadline } else { now + (deadline - now) / 2 };
             wire.note(|seen| seen.peer = stream.peer_addr().ok());
-            match timeout_at(patience, agree(origin, config, stream, wire)).await {
+            match timeout_at(patience, handshake(origin, config, stream, wire)).await {
                 Ok(Ok(connected)) => return Ok(connected),
-                // A certificate that is refused would be refused at each address.
+                // A refused certificate would be refused at each address.
                 Ok(Err(error)) if endpoints.is_empty() || is_about_tls(&error) => return Err(error),
                 Err(_) if endpoints.is_empty() => return Err(Failure::Timeout(Step::Handshake)),
                 Ok(Err(_)) | Err(_) => {}
@@ -95,7 +96,7 @@ impl Call<'_> {
         }
     }
 
-    /// The addresses of the receiver, or its name if the proxy of the installation looks names up.
+    /// The addresses of the receiver, or its name if the proxy of the installation looks up names.
     async fn endpoints(self) -> Result<Vec<Endpoint>, Failure> {
         let Self { dialer, account, origin, deadline, .. } = self;
         if let (Some(egress), Host::Domain(_)) = (&dialer.egress, &origin.host)
@@ -145,7 +146,7 @@ impl Call<'_> {
         let Some(own) = own else { return dialer.open(account, target, deadline).await };
         let stream = match self.reach(own, deadline).await {
             Err(Failure::Proxy(failure)) => return Err(failure.on_the_way_to(own).into()),
-            // These failures concern the proxy here.
+            // Here these failures concern the proxy, not the receiver.
             Err(Failure::Lookup(error)) => return Err(own.failure(Fault::Lookup(error)).into()),
             Err(Failure::Timeout(_)) => return Err(own.failure(Fault::Timeout).into()),
             Err(Failure::Connect(error)) => return Err(own.failure(Fault::Connect(error)).into()),
@@ -178,7 +179,7 @@ impl Call<'_> {
     }
 }
 
-/// Where a connection leads.
+/// The address or name that a connection is opened to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Endpoint {
     Address(IpAddr),
@@ -217,7 +218,7 @@ impl Dialer {
         let none = found.is_empty();
         let allowed: Vec<_> = found.into_iter().filter(|address| self.guard.check(*address).is_ok()).collect();
         match (allowed.is_empty(), none) {
-            (false, _) => Ok(in_turns(allowed)),
+            (false, _) => Ok(interleaved(allowed)),
             (true, true) => Err(LookupError::NoAddress(host.to_string()).into()),
             (true, false) => Err(LookupError::NotPublic(host.to_string()).into()),
         }
@@ -230,7 +231,7 @@ impl Dialer {
     }
 }
 
-async fn agree(
+async fn handshake(
     origin: &Origin,
     config: &Arc<ClientConfig>,
     stream: TcpStream,
@@ -257,19 +258,19 @@ fn is_about_tls(failure: &Failure) -> bool {
     causes(failure).any(|cause| cause.is::<rustls::Error>())
 }
 
-/// Alternates between the two families, beginning with the one that the resolver prefers: a family that cannot be
-/// reached then costs one delay, not one for each of its addresses (RFC 8305, 4).
-fn in_turns(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
+/// Alternates between IPv4 and IPv6, beginning with the family that the resolver prefers (RFC 8305, 4). So a family
+/// that cannot be reached costs one delay, not one for each of its addresses.
+fn interleaved(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
     let prefers_v6 = addresses.first().is_some_and(IpAddr::is_ipv6);
     let (mut first, mut second): (VecDeque<_>, VecDeque<_>) =
         addresses.into_iter().partition(|address| address.is_ipv6() == prefers_v6);
-    let mut turns = vec![];
-    while turns.len() < MAX_ADDRESSES
+    let mut all = vec![];
+    while all.len() < MAX_ADDRESSES
         && let Some(address) = first.pop_front().or_else(|| second.pop_front())
     {
-        turns.push(address);
-        turns.extend(second.pop_front());
+        all.push(address);
+        all.extend(second.pop_front());
     }
-    turns.truncate(MAX_ADDRESSES);
-    turns
+    all.truncate(MAX_ADDRESSES);
+    all
 }

@@ -1,7 +1,7 @@
 //! The proxy of the installation (`--egress-proxy`), which every connection uses.
 //!
-//! Guarantee: while the proxy fails, no attempt is made or recorded, the work is parked, the dispatcher is not ready,
-//! and the log says why. Once the proxy works again, the work continues by itself.
+//! Guarantee: while the proxy fails, no attempt is made or recorded, and the work is parked. The dispatcher is not
+//! ready, and the log has the reason. When the proxy works again, the work continues without help.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
@@ -24,14 +24,14 @@ use super::{
 };
 use crate::transport::{failure::is_out_of_files, resolver::Resolve};
 
-/// How long a proxy may take to accept a connection. It is short, because the proxy is near and the receiver's timeout
-/// runs meanwhile.
+/// How long a proxy may take to accept a connection. It is short, because the proxy is near, and because this time is
+/// part of the receiver's timeout.
 pub(super) const PROXY_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a failure counts if no work needs the proxy. Waiting work tries the proxy more often.
+/// How long the dispatcher is not ready after a failure if no work uses the proxy. Waiting work tries the proxy more
+/// often.
 const FAILURE_COUNTS_FOR: Duration = Duration::from_secs(30);
 const WATCH_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The settings of the proxy.
 #[derive(Debug, Clone)]
 pub(crate) struct EgressSettings {
     proxy: Proxy,

@@ -40,7 +40,7 @@ pub(super) struct Http1 {
 }
 
 impl Http1 {
-    /// Parses answers as leniently as browsers and curl do, so that answers of old servers count.
+    /// Parses answers leniently, like browsers and curl, so that answers of old servers count.
     pub(super) async fn over(stream: Stream) -> hyper::Result<Self> {
         let (heard, now) = (Heard::default(), Instant::now());
         let peer = peer_of(&stream);

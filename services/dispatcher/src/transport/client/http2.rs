@@ -30,7 +30,6 @@ const PING_INTERVAL: Duration = Duration::from_secs(10);
 /// How long an answer to a ping may take. After this time the connection takes no further request.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// An HTTP/2 connection.
 #[derive(Debug)]
 pub(super) struct Http2 {
     sender: SendRequest<Bytes>,
@@ -46,7 +45,8 @@ pub(super) struct Http2 {
 struct Load {
     streams: AtomicUsize,
     served_any: AtomicBool,
-    /// Set after a request timed out or a ping was not answered. Requests in flight may end, and no new one begins.
+    /// Set after a ping was not answered, or a request failed in a way that may concern the whole connection. Requests
+    /// in flight may end, and no new one begins.
     condemned: AtomicBool,
 }
 
@@ -128,7 +128,7 @@ impl Http2Stream {
         self.connection.peer
     }
 
-    /// Lets the connection take no further request.
+    /// From now on the connection takes no further request.
     pub(super) fn condemn(&self) {
         self.connection.load.condemned.store(true, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! The origin that a connection leads to, and how a request names it.
+//! The origin of a connection, and the form of a request in HTTP/1.1 and HTTP/2.
 
 use std::{hash::Hash, sync::Arc};
 
@@ -21,7 +21,7 @@ pub(super) struct Origin {
     pub(super) https: bool,
     pub(super) host: Host,
     pub(super) port: u16,
-    /// The certificate, authorities and proxy of a destination; `None` if it has none of its own.
+    /// The certificate, authorities and proxy of a destination; `None` if the destination sets none of them.
     pub(super) transport: Option<Arc<Transport>>,
 }
 
@@ -60,7 +60,8 @@ pub(super) fn for_http2(request: &Request) -> Result<http::Request<()>, Failure>
     Ok(sent)
 }
 
-/// The headers that are sent in addition to those of the request. For HTTP/2, `host` stands for the host of the URL.
+/// The headers that are sent in addition to those of the request. With HTTP/2, the pseudo-header `:authority` is listed
+/// as `host`.
 pub(super) fn added_headers(request: &Request) -> Vec<(HeaderName, HeaderValue)> {
     let host = HeaderValue::from_str(authority(request)).map(|host| (HOST, host));
     added(request).chain(host.ok()).collect()

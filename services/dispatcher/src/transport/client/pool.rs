@@ -1,4 +1,4 @@
-//! The open connections, by the origin that may use them.
+//! Keeps open connections by their origin, and leases them to requests.
 //!
 //! A connection is used again while it is younger than the maximum age, was not idle for too long and did not fail. An
 //! HTTP/2 connection serves as many requests at once as its receiver takes. Further requests get another connection, so
@@ -35,7 +35,6 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The interval of checks for idle connections to close.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The limits of a pool.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     /// How long a connection is used. After that time a changed address of its host is noticed.
@@ -44,7 +43,6 @@ pub(super) struct Limits {
     pub(super) max_idle: usize,
 }
 
-/// The open connections.
 #[derive(Debug)]
 pub(super) struct Pool {
     origins: Mutex<HashMap<Origin, Arc<Entry>>>,
@@ -199,7 +197,7 @@ impl Pool {
                 (may.then(|| Dialing(&entry)), state.speaks == Speaks::Http1Alone)
             };
             match dialing {
-                // Boxed, because it is large and rare.
+                // Boxed, because this future is large and seldom needed.
                 Some(_dialing) => return Ok(add(&entry, Box::pin(call.dial(http1_alone)).await?)),
                 None => changed.await,
             }

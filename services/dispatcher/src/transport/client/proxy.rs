@@ -146,7 +146,8 @@ impl Proxy {
         ProxyFailure { owner: self.owner, address: self.address.clone(), fault }
     }
 
-    /// Asks the proxy behind a stream to connect. The stream then leads to the target.
+    /// Asks the proxy at the other end of a stream to connect to the target. Returns the stream, which then carries the
+    /// data between Leadline and the target.
     pub(super) async fn open(&self, stream: TcpStream, target: Target<'_>) -> Result<TcpStream, ProxyFailure> {
         let opened = match self.address.protocol {
             ProxyProtocol::Http => self.open_http(stream, target).await,
@@ -160,13 +161,13 @@ impl Proxy {
         let request = self.connect_request(target).map_err(|e| protocol(&e))?;
         let handshake = Builder::new().handshake::<_, Empty<Bytes>>(TokioIo::new(stream)).await;
         let (mut sender, mut connection) = handshake.map_err(|e| protocol(&e))?;
-        let mut asking = pin!(sender.send_request(request));
+        let mut response = pin!(sender.send_request(request));
         let mut ended = false;
         let answer = poll_fn(|cx| {
             // The request gets the error of the connection. The connection also ends after an answer that opens the
             // tunnel.
             ended = ended || connection.poll_without_shutdown(cx).is_ready();
-            asking.as_mut().poll(cx)
+            response.as_mut().poll(cx)
         });
         let status = answer.await.map_err(|e| protocol(&e))?.status();
         if !status.is_success() {
@@ -205,11 +206,11 @@ impl Proxy {
     }
 }
 
-/// The fault that the status of an answer to CONNECT means. A proxy reports faults on the way to the receiver with 5xx.
+/// The fault that the status of an answer to CONNECT indicates. A proxy answers 5xx if it cannot reach the receiver.
 fn refusal(status: StatusCode) -> Fault {
     let answer = status.to_string();
     match status {
-        // tinyproxy answers 401.
+        // tinyproxy answers 401 instead of 407.
         StatusCode::PROXY_AUTHENTICATION_REQUIRED | StatusCode::UNAUTHORIZED => Fault::Login(answer),
         StatusCode::GATEWAY_TIMEOUT => Fault::Unreached { answer, timeout: true },
         _ if status.is_server_error() => Fault::Unreached { answer, timeout: false },

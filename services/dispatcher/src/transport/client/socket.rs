@@ -1,5 +1,5 @@
-//! The byte stream under an HTTP/1.1 connection. It knows whether any byte of an answer has arrived, reads the answer
-//! of a receiver that stopped reading the request, and accepts a status line in lower case.
+//! The byte stream under an HTTP/1.1 connection. It records whether any byte of an answer has arrived. It reads the
+//! answer of a receiver that stopped reading the request, and accepts a status line in lower case.
 
 use std::{
     io,
@@ -21,7 +21,7 @@ const STATUS_LINE: usize = "HTTP".len();
 pub(super) struct Heard(Arc<AtomicU64>);
 
 impl Heard {
-    /// A new request begins.
+    /// Counts again from zero, for a new request.
     pub(super) fn reset(&self) {
         self.0.store(0, Ordering::Relaxed);
     }
@@ -36,13 +36,13 @@ impl Heard {
 pub(super) struct Socket<S> {
     stream: S,
     heard: Heard,
-    /// The receiver reads no more data. Its answer can still be read.
-    deaf: bool,
+    /// Whether the receiver reads no more data. Its answer can still be read.
+    stopped_reading: bool,
 }
 
 impl<S> Socket<S> {
     pub(super) const fn new(stream: S, heard: Heard) -> Self {
-        Self { stream, heard, deaf: false }
+        Self { stream, heard, stopped_reading: false }
     }
 }
 
@@ -62,10 +62,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
 impl<S: AsyncWrite + Unpin> Socket<S> {
     /// Ignores write errors. A receiver may answer and close before it has read the whole request, and its answer can
     /// still be read. Without an answer, reading fails.
-    fn forgive<T>(&mut self, written: Poll<io::Result<T>>, all: T) -> Poll<io::Result<T>> {
+    fn ignore_write_error<T>(&mut self, written: Poll<io::Result<T>>, all: T) -> Poll<io::Result<T>> {
         match written {
-            Poll::Ready(Err(error)) if is_deaf(&error) => {
-                self.deaf = true;
+            Poll::Ready(Err(error)) if has_stopped_reading(&error) => {
+                self.stopped_reading = true;
                 Poll::Ready(Ok(all))
             }
             written => written,
@@ -73,26 +73,26 @@ impl<S: AsyncWrite + Unpin> Socket<S> {
     }
 }
 
-fn is_deaf(error: &io::Error) -> bool {
+fn has_stopped_reading(error: &io::Error) -> bool {
     use io::ErrorKind as Io;
     matches!(error.kind(), Io::BrokenPipe | Io::ConnectionReset | Io::ConnectionAborted)
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        if self.deaf {
+        if self.stopped_reading {
             return Poll::Ready(Ok(data.len()));
         }
         let written = Pin::new(&mut self.stream).poll_write(cx, data);
-        self.forgive(written, data.len())
+        self.ignore_write_error(written, data.len())
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.deaf {
+        if self.stopped_reading {
             return Poll::Ready(Ok(()));
         }
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
-        self.forgive(flushed, ())
+        self.ignore_write_error(flushed, ())
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

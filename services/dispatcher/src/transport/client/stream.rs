@@ -19,7 +19,7 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 /// The byte stream under HTTP.
 pub(super) type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
-/// Where a connection leads.
+/// The address at the other end of a stream; `None` if the connection has ended.
 pub(super) fn peer_of(stream: &Stream) -> Option<SocketAddr> {
     match stream {
         Either::Left(stream) => stream.peer_addr(),

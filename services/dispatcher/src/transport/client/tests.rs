@@ -1,4 +1,4 @@
-//! Tests of the client against receivers as they occur in the field.
+//! Tests of the client against receivers with the faults and habits of real ones.
 
 mod answers;
 mod connecting;
@@ -62,7 +62,7 @@ fn client_with(resolver: Arc<dyn Resolve>, authority: Option<&Authority>, max_ag
     .unwrap()
 }
 
-/// The resolver of the system: these tests look up `localhost` alone, which /etc/hosts has.
+/// The resolver of the system. These tests look up only `localhost`, which is in /etc/hosts.
 fn system() -> Arc<dyn Resolve> {
     Arc::new(Resolver::new(Guard::new(vec!["127.0.0.0/8".parse().unwrap()]), &[]).unwrap())
 }

@@ -50,7 +50,7 @@ pub(crate) enum TlsError {
     Identity(#[source] CertificateError),
     #[error("the authorities of the destination cannot be used; set them again")]
     Authorities(#[source] CertificateError),
-    #[error("cannot speak TLS")]
+    #[error("cannot set up TLS")]
     Rustls(#[from] rustls::Error),
 }
 

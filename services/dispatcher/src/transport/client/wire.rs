@@ -1,4 +1,4 @@
-//! What a request notes of its connection: the peer, and how long each step took.
+//! The record that a request keeps about its connection: the peer, the HTTP version, and how long each step took.
 
 use std::{
     net::SocketAddr,
@@ -9,7 +9,7 @@ use std::{
 use domain::delivery::{HttpVersion, Times};
 use tokio::time::Instant;
 
-/// Filled in while a request is made. A cancelled step notes nothing.
+/// The record, filled in while a request is made. A cancelled step adds nothing to it.
 #[derive(Debug, Default)]
 pub(crate) struct Wire(Mutex<Seen>);
 

@@ -162,13 +162,13 @@ fn canonical(host: &str) -> String {
     host.trim_end_matches('.').to_ascii_lowercase()
 }
 
-/// The settings of the system. Without any, a name server of this machine is used, as the C library does.
+/// The settings of the system. If there are none, a name server on this machine is asked, as in the C library.
 fn of_system(resolv_conf: &Path) -> (ResolverConfig, ResolverOpts) {
     let read = fs::read(resolv_conf).map_err(NetError::from).and_then(parse_resolv_conf);
     match read {
         Ok((config, options)) => {
             let (domain, search, servers) = config.into_parts();
-            // `domain` is the old way to say `search`, and the last of the two counts (resolv.conf(5)).
+            // `domain` is the older form of `search`. If a file has both, the last one counts (resolv.conf(5)).
             let search = if search.is_empty() { domain.into_iter().collect() } else { search };
             (ResolverConfig::from_parts(None, search, servers), options)
         }
@@ -183,7 +183,7 @@ fn of_system(resolv_conf: &Path) -> (ResolverConfig, ResolverOpts) {
 /// The names of a hosts file (hosts(5)). Invalid lines are skipped.
 fn hosts(file: &Path) -> Hosts {
     let text = fs::read(file).unwrap_or_else(|error| {
-        tracing::debug!(error = error.chain(), file = %file.display(), "cannot read the names of hosts");
+        tracing::debug!(error = error.chain(), file = %file.display(), "cannot read the hosts file");
         vec![]
     });
     let mut hosts = Hosts::new();

@@ -1,4 +1,4 @@
-//! Tests of the way from a name to a connection.
+//! Tests of opening a connection: look-up, connect and TLS handshake.
 
 use testkit::{
     Receiver,

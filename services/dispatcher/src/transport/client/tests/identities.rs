@@ -13,7 +13,7 @@ use crate::transport::{client::proxy::Proxy, route::Route};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
-/// The settings of a destination with this client certificate that trusts this authority.
+/// The settings of a destination that has this client certificate and trusts this authority.
 fn route(client: Option<(&str, &str)>, trusts: &Authority) -> Route {
     let certificate = client.map(|(chain, key)| ClientCertificate {
         chain: chain.into(),

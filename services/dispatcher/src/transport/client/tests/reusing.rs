@@ -15,7 +15,7 @@ async fn an_ended_reused_connection_is_replaced_at_once() {
         for _ in 0..3 {
             expect(&client, &receiver.url(), 200).await;
         }
-        // The receiver read one request over each, and ended each at the next one.
+        // The receiver read one request over each connection, and ended the connection at the next request.
         assert_eq!(receiver.requests().len(), 3, "{habit:?}");
         assert_eq!(receiver.connections(), 3, "{habit:?}");
     }
@@ -133,5 +133,5 @@ async fn a_receiver_that_chose_http2_may_require_http1() {
     let client = client_trusting(&authority);
     expect(&client, &receiver.url(), 200).await;
     expect(&client, &receiver.url(), 200).await;
-    assert_eq!((receiver.answered().len(), receiver.connections()), (2, 2), "it is asked once");
+    assert_eq!((receiver.answered().len(), receiver.connections()), (2, 2), "HTTP/2 is offered once");
 }
