@@ -151,6 +151,22 @@ async fn invalid_resends_are_refused_by_field() {
 }
 
 #[tokio::test]
+async fn bulk_resend_reaches_every_delivery_if_only_both_statuses_together_exceed_a_page() {
+    const OF_EACH: usize = 260;
+    let (world, receiver) = (World::start().await, Receiver::start().await);
+    world.destination(&receiver.url()).await;
+    receiver.answer_next(vec![Answer::Status(500); OF_EACH]);
+    world.publish_many(2 * OF_EACH).await;
+    for status in [DeliveryStatus::Failed, DeliveryStatus::Succeeded] {
+        wait::until_eq(status.as_str_name(), SOON, OF_EACH, async || world.all(status).await.len()).await;
+    }
+    let filter = Some(api::DeliveryFilter::default());
+    let job = world.retry_many(api::RetryDeliveriesRequest { filter, force: true, ..retries() }).await.unwrap();
+    let done = world.job_is(&job.job_id, JobStatus::Completed).await;
+    assert_eq!(counts(&done).retried, 2 * OF_EACH as u64, "{done:?}");
+}
+
+#[tokio::test]
 async fn bulk_resend_reports_its_outcome() {
     for world in World::on_both().await {
         let receiver = Receiver::start().await;

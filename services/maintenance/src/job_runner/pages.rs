@@ -56,6 +56,7 @@ impl Run<'_> {
             found.extend(read);
         }
         found.sort_by_key(Delivery::place);
+        last &= found.len() <= MAX_DELIVERIES;
         found.truncate(MAX_DELIVERIES);
         self.read_requests().await?;
         if !self.requested.is_empty() {
