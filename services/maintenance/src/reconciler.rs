@@ -71,7 +71,7 @@ impl Reconciler {
             };
             lease.advance(missing.checked_until()).await?;
             let takes = Duration::from_secs(1) * checked / self.context.options.reconcile_rate;
-            let rest = if checked == 0 { IDLE_DELAY } else { takes.min(IDLE_DELAY).saturating_sub(begun.elapsed()) };
+            let rest = if checked == 0 { IDLE_DELAY } else { takes.saturating_sub(begun.elapsed()) };
             self.rest(rest).await;
         }
         lease.leave().await
