@@ -155,7 +155,7 @@ impl Taker {
         }
         let now = Timestamp::now();
         for (stream, checkpoint) in &self.checkpoints {
-            let first = self.journal.stream(*stream).first_after(*checkpoint).await?;
+            let first = self.journal.stream(*stream).time_after(*checkpoint).await?;
             let name = vec![KeyValue::new("messaging.destination.name", stream.as_str())];
             put(&mut figures, "leadline.read_model.lag", age(first, now), name);
         }

@@ -89,19 +89,6 @@ impl Journal {
     }
 }
 
-impl Stream<'_> {
-    /// When the first message after a sequence was stored; `None` if there is none.
-    ///
-    /// # Errors
-    /// When the broker does not answer.
-    pub async fn first_after(self, sequence: u64) -> Result<Option<Timestamp>, JournalError> {
-        let first =
-            broker_info::first_on(self.journal.context(), self.name, subjects::ANYTHING, sequence + 1, OPERATION)
-                .await?;
-        Ok(first.map(|message| timestamp(message.time.unix_timestamp_nanos())))
-    }
-}
-
 fn figures(stream: StreamName, info: &Info) -> StreamFigures {
     StreamFigures {
         stream,

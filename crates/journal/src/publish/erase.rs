@@ -22,7 +22,8 @@ use crate::{
     subjects,
 };
 
-const OPERATION: &str = "erase a message";
+const ERASE: &str = "erase a message";
+const READ: &str = "read a message";
 
 impl Anonymised<'_> {
     /// # Errors
@@ -40,11 +41,11 @@ impl<T: StreamFact> Facts<'_, T> {
     /// # Errors
     /// When the broker does not answer.
     pub async fn get(self, sequence: u64) -> Result<Option<(T, TraceContext)>, JournalError> {
-        let stream = broker_info::stream(self.journal.context(), T::STREAM, OPERATION).await?;
+        let stream = broker_info::stream(self.journal.context(), T::STREAM, READ).await?;
         let message = match stream.get_raw_message(sequence).await {
             Ok(message) => message,
             Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => return Ok(None),
-            Err(error) => return Err(JournalError::unavailable(OPERATION, error)),
+            Err(error) => return Err(JournalError::unavailable(READ, error)),
         };
         let trace = headers::carried_by(Some(&message.headers));
         Ok(T::decode(message.payload).ok().map(|fact| (fact, trace)))
@@ -61,9 +62,9 @@ impl<T: StreamFact> Facts<'_, T> {
 
 impl Journal {
     pub(crate) async fn erase_from(&self, stream: StreamName, sequence: u64) -> Result<(), JournalError> {
-        let stream = broker_info::stream(self.context(), stream, OPERATION).await?;
+        let stream = broker_info::stream(self.context(), stream, ERASE).await?;
         match stream.delete_message(sequence).await {
-            Err(error) if !is_gone(&error.kind()) => Err(JournalError::unavailable(OPERATION, error)),
+            Err(error) if !is_gone(&error.kind()) => Err(JournalError::unavailable(ERASE, error)),
             _ => Ok(()),
         }
     }
