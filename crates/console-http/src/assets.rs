@@ -1,7 +1,7 @@
 //! The built files of the console, embedded in the program.
 //!
 //! The names in `assets/` contain a hash of the content, so browsers keep these files for ever and ask for the others
-//! each time. Every path without a file is a screen of the console, and gets its page.
+//! each time. Every path without a file is a screen of the console; the answer is `index.html`.
 
 use std::{
     borrow::Cow,
