@@ -26,9 +26,10 @@ use crate::{
     },
 };
 
-/// Maximum number of concurrent handshakes. Each takes about 20 KiB; an honest one is over in milliseconds.
+/// Maximum number of concurrent handshakes. Each takes about 20 KiB of memory; an honest one ends within milliseconds.
 const MAX_HANDSHAKES: usize = 512;
-/// Maximum number of refused connections that are sent the reason at once; further ones are closed without it.
+/// Maximum number of refused connections to which the reason is sent at the same time; further ones are closed without
+/// it.
 const MAX_REFUSALS: usize = 64;
 /// How long sending the reason may take.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);

@@ -31,7 +31,7 @@ pub(super) const EXEMPT: &str = "leadline::";
 /// The interval of checks for windows that are over.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Suppresses repeated lines. Clones share what they have seen.
+/// Suppresses repeated lines. Clones share the remembered lines.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Limiter(Arc<Mutex<Recent>>);
 

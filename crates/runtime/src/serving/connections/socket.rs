@@ -1,5 +1,5 @@
 //! A connection with its deadlines: for the first byte of a request, for its head, for the next request, and for a peer
-//! that stops reading. Request bodies have theirs in [`calls`](super::calls).
+//! that stops reading. The deadline of request bodies is in [`calls`](super::calls).
 
 use std::{
     future::Future,
