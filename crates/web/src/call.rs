@@ -141,7 +141,7 @@ pub(crate) fn too_large(max: usize) -> Status {
     Status::resource_exhausted(format!("the request has a message of more than {max} bytes, which is the limit"))
 }
 
-/// The status of a body that broke off.
+/// The status of a request whose body broke off.
 fn broken(error: &(dyn std::error::Error + 'static)) -> Status {
     match Late::of(error) {
         Some(late) => late.status(),
