@@ -1,4 +1,4 @@
-//! Why a form was not stored.
+//! The refusal of a form, with a text for people and an error in JSON for scripts.
 
 use api::publish::PublishError;
 use axum::http::StatusCode;
