@@ -246,7 +246,7 @@ pub(crate) fn with_console(page: Content, url: String) -> Content {
     compose(page, "console.jinja", context! { url })
 }
 
-/// The links of a mail, and what a quota left out before it.
+/// The links at the end of a mail, and the number of mails that a quota left out before it.
 #[derive(Debug)]
 pub(crate) struct Footer {
     pub(crate) kind: NoticeKind,
