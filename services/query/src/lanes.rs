@@ -1,4 +1,4 @@
-//! The lanes of dispatchers that are not open, as the dispatchers report them.
+//! The conditions of lanes that are not open, as the dispatchers report them.
 
 use std::{
     collections::HashMap,

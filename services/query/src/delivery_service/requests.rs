@@ -1,5 +1,5 @@
-//! Requests that are rendered and not sent: the request of a past attempt, or a preview. A note replaces each secret,
-//! and each value that the dispatcher makes only when it sends a request, such as a signature.
+//! Requests that are rendered but not sent: the request of a past attempt, or a preview. A note replaces each secret. A
+//! note also replaces each value that exists only when the dispatcher sends the request, such as a signature.
 
 use std::sync::Arc;
 

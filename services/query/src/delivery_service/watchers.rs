@@ -1,4 +1,4 @@
-//! Limits of open watches: each watch has a consumer of its own on the broker.
+//! Limits of open watches, because each watch has a separate consumer on the broker.
 
 use std::sync::Arc;
 

@@ -31,7 +31,7 @@ pub(super) const EXPORTED: [&str; 13] = [
     "anonymised_at",
 ];
 
-/// An export in progress. It holds at most one page in memory, however long it is and however slow its reader.
+/// An export in progress. It holds at most one page in memory, even if the export is long or its reader is slow.
 pub(super) struct Export {
     pub(super) store: Store,
     pub(super) drain: Drain,

@@ -11,7 +11,8 @@ use super::{
     write::write,
 };
 
-/// The batch size of a rebuild, when no caller waits: a page that many facts change is written once.
+/// The batch size of a rebuild. It is large, because no caller waits: a page of the database that many facts change is
+/// written once.
 const LARGE_BATCH: usize = 20_000;
 
 /// How long a rebuild waits for facts from the broker.
