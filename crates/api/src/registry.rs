@@ -96,7 +96,7 @@ fn read_destination(
         deactivated: None,
         skip_held_before: None,
         deleted: false,
-        // The account comes last, so that the other fields are read even if it is wrong.
+        // The account is the last field here, so that mistakes in the others are noted even if the account is wrong.
         account: account.ok_or_else(|| std::mem::take(mistakes).refusal())?,
     })
 }

@@ -209,7 +209,7 @@ impl Console {
     fn line(&self, value: &str, seconds: i64, in_frame: bool) -> String {
         let site = &self.sessions.site;
         let is_for = match (in_frame, site.is_https()) {
-            // Each site that frames the console has a cookie of its own.
+            // Each site that shows the console in a frame has its own cookie.
             (true, _) => "SameSite=None; Secure; Partitioned",
             (false, true) => "SameSite=Strict; Secure",
             (false, false) => "SameSite=Strict",

@@ -1,4 +1,4 @@
-//! Crash points: places where a test makes the process die, as if it was killed between two steps, or panic.
+//! Crash points: places where a test aborts the process, as if it was killed between two steps, or makes it panic.
 
 /// The variable that names the crash point.
 #[cfg(debug_assertions)]

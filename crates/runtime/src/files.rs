@@ -12,7 +12,7 @@ use crate::chain::ErrorChain as _;
 
 /// The number of files for which the kernel's table is sized in advance.
 const RESERVED_FILES: i32 = 16 * 1024;
-/// The maximum of the lifted limit; Linux allows this unless `fs.nr_open` says otherwise.
+/// The maximum of the lifted limit. Linux allows this unless `fs.nr_open` is lower.
 const MAX_FILES: u64 = 1024 * 1024;
 /// Connections of callers may use the number of open files divided by this.
 const CALLERS_DIVISOR: usize = 4;

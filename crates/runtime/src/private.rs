@@ -49,11 +49,11 @@ fn tightened(path: &Path) -> io::Result<usize> {
             }
         }
     }
-    // The folder comes last, so that an interrupted run is repeated.
+    // The folder itself is closed last, so that the next start repeats an interrupted run.
     Ok(count + usize::from(close(path, mode)?))
 }
 
-/// The entries of a folder; empty for a file, or for a folder that is gone.
+/// The entries of a folder; empty for a file, or for a folder that no longer exists.
 fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
     match fs::read_dir(folder) {
         Ok(found) => found.map(|entry| entry.map(|entry| entry.path())).collect(),

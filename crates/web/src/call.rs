@@ -29,7 +29,7 @@ const MAX_DISCARDED: usize = 256 * 1024;
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 /// The bytes before a message.
 const PREFIX: usize = 5;
-/// Headers of the HTTP request that say nothing about the gRPC request. HTTP/2 forbids the first ones.
+/// Headers of the HTTP request that do not apply to the gRPC request. HTTP/2 forbids the first three.
 const NOT_PASSED_ON: [HeaderName; 10] = [
     header::CONNECTION,
     header::TRANSFER_ENCODING,

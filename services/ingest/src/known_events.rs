@@ -23,7 +23,7 @@ use tokio::{
 
 /// The maximum number of questions in one request.
 const MAX_EVENTS: usize = 500;
-/// The maximum number of waiting questions. Further publishers wait before they ask.
+/// The maximum number of waiting questions. Further publishers wait until there is room.
 const MAX_WAITING: usize = 4_096;
 /// The delay before the next request after query did not answer. Without it, each publisher would wait for the timeout.
 const RETRY_DELAY: Duration = Duration::from_secs(2);

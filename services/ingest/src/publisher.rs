@@ -33,7 +33,7 @@ pub(crate) struct Publisher {
     known: KnownEvents,
 }
 
-/// Where a call comes from, for traces and logs.
+/// The origin of a call, for traces and logs.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct CalledFrom {
     pub(crate) trace: Option<TraceContext>,

@@ -92,7 +92,7 @@ impl api::status_service_server::StatusService for StatusService {
         drop(latest);
         answer.most_parked.truncate(top as usize);
         answer.most_failing.truncate(top as usize);
-        // The trouble of the quarantine is in the cached answer; those of this moment come first.
+        // The cached answer has the trouble about the quarantine. The troubles of this moment are put before it.
         answer.troubles.splice(0..0, self.troubles());
         Ok(Response::new(answer))
     }

@@ -135,7 +135,7 @@ impl Peer {
     }
 }
 
-/// Counts a connection while it lives.
+/// Counts a connection until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Admitted {
     connections: Arc<Connections>,

@@ -1,9 +1,9 @@
 //! Health probes: `/healthz`, `/readyz` and `grpc.health.v1`.
 //!
-//! Each service has its own answer: it is ready if every part that it needs works. `/readyz?service=NAME` asks for one
-//! service. Without a name `/readyz` answers for the services that decide readiness ([`crate::Service`]), or for all
-//! services of the process if none does. In `grpc.health.v1` the empty name means all services with gRPC methods, or
-//! all services of the process if none has any.
+//! Each service has its own answer: it is ready if every part that it needs works. `/readyz?service=NAME` answers for
+//! one service. Without a name `/readyz` answers for the services that decide readiness ([`crate::Service`]), or for
+//! all services of the process if none does. In `grpc.health.v1` the empty name means all services with gRPC methods,
+//! or all services of the process if none has any.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 

@@ -19,7 +19,7 @@ struct Open<K> {
     each: HashMap<K, usize>,
 }
 
-/// Counts one open thing while it lives.
+/// Counts one open thing until it is dropped.
 #[derive(Debug)]
 pub struct Share<K: Hash + Eq> {
     shares: Arc<Shares<K>>,

@@ -13,7 +13,7 @@ const NUMBERS: [&str; 8] = [
     "OTEL_BLRP_MAX_QUEUE_SIZE",
     "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE",
 ];
-/// The variables that hold a word, each with its allowed words.
+/// The variables that hold a word, each with its allowed values.
 const WORDS: [(&str, &[&str]); 2] = [
     (
         "OTEL_TRACES_SAMPLER",

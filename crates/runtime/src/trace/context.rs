@@ -20,7 +20,7 @@ pub const TRACEPARENT: &str = "traceparent";
 pub const TRACESTATE: &str = "tracestate";
 /// The header with values that each service passes on to the services that it calls.
 pub const BAGGAGE: &str = "baggage";
-/// `tracestate` is dropped if it is longer, in bytes (W3C asks for at least 512).
+/// `tracestate` is dropped if it is longer, in bytes (W3C recommends to pass on at least 512).
 const MAX_TRACESTATE: usize = 512;
 /// `baggage` is dropped if it is longer, in bytes: each message about the event carries it.
 const MAX_BAGGAGE: usize = 2_048;

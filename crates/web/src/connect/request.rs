@@ -110,7 +110,7 @@ impl Encoding {
         if plain.len() > max {
             return Err(too_large(max));
         }
-        read.map_err(|_| invalid("body", "is not gzip, but its headers say gzip"))?;
+        read.map_err(|_| invalid("body", "is not gzip, although its headers name gzip"))?;
         Ok(plain.into())
     }
 }

@@ -1,7 +1,7 @@
 //! The follower: it fills the filter of known event ids, and keeps it complete.
 //!
 //! The first ids come from the read model, through query. The ids of later events are read from LEADS, without
-//! payloads, unless this process stored the event itself. If LEADS no longer holds an event, only the read model knows
+//! payloads, unless this process stored the event itself. If LEADS no longer holds an event, only the read model has
 //! its id, so the follower fills the filter again. The follower starts when a publisher first names an event id.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};

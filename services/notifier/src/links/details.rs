@@ -102,7 +102,7 @@ impl Shower {
         let registry = self.pages.registry.snapshot();
         let Some(destination) = registry.destination(id).filter(|destination| destination.account == *account) else {
             let gone = vec![Block::Text(format!("The destination {id} was deleted."))];
-            return Content { title: "The destination is gone".into(), blocks: gone };
+            return Content { title: "The destination no longer exists".into(), blocks: gone };
         };
         let held = match destination.is_off() {
             true => self.pages.journal.pending_work().count(id).await.ok(),

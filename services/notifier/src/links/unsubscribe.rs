@@ -113,7 +113,7 @@ impl Unsubscriber {
         let (what, account) = (templates::mails_about(opt_out.kind), &opt_out.account);
         let words = format!("{} gets no more mails of the account {account} about {what}.", opt_out.email);
         let back = "Only you and the operators of this service can undo that.".to_owned();
-        // The path is relative, because the public URL may have a path of its own.
+        // The path is relative, because the public URL may contain a path.
         let again = Block::ConfirmAt("Send me these mails again", format!("{link}/again"));
         let blocks = vec![Block::Text(words), Block::Text(back), again];
         self.pages.answer(StatusCode::OK, account, "You are unsubscribed", blocks)

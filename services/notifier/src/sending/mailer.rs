@@ -1,6 +1,6 @@
 //! The mailer: it looks up a notice, sends its mails, appends the facts about them and acknowledges, in this order.
 //!
-//! All notifiers share the work queues. Notices about leads have a work queue of their own, so that no failure notice
+//! All notifiers share the work queues. Notices about leads have a separate work queue, so that no failure notice
 //! waits behind them. If the mail server refuses a notice for now, the notice is redelivered when the pause of the
 //! server or the recipient is over (`crate::sending::pauses`). After `--mail-retry-for` the mailer gives it up and
 //! appends a fact about that.

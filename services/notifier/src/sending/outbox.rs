@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_longest_addresses_are_files_of_their_own_and_can_be_removed() {
+    fn the_longest_addresses_have_separate_files_that_can_be_removed() {
         let folder = tempfile::tempdir().unwrap();
         let notice = NoticeId::from_uuid(uuid::Uuid::nil());
         let long = |end: char| format!("{}@{}.{end}", "o".repeat(64), vec!["a".repeat(61); 3].join("."));

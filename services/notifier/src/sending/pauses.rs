@@ -42,7 +42,7 @@ pub(crate) enum Tried {
     Answered,
     /// This recipient was refused for now.
     Recipient(String),
-    /// The server takes no mails now.
+    /// The server accepts no mails now.
     Server(String),
 }
 

@@ -174,7 +174,7 @@ impl Transport {
         match judgement {
             Judgement::GiveUp => self.latch.ready(),
             Judgement::ServerLater => {
-                tracing::warn!(why, ?after, "mail server takes no mails; retrying");
+                tracing::warn!(why, ?after, "mail server accepts no mails now; retrying");
                 self.latch.not_ready(public(failure));
             }
             Judgement::OperatorLater => {

@@ -40,7 +40,7 @@ pub(crate) struct Email {
     pub(crate) is_digest: bool,
     /// The part of the subject after the fixed words; may be empty.
     pub(crate) about: String,
-    /// The target of its links; `None` if the page has a link of its own.
+    /// The target of the links that are added to the page; `None` if none are added.
     pub(crate) target: Option<Target>,
     pub(crate) page: Content,
 }

@@ -278,7 +278,7 @@ fn about_destination(template: &str, destination: &Destination, values: Value) -
     compose(page, "retry_all.jinja", common)
 }
 
-/// What mails of a kind are about, in the words of their readers.
+/// The subject of mails of a kind, in words for their readers.
 pub(crate) const fn mails_about(kind: NoticeKind) -> &'static str {
     match kind {
         NoticeKind::Error => "failed deliveries",

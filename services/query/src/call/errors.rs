@@ -38,8 +38,8 @@ pub(crate) fn no_randomness(error: &dyn std::error::Error) -> Status {
     internal("cannot get random numbers from the system")
 }
 
-/// The status of a call that fails because of an error that cannot happen in a correct program.
+/// The status of a call that fails because of an error in this program.
 pub(crate) fn impossible(error: impl std::error::Error) -> Status {
-    tracing::error!(error = error.chain(), "cannot apply a fact; refused the call");
+    tracing::error!(error = error.chain(), "call failed because of an internal error");
     internal(error.to_string())
 }

@@ -172,7 +172,7 @@ impl Watch {
                 .push_back(api::WatchDeliveriesResponse { delivery: None, resume_token: self.sent_until.to_string() });
             return Ok(());
         };
-        let Some(last) = batch.last().map(|entry| entry.sequence) else { return Err(going_down()) };
+        let Some(last) = batch.last().map(|entry| entry.sequence) else { return Err(stopping()) };
         let facts = batch.iter().filter_map(|entry| Some((entry.sequence, entry.value.as_ref()?)));
         let of_lead = facts.filter(|(_, fact)| self.filter.lead.as_ref().is_none_or(|l| *l == fact.reference().lead));
         let mut changed = HashMap::new();
@@ -221,7 +221,7 @@ impl Watch {
         while self.store.checkpoint(StreamName::Deliveries).await.map_err(failed)? < sequence {
             tokio::select! {
                 () = tokio::time::sleep(SHOWN_POLL) => {}
-                () = self.drain.stopping() => return Err(going_down()),
+                () = self.drain.stopping() => return Err(stopping()),
             }
         }
         Ok(())
@@ -236,6 +236,6 @@ fn is_watched(filter: &DeliveryFilter, delivery: &Delivery, registry: &Registry)
         && filter.matches_answer(answer)
 }
 
-fn going_down() -> Status {
-    unavailable("this server is going down; watch again with the last resume_token")
+fn stopping() -> Status {
+    unavailable("this server is stopping; watch again with the last resume_token")
 }

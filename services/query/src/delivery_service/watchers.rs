@@ -28,7 +28,7 @@ pub(super) struct Watchers {
     keys: Arc<Shares<KeyId>>,
 }
 
-/// A watch counts as long as this value lives.
+/// Counts an open watch until it is dropped.
 #[derive(Debug)]
 pub(super) struct Counted {
     _of_account: Share<Option<AccountId>>,

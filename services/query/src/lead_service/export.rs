@@ -52,7 +52,7 @@ impl Export {
             }
             let token = self.next_page.take()?;
             if self.drain.is_stopping() {
-                return Some((Err(unavailable("this server is going down; request the export again")), self));
+                return Some((Err(unavailable("this server is stopping; request the export again")), self));
             }
             if let Err(status) = self.read(&token).await {
                 return Some((Err(status), self));

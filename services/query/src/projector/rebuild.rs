@@ -41,7 +41,7 @@ pub(super) async fn catch_up_with<T: Projected>(projectors: &Projectors) -> anyh
             count += batch.len() as u64;
             at = to;
         } else {
-            // A running query service projects as well; the checkpoint lets only one of them write a batch.
+            // A running query service projects as well. Because of the checkpoint, only one of them writes a batch.
             at = store.checkpoint(T::STREAM).await?;
             ahead = ReadAhead::after(projectors, at, end);
         }

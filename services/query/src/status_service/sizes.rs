@@ -89,8 +89,8 @@ fn to_api(name: &str, rows: u64, bytes: u64, oldest: Option<Timestamp>) -> api::
     api::Stored { name: name.to_owned(), bytes, rows, oldest: oldest.map(timestamp_to_api), bytes_per_day }
 }
 
-/// The average growth per day. Data that is younger than a day counts as one day's growth: an hour says little about
-/// the other hours.
+/// The average growth per day. Data that is younger than a day counts as one day's growth, because one hour does not
+/// show the growth of a whole day.
 fn per_day(bytes: u64, oldest: Timestamp, now: Timestamp) -> u64 {
     let age = u128::try_from(now.duration_since(oldest).as_secs()).unwrap_or_default();
     u64::try_from(u128::from(bytes) * SECONDS_OF_DAY / age.max(SECONDS_OF_DAY)).unwrap_or(u64::MAX)

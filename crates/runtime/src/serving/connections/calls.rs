@@ -1,5 +1,5 @@
-//! Calls: requests with a complete head, until their answer is complete. Request bodies have a deadline, and the number
-//! of calls that need no API key is limited.
+//! Calls. A call begins when the head of its request is complete, and ends when its answer is complete. Request bodies
+//! have a deadline, and the number of streams that need no API key is limited.
 
 use std::{
     convert::Infallible,
@@ -35,7 +35,7 @@ use crate::{
 /// One connection may have a tenth of all health watches and reflection streams.
 const PROBES_DIVISOR: usize = 10;
 
-/// Counts a call of its connection while it lives.
+/// Counts a call of its connection until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Call(Peer);
 

@@ -1,5 +1,5 @@
 //! The durations of calls, as the semantic conventions name them: `http.server.request.duration` and
-//! `rpc.server.call.duration`. A call ends with its answer, or when its caller goes away.
+//! `rpc.server.call.duration`. A call ends with its answer, or when its caller gives it up.
 
 use std::{
     sync::{Arc, LazyLock},
@@ -144,7 +144,7 @@ impl Drop for Measured {
     fn drop(&mut self) {
         let took = self.begun.elapsed();
         match &self.what {
-            // Its caller went away before the answer began.
+            // Its caller gave it up before the answer began.
             What::Http(HttpKey { status: 0, .. }) => {}
             What::Http(key) => HTTP.record(key, took, Some(&self.trace)),
             What::Rpc(key) => RPC.record(key, took, Some(&self.trace)),

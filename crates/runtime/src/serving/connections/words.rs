@@ -1,4 +1,4 @@
-//! The words by which metrics and spans name calls and their answers.
+//! The names of calls and of their answers in metrics and spans.
 
 use http::Method;
 use tonic::Code;

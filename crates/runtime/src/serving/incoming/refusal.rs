@@ -1,4 +1,4 @@
-//! Refusing connections with a reason in words.
+//! Refuses connections, and sends the reason as text.
 
 use std::io;
 
