@@ -17,9 +17,9 @@ const MAX_FILES: u64 = 1024 * 1024;
 /// Connections of callers may use the number of open files divided by this.
 const CALLERS_DIVISOR: usize = 4;
 
-/// Lifts the limit of open files to the hard limit (the usual soft limit, 1,024, is less than hanging receivers need)
-/// and sizes the table for [`RESERVED_FILES`] files. The kernel doubles a full table, and meanwhile no thread of the
-/// process can open a file or accept a connection: 5 to 15 ms each time. A failure is only logged.
+/// Lifts the limit of open files to the hard limit, because the usual soft limit, 1,024, is less than hanging receivers
+/// need. Also sizes the kernel's table for [`RESERVED_FILES`] files. The kernel doubles a full table, and meanwhile no
+/// thread of the process can open a file or accept a connection: 5 to 15 ms each time. A failure is only logged.
 pub fn make_room() {
     if let Err(error) = lift() {
         tracing::warn!(

@@ -92,8 +92,7 @@ pub struct Options {
 }
 
 /// # Errors
-/// If the registry cannot be read from the broker, if the mail server's URL, the sender, the public URL or the
-/// console's URL is invalid, or if the outbox cannot be created.
+/// If the registry cannot be read from the broker, if a setting is invalid, or if the outbox cannot be created.
 pub async fn start(
     options: &Options,
     key: Option<MasterKey>,

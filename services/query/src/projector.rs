@@ -30,8 +30,8 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 /// follow each other quickly, a few large transactions cost a fraction of many small ones: a page of the database that
 /// many facts change is written once. A delivery that is requested and ends within one batch is also written once.
 const GATHER: Duration = Duration::from_millis(100);
-/// Facts are gathered for this multiple of the duration of the previous transaction if that is longer and no caller
-/// waits for them, and for at most [`MAX_GATHER`].
+/// If no caller waits for the facts, they are gathered for this multiple of the duration of the previous transaction.
+/// This time is at least [`GATHER`] and at most [`MAX_GATHER`].
 const GATHER_FACTOR: u32 = 5;
 const MAX_GATHER: Duration = Duration::from_secs(1);
 /// The delay before the stream is read again, after the database failed or another process moved the checkpoint.

@@ -71,8 +71,8 @@ pub enum NoOidc {
     #[error("--oidc-issuer, --oidc-client-id and --oidc-groups need each other; give all three")]
     Incomplete,
     #[error(
-        "--oidc-issuer: {0:?} is not an https URL of at most {MAX_ISSUER} bytes that has neither a query nor a fragment (http is \
-         for a provider on this machine)"
+        "--oidc-issuer: {0:?} is not an https URL of at most {MAX_ISSUER} bytes that has neither a query nor a fragment \
+         (http is for a provider on this machine)"
     )]
     Issuer(String),
     #[error("{setting}: cannot use {}: {why}", .file.display())]

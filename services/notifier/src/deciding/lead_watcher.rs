@@ -1,11 +1,11 @@
 //! The lead watcher: it calls for notices about new leads.
 //!
 //! One notifier at a time, the leader, reads LEADS in order (`journal::leader`). If an interface has addresses, the
-//! leader calls for a notice about its first lead, collects the leads of the window after it, and calls for one notice
-//! about all of them (`domain::notice::InterfaceState`). The leader stores the windows before the lease. A new leader
-//! may call for the same notices again, so the mailer looks them up before it sends a mail. While no interface has
-//! addresses, the leader skips all events without reading them. A retry or a redelivery creates no lead event, so it
-//! causes no mail.
+//! leader calls for a notice about its first lead. It collects the leads of the window after that lead, and calls for
+//! one notice about all of them (`domain::notice::InterfaceState`). The leader stores the windows before the lease. A
+//! new leader may call for the same notices again, so the mailer looks them up before it sends a mail. While no
+//! interface has addresses, the leader skips all events without reading them. A retry or a redelivery creates no lead
+//! event, so it causes no mail.
 
 use std::{collections::HashMap, time::Duration};
 

@@ -1,8 +1,8 @@
 //! Pauses after refusals: one for the mail server and one for each refused recipient, not one for each mail.
 //!
 //! A pause doubles with each failed try. When it is over, one mail probes before the others. The mail server is paused
-//! after a refusal that is not about a recipient, or after temporary refusals of several recipients in a row, such as
-//! those of a quota. The caller passes the time.
+//! after a refusal that is not about a recipient. It is also paused after temporary refusals of several recipients in a
+//! row, such as those of a quota. The caller passes the time.
 
 use std::{
     collections::{HashMap, HashSet},

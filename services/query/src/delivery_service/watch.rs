@@ -1,9 +1,9 @@
 //! Watches: a stream of deliveries as they change.
 //!
-//! A watch reads the stream DELIVERIES from its own position, waits until the read model shows the facts that it read,
-//! and sends the deliveries as the read model shows them. So it does not matter which process projects, and nothing
-//! waits in memory: the facts that a slow reader has not received stay on the broker, and several changes of a delivery
-//! become one. The sequence in the stream is the token with which a watch resumes later, in any process.
+//! A watch reads the stream DELIVERIES from its own position, and waits until the read model shows the facts that it
+//! read. Then it sends the deliveries as the read model shows them. So it does not matter which process projects, and
+//! nothing waits in memory: the facts that a slow reader has not received stay on the broker, and several changes of a
+//! delivery become one. The sequence in the stream is the token with which a watch resumes later, in any process.
 
 use std::{
     collections::{HashMap, VecDeque},
