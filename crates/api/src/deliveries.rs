@@ -114,7 +114,7 @@ pub fn statuses(field: &'static str, given: &[i32]) -> Result<Vec<DeliveryStatus
 /// Checks the reason that a caller gives for a retry, which may be empty.
 ///
 /// # Errors
-/// If it is too long, or has several lines.
+/// If the reason is too long, or has a control character such as a line end.
 pub fn retry_reason(text: &str) -> Result<String, WrongField> {
     line("reason", text, MAX_REASON).map(|()| text.to_owned())
 }

@@ -103,7 +103,7 @@ pub fn time(field: &'static str, given: Option<&prost_types::Timestamp>) -> Resu
 /// Checks a text that is a part of one line of a log.
 ///
 /// # Errors
-/// If the text has more than `max` characters or a line end.
+/// If the text has more than `max` characters, or a control character such as a line end.
 pub fn line(field: &'static str, text: &str, max: usize) -> Result<(), WrongField> {
     if text.chars().count() > max || text.chars().any(char::is_control) {
         return Err(WrongField::new(field, format!("is not one line of at most {max} characters")));

@@ -47,7 +47,7 @@ struct LogIn {
     person: String,
 }
 
-/// Why there is no session.
+/// Why a log-in is refused, or a session is not shown.
 #[derive(Debug, thiserror::Error)]
 enum NoLogIn {
     #[error("log in with a body of the media type application/json")]

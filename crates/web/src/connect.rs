@@ -40,7 +40,7 @@ const END: u8 = 2;
 const ACCEPTED: &str = "application/json, application/proto, application/connect+json, application/connect+proto, \
                         application/grpc-web, application/grpc-web+proto, application/grpc-web-text, \
                         application/grpc-web-text+proto";
-/// The status of a gRPC answer.
+/// The header with the status of a gRPC answer.
 const GRPC_STATUS: &str = "grpc-status";
 
 /// A method of the API, for a call by Connect.

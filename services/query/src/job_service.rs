@@ -38,7 +38,7 @@ use crate::{
 };
 
 /// At most this many jobs of an account may be open: enough to help several destinations at once, and few enough that
-/// one repeated mistake does not fill the installation. Two concurrent requests may both be accepted.
+/// one repeated mistake does not overload the installation. Two concurrent requests may both be accepted.
 const MAX_OPEN: u32 = 5;
 /// How long the answer to a dry run waits for the result. After that, the answer is sent without it.
 const DRY_RUN_TIMEOUT: Duration = Duration::from_secs(5);

@@ -20,7 +20,7 @@ enum NoPage {
     Store(#[from] StoreError),
 }
 
-/// Starts to answer. When this returns, questions that are sent from then on are answered.
+/// Starts to answer. Questions that are sent after this returns are answered.
 ///
 /// # Errors
 /// Fails if the connection to the broker is closed.

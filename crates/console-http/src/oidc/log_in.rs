@@ -181,7 +181,7 @@ fn place(to: &str) -> String {
 
 fn see_other(location: &str) -> Response {
     let mut answer = unstored(StatusCode::SEE_OTHER.into_response());
-    // A URL consists of what headers may contain.
+    // A URL consists of characters that headers may contain.
     if let Ok(location) = HeaderValue::from_str(location) {
         answer.headers_mut().insert(header::LOCATION, location);
     }

@@ -76,7 +76,7 @@ pub(crate) enum ChangeError {
 }
 
 impl LinkPages {
-    /// Whether the owner of an address gets mails of a kind, because they have not opted out.
+    /// Whether the owner of an address wants mails of a kind. They do unless they opted out.
     pub(crate) fn wants(&self, account: &AccountId, email: &str, kind: NoticeKind) -> bool {
         self.registry.snapshot().account(account).is_none_or(|entry| entry.wants(email, kind))
     }

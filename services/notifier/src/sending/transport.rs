@@ -27,9 +27,9 @@ use crate::{
     writing::email::Mail,
 };
 
-/// The number of recipients refused in a row from which a refusal that an operator can mend makes the part `mail` not
-/// ready. A single refusal may come from a rule of the recipient. It counts only if the mail server has taken no mail
-/// since the start.
+/// A refusal that an operator can mend makes the part `mail` not ready once this many recipients were refused in a row.
+/// A single refusal may come from a rule of the recipient, so it makes the part not ready only if the mail server has
+/// taken no mail since the start.
 const MAX_REFUSED_BY_POLICY: usize = 2;
 /// How long a mail waits after a write to the outbox failed.
 const OUTBOX_RETRY_DELAY: Duration = Duration::from_secs(10);

@@ -1,3 +1,5 @@
+//! Accounts: the methods that create, show, list, change and delete them.
+
 use api::{
     registry::account_to_api,
     request::{Violations, given},

@@ -1,3 +1,5 @@
+//! Destinations: the methods that create, show, list, change, enable, disable and delete them, and assign tokens.
+
 use api::{
     registry::destination_to_api,
     request::{Violations, given, new_request_id, optional, request_id},

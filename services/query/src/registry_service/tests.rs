@@ -1,3 +1,5 @@
+//! Tests that a field mask can name every setting.
+
 use prost_reflect::{DescriptorPool, MessageDescriptor};
 
 use super::{accounts, api_users, clients, destinations, interfaces, tokens};
