@@ -122,7 +122,7 @@ where
         .with_target(false)
         .with_tracked_inactivity(false)
         .with_error_events_to_status(false);
-    // Our spans have the level `info`; spans of libraries below that are not exported.
+    // Spans of Leadline have at least the level `info`. Spans of libraries below that level are not exported.
     layer.with_filter(filter_fn(|metadata| match metadata.is_span() {
         true => *metadata.level() <= Level::INFO,
         false => *metadata.level() <= Level::WARN,

@@ -1,8 +1,8 @@
 //! Accepting connections, over TLS if there is a certificate.
 //!
 //! Accepting never stops: each handshake is a separate task with a short deadline, and the oldest one is aborted if
-//! there are too many. A client that speaks plain text to a TLS port, or connects beyond a limit, gets the reason in
-//! the protocol of the port.
+//! there are too many. A client that speaks plain text to a TLS port gets the reason in the protocol of the port. So
+//! does a client that connects beyond a limit, but only to a port without TLS.
 
 mod refusal;
 

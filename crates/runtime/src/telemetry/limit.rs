@@ -2,7 +2,8 @@
 //!
 //! The same line is written at most once in [`WINDOW`], and one place in the code writes at most [`MAX_LINES`] lines in
 //! that time. Suppressed lines are counted, and one line has their number when the window is over. Lines whose target
-//! begins with [`EXEMPT`] are always written, because each of them reports something else.
+//! begins with [`EXEMPT`] are always written, because each of them reports something else. So are lines below the level
+//! `info`.
 
 use std::{
     collections::HashMap,
