@@ -15,7 +15,7 @@ use crate::{
     request::{Violations, WrongField, line, optional, time},
 };
 
-/// The maximum length of the reason of a retry, in characters, because it is a part of one line of a log.
+/// The maximum length of the reason of a retry, in characters. The reason is shown in one line of a log.
 const MAX_REASON: usize = 200;
 
 /// Reads a filter, and notes what is wrong with it.
@@ -69,7 +69,8 @@ pub fn filter_to_api(filter: &DeliveryFilter) -> crate::DeliveryFilter {
         http_status_class: filter.http_status_class.map_or(0, |class| class.digit().into()),
         requested_from: filter.requested_from.map(timestamp_to_api),
         requested_before: filter.requested_before.map(timestamp_to_api),
-        // A filter of a job has no values: the job stores the ids of the deliveries that were found by them.
+        // The filter of a job contains no searched values. After a search by values, the job stores the ids of the
+        // found deliveries instead.
         r#where: HashMap::new(),
     }
 }
@@ -83,7 +84,7 @@ pub fn http_status(field: &'static str, given: u32) -> Result<Option<u16>, Wrong
     match u16::try_from(given) {
         Ok(0) => Ok(None),
         Ok(status @ 100..=999) => Ok(Some(status)),
-        _ => Err(WrongField::new(field, "is not an HTTP status (100 to 599, or 999 for no answer)")),
+        _ => Err(WrongField::new(field, "is not an HTTP status (100 to 999, where 999 means no answer)")),
     }
 }
 
@@ -113,7 +114,7 @@ pub fn statuses(field: &'static str, given: &[i32]) -> Result<Vec<DeliveryStatus
 /// Checks the reason that a caller gives for a retry, which may be empty.
 ///
 /// # Errors
-/// If it is too long, or has several lines.
+/// If the reason is too long, or has a control character such as a line end.
 pub fn retry_reason(text: &str) -> Result<String, WrongField> {
     line("reason", text, MAX_REASON).map(|()| text.to_owned())
 }
@@ -177,7 +178,7 @@ fn cause(attempt: &LastAttempt) -> String {
     attempt.deactivated.map_or("", DeactivationCause::as_str).to_owned()
 }
 
-/// An attempt of a round, with what it sent and got if that is known.
+/// An attempt of a round, with its exchange and its span if they are known.
 pub fn attempt_to_api(
     attempt: &LastAttempt,
     round: u32,

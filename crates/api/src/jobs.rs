@@ -21,7 +21,7 @@ use crate::{
 /// The maximum number of event types in a request for a recovery.
 const MAX_TYPES: usize = 32;
 
-/// What every request for a job has besides its plan.
+/// The parameters of every request for a job, besides its plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Start {
     pub pace: Pace,
@@ -48,7 +48,8 @@ pub fn job_id(text: &str) -> Result<JobId, WrongField> {
     required("job_id", text, JobId::parse)
 }
 
-/// The plan of a bulk retry; the values of its filter are not looked at.
+/// The plan of a bulk retry. It ignores the searched values of the filter (`where`), which the caller of this function
+/// has to resolve.
 pub fn retry_plan(
     fields: &mut Violations,
     request: &crate::RetryDeliveriesRequest,
@@ -60,7 +61,7 @@ pub fn retry_plan(
             None
         }
         Some(given) => {
-            let filter = ended_ones(fields, given, account, request.force)?;
+            let filter = retry_filter(fields, given, account, request.force)?;
             Some(Plan::RetryFiltered(Box::new(filter)))
         }
         None => {
@@ -90,8 +91,8 @@ pub fn recovery(fields: &mut Violations, request: &crate::RecoverDestinationRequ
     Some(recovery)
 }
 
-/// The filter of deliveries that can be retried.
-fn ended_ones(
+/// The filter of a bulk retry. It refuses statuses of deliveries that cannot be retried.
+fn retry_filter(
     fields: &mut Violations,
     given: &crate::DeliveryFilter,
     account: Option<&AccountId>,
@@ -118,7 +119,7 @@ fn ended_ones(
     Some(DeliveryFilter { account: Some(account?.clone()), requested_before, ..filter })
 }
 
-/// The deliveries of a list. No id is read if there are more than a job may have.
+/// Parses the ids of a list. If the list is longer than a job allows, no id is parsed.
 fn listed(ids: &[String]) -> Result<Arc<[DeliveryId]>, WrongField> {
     if ids.len() > MAX_LISTED {
         let problem = format!("has {} entries, and {MAX_LISTED} is the limit; use a filter", ids.len());

@@ -1,8 +1,8 @@
 //! The API: its generated types, clients and servers, and the conversions between them and the domain.
 //!
-//! [`registry`], [`keys`], [`publish`], [`deliveries`], [`jobs`] and [`lanes`] convert, [`request`] reads the fields of
-//! requests and collects the wrong ones, [`status`] turns refusals into gRPC statuses, and [`fields`] lists the set
-//! fields of a message.
+//! [`registry`], [`keys`], [`publish`], [`deliveries`], [`jobs`] and [`lanes`] convert. [`request`] reads the fields of
+//! requests and collects the wrong ones. [`status`] turns refusals into gRPC statuses. [`fields`] lists the set fields
+//! of a message.
 
 pub mod deliveries;
 pub mod fields;

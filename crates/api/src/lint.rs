@@ -1,4 +1,4 @@
-//! Keeps the making of statuses and the reading of fields in this crate: reads every source file of the services.
+//! Tests that only this crate makes statuses and reads fields. They search every source file of the services.
 
 use std::{
     fs,
@@ -55,7 +55,7 @@ fn lines_of_services(holds: impl Fn(&str) -> bool) -> Vec<String> {
     found
 }
 
-/// Whether a line makes a status by itself, which then has no reason.
+/// Whether a line calls a constructor of a status. Such a status has no reason for programs.
 fn makes_status(line: &str) -> bool {
     line.match_indices("Status::").any(|(at, found)| {
         let is_other = line[..at].ends_with(|c: char| c.is_alphanumeric());
@@ -72,9 +72,9 @@ fn no_service_makes_a_status_by_itself() {
     assert!(wrong.is_empty(), "make statuses with api::status:\n{}", wrong.join("\n"));
 }
 
-/// The words of the helpers that read a field. A service that writes them has a helper of its own.
+/// Texts of the errors of the helpers that read a field. A service that contains one of them has its own helper.
 const WORDS: [&str; 2] = ["\"is missing\"", "\"is out of range\""];
-/// The attributes of CloudEvents are no fields of the API.
+/// The attributes of CloudEvents are not fields of the API.
 const OTHER_FIELDS: &str = "ingest/src/http/cloud_events.rs:";
 
 #[test]

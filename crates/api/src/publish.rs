@@ -36,7 +36,7 @@ pub struct Publish {
 pub struct Mistakes(Vec<(&'static str, String)>);
 
 impl Mistakes {
-    /// Returns the value, or notes why there is none. An error that is about no field is noted as one of the body.
+    /// Returns the value, or notes why there is none. An error without a field is noted for the field `body`.
     pub fn note<T>(&mut self, checked: Result<T, impl Into<PublishError>>) -> Option<T> {
         match checked.map_err(Into::into) {
             Ok(value) => return Some(value),
@@ -47,7 +47,7 @@ impl Mistakes {
     }
 
     /// # Errors
-    /// The fields that were noted.
+    /// If a field was noted. The error has all of them.
     pub fn end(self) -> Result<(), PublishError> {
         if self.0.is_empty() { Ok(()) } else { Err(PublishError::Invalid(self.0)) }
     }

@@ -45,7 +45,7 @@ pub fn destination(given: crate::Destination, with_id: DestinationId) -> Result<
     mistakes.end().map(|()| destination)
 }
 
-/// The same for a destination that is new, and so has to be valid as a whole.
+/// As [`destination`], for a new destination. It has to be valid as a whole.
 ///
 /// # Errors
 /// Every field that cannot be read or is invalid.
@@ -56,7 +56,7 @@ pub fn new_destination(given: crate::Destination, with_id: DestinationId) -> Res
     mistakes.end().map(|()| destination)
 }
 
-/// Reads a destination. A field that cannot be read is noted, and has its default.
+/// Reads a destination. A field that cannot be read is noted, and gets its default.
 fn read_destination(
     given: crate::Destination,
     with_id: DestinationId,
@@ -96,7 +96,7 @@ fn read_destination(
         deactivated: None,
         skip_held_before: None,
         deleted: false,
-        // The account comes last, so that the other fields are read even if it is wrong.
+        // The account is the last field here, so that mistakes in the others are noted even if the account is wrong.
         account: account.ok_or_else(|| std::mem::take(mistakes).refusal())?,
     })
 }

@@ -103,7 +103,7 @@ pub fn time(field: &'static str, given: Option<&prost_types::Timestamp>) -> Resu
 /// Checks a text that is a part of one line of a log.
 ///
 /// # Errors
-/// If the text has more than `max` characters or a line end.
+/// If the text has more than `max` characters, or a control character such as a line end.
 pub fn line(field: &'static str, text: &str, max: usize) -> Result<(), WrongField> {
     if text.chars().count() > max || text.chars().any(char::is_control) {
         return Err(WrongField::new(field, format!("is not one line of at most {max} characters")));
@@ -126,15 +126,15 @@ impl Violations {
         self.0.push(WrongField::new(field, problem).into());
     }
 
-    /// Whether every field so far is right.
+    /// Whether no wrong field was noted so far.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// What was read, if no field is wrong. `read` puts it together from what [`Self::note`] returned.
+    /// Returns the result of `read` if no field is wrong. `read` combines the values that [`Self::note`] returned.
     ///
     /// # Errors
-    /// `INVALID_ARGUMENT` with every wrong field; or the first error that is not about fields, alone.
+    /// `INVALID_ARGUMENT` with every wrong field. If an error is not about a field, the first such error alone.
     pub fn end<T>(mut self, read: impl FnOnce() -> Option<T>) -> Result<T, Status> {
         if let Some(refused) = self.0.iter().position(|status| fields_of(status).is_empty()) {
             return Err(self.0.swap_remove(refused));
@@ -147,7 +147,7 @@ impl Violations {
                 let mut fields: Vec<(String, String)> = vec![];
                 for field in several.iter().flat_map(fields_of) {
                     let field = (field.field, field.description);
-                    // Two readers of one field say the same.
+                    // Two helpers that read the same field note the same problem.
                     if !fields.contains(&field) {
                         fields.push(field);
                     }
@@ -159,7 +159,7 @@ impl Violations {
     }
 }
 
-/// The wrong fields that a status is about; none if it is about something else.
+/// The wrong fields that a status is about; empty if it is about something else.
 fn fields_of(status: &Status) -> Vec<FieldViolation> {
     let details = status.get_details_bad_request().filter(|_| status.code() == Code::InvalidArgument);
     details.map(|details| details.field_violations).unwrap_or_default()
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn every_wrong_field_is_told() {
+    fn every_wrong_field_is_reported() {
         let mut fields = Violations::default();
         let id = fields.note(account(""));
         fields.note(account(""));
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_about_no_field_is_told_alone() {
+    fn a_refusal_about_no_field_is_reported_alone() {
         let mut fields = Violations::default();
         fields.note(account(""));
         fields.note(Err::<(), _>(denied(&Denial::FormsOnly { caller: "key".into() })));
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_right_is_returned() {
+    fn values_are_returned_if_no_field_is_wrong() {
         let mut fields = Violations::default();
         let (id, none) = (fields.note(account("acme")), fields.note(optional("account_id", "", AccountId::parse)));
         let (id, none) = fields.end(|| Some((id?, none?))).unwrap();

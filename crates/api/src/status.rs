@@ -1,8 +1,8 @@
-//! Refusals become gRPC statuses here; no service makes a status by itself. Their messages are short, even if they
-//! quote long texts.
+//! Converts refusals into gRPC statuses; no service makes a status by itself. The message of a status is short, even if
+//! it quotes a long text.
 //!
-//! Each has details, which every protocol carries: `ErrorInfo` with a reason for programs, `BadRequest` with every
-//! invalid field, and `RetryInfo` where the same call may succeed later.
+//! Each status has details, which every protocol carries: `ErrorInfo` with a reason for programs, `BadRequest` with
+//! every invalid field, and `RetryInfo` if the same call may succeed later.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -22,7 +22,7 @@ use crate::publish::error::PublishError;
 pub const DOMAIN: &str = "leadline";
 /// The reason of an invalid field.
 pub const FIELD_INVALID: &str = "FIELD_INVALID";
-/// The delay before a call is repeated because the broker or the database was away.
+/// The delay after which to repeat a call, if the broker or the database does not answer.
 pub const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// A status lists at most this many invalid fields. The message and the fields fit into 8 KiB of trailers, which is all
 /// that grpc-java accepts.
@@ -78,7 +78,7 @@ pub fn not_found(kind: &str, message: impl Into<String>) -> Status {
     because(Code::NotFound, &format!("{kind}_NOT_FOUND"), message)
 }
 
-/// A refused change of the configuration.
+/// The status of a refused change of the configuration.
 pub fn refusal(refusal: &Refusal) -> Status {
     let message = refusal.to_string();
     let about = |kind: domain::registry::EntityKind, what: &str| format!("{}_{what}", kind.as_str().to_uppercase());
@@ -99,7 +99,7 @@ pub fn refusal(refusal: &Refusal) -> Status {
     }
 }
 
-/// A call that the caller's API key does not permit.
+/// The status of a call that the caller's API key does not permit.
 pub fn denied(denial: &Denial) -> Status {
     let details = match denial {
         Denial::Scope { needs, .. } => info("SCOPE_MISSING", [("scope", needs.as_str().to_owned())]),
@@ -112,7 +112,7 @@ pub fn denied(denial: &Denial) -> Status {
     with(Code::PermissionDenied, denial.to_string(), details)
 }
 
-/// A call whose API key is refused.
+/// The status of a call whose API key is refused.
 pub fn not_authenticated(refusal: KeyRefusal) -> Status {
     because(Code::Unauthenticated, key_reason(refusal), refusal.to_string())
 }
@@ -126,7 +126,7 @@ pub const fn key_reason(refusal: KeyRefusal) -> &'static str {
     }
 }
 
-/// A refused retry.
+/// The status of a refused retry.
 pub fn retry_refusal(refusal: RetryRefusal) -> Status {
     let details = match (refusal, refusal.status()) {
         (_, Some(status)) => info("DELIVERY_NOT_FAILED", [("status", status.as_str().to_owned())]),
@@ -136,7 +136,7 @@ pub fn retry_refusal(refusal: RetryRefusal) -> Status {
     with(Code::FailedPrecondition, refusal.to_string(), details)
 }
 
-/// A refused job.
+/// The status of a refused job.
 pub fn job_refusal(refusal: &JobRefusal) -> Status {
     match refusal {
         JobRefusal::Ended(_) => because(Code::FailedPrecondition, "JOB_ENDED", refusal.to_string()),
@@ -145,7 +145,7 @@ pub fn job_refusal(refusal: &JobRefusal) -> Status {
     }
 }
 
-/// A refused publish.
+/// The status of a refused event.
 pub fn publish_error(error: &PublishError) -> Status {
     let message = error.to_string();
     match error {
@@ -171,7 +171,7 @@ pub fn publish_error(error: &PublishError) -> Status {
     }
 }
 
-/// The word of a code in JSON, as the Connect protocol has it.
+/// The name of a code in JSON, as the Connect protocol defines it.
 pub const fn word(code: Code) -> &'static str {
     match code {
         Code::Cancelled => "canceled",

@@ -1,4 +1,5 @@
-//! Enums that the API has besides words, for clients whose compiler checks them.
+//! Conversions to the enums of the API. The API shows each of these values as a word as well; the enums are for clients
+//! whose compiler checks them.
 
 use domain::{delivery::RetryRefusal, registry};
 
@@ -78,7 +79,7 @@ impl ParkedState {
 }
 
 impl LeadLogKind {
-    /// The kind of an entry that a word of the read model names.
+    /// The kind that a word of the read model names.
     pub fn of_entry(word: &str) -> Self {
         Self::from_str_name(&format!("LEAD_LOG_KIND_{}", word.to_ascii_uppercase())).unwrap_or_default()
     }

@@ -1,7 +1,7 @@
 //! The built files of the console, embedded in the program.
 //!
-//! The names in `assets/` contain a hash of the content, so browsers keep these files for ever and ask for the others
-//! each time. Every path without a file is a screen of the console, and gets its page.
+//! The names in `assets/` contain a hash of the content, so browsers keep these files for ever. They request the others
+//! again each time. Every path without a file is a screen of the console; the answer is `index.html`.
 
 use std::{
     borrow::Cow,
@@ -64,7 +64,8 @@ pub(crate) async fn file(Path(path): Path<String>, headers: HeaderMap) -> Respon
     if ASSETS.contains_key(&path) {
         return found(&path, &headers);
     }
-    // A page of an older version may request a script that is gone. It needs an error, not the page of the console.
+    // A page of an older version may request a script that no longer exists. It needs an error, not the page of the
+    // console.
     if path.starts_with(HASHED) {
         return (StatusCode::NOT_FOUND, "there is no such file; load the page again").into_response();
     }

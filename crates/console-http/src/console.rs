@@ -1,4 +1,4 @@
-//! What the handlers of the console share.
+//! The state that the handlers of the console share.
 
 use access::{Authenticator, Sessions};
 use journal::Journal;

@@ -6,8 +6,8 @@
 //! * [`oidc`] logs people in at an identity provider
 //! * [`attempts`] limits how often an address may fail to log in
 //!
-//! Guarantees: no answer contains an API key. No page of another site can make calls with a session. It can show the
-//! console in a frame only if the operator names its origin.
+//! Guarantees: no answer contains an API key. No page of another site can make calls with a session. Such a page can
+//! show the console in a frame only if the operator names the origin of the page.
 
 mod assets;
 mod attempts;

@@ -6,9 +6,9 @@
 //! * [`id_token`] checks an ID token
 //!
 //! The provider sends the browser back from another site, so the request has no cookie that is `SameSite=Strict`.
-//! Another cookie holds the state of a log-in in flight; it is `Lax`, signed, and valid for ten minutes. The answer
-//! begins no session: it redirects to the console with a link that is used once. The console begins the session with
-//! it, as with any link, and by then the browser is at the same site.
+//! Another cookie holds the state of a log-in in flight; it is `Lax`, signed, and valid for ten minutes. The answer to
+//! this request begins no session: it redirects to the console with a link that is used once. The console begins the
+//! session with it, as with any link, and by then the browser is at the same site.
 //!
 //! Guarantees: a browser finishes only a log-in that it began, and only once. A person gets a session only if a rule
 //! names one of their groups. No code, token or secret is in a log.

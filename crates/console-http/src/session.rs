@@ -47,7 +47,7 @@ struct LogIn {
     person: String,
 }
 
-/// Why there is no session.
+/// Why a log-in is refused, or a session is not shown.
 #[derive(Debug, thiserror::Error)]
 enum NoLogIn {
     #[error("log in with a body of the media type application/json")]
@@ -145,7 +145,7 @@ impl Console {
 
     async fn of_token(&self, token: &str, person: String) -> Result<Grant, NoLogIn> {
         let link = self.sessions.of_token(token).ok_or(NoLogIn::Token)?;
-        // A link of a key that is revoked stays unused.
+        // This check comes first, so that a link of a revoked key is not stored as used.
         self.authenticator.of_session(&link).await?;
         if !self.journal.positions().use_link(&link.id, USED_FOR).await.map_err(NoLogIn::Journal)? {
             return Err(NoLogIn::Used);
@@ -209,7 +209,7 @@ impl Console {
     fn line(&self, value: &str, seconds: i64, in_frame: bool) -> String {
         let site = &self.sessions.site;
         let is_for = match (in_frame, site.is_https()) {
-            // Each site that frames the console has a cookie of its own.
+            // Each site that shows the console in a frame has its own cookie.
             (true, _) => "SameSite=None; Secure; Partitioned",
             (false, true) => "SameSite=Strict; Secure",
             (false, false) => "SameSite=Strict",
@@ -217,7 +217,7 @@ impl Console {
         format!("{}={value}; HttpOnly; {is_for}; Path=/; Max-Age={seconds}", site.cookie())
     }
 
-    /// Removes the cookies of earlier sessions, so that a browser has one at most.
+    /// Removes the cookies of earlier sessions, so that a browser has at most one.
     fn remove_cookies(&self, headers: &mut HeaderMap) {
         add(headers, &self.line("", 0, false));
         if self.is_framed && self.sessions.site.is_https() {
@@ -243,7 +243,7 @@ impl IntoResponse for NoLogIn {
             StatusCode::SERVICE_UNAVAILABLE => "unavailable",
             _ => "invalid_argument",
         };
-        // The shape of a refused call by Connect.
+        // The same JSON as for a refused call in the Connect protocol.
         let body = Json(json!({"code": code, "message": self.to_string()}));
         let mut refused = unstored((status, body).into_response());
         let seconds = match &self {
@@ -269,7 +269,7 @@ pub(crate) fn unstored(mut answer: Response) -> Response {
 }
 
 pub(crate) fn add(headers: &mut HeaderMap, line: &str) {
-    // A cookie is letters, digits, "-" and "_".
+    // A cookie consists of characters that headers may contain.
     if let Ok(line) = HeaderValue::from_str(line) {
         headers.append(header::SET_COOKIE, line);
     }

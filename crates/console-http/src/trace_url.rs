@@ -9,7 +9,7 @@ const PLACEHOLDER: &str = "{trace_id}";
 /// A trace id, to try a template with.
 const EXAMPLE: &str = "0af7651916cd43dd8448eb211c80319c";
 
-/// A URL with a place for the id of a trace.
+/// A URL template with a placeholder for the id of a trace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TraceUrl(String);
 

@@ -21,7 +21,8 @@ impl<E: Error + ?Sized> ErrorChain for E {
     }
 }
 
-/// As [`ErrorChain::chain`], for an error of anyhow. Its own `{:#}` prints repeated causes again.
+/// As [`ErrorChain::chain`], for an error of anyhow. The `{:#}` of anyhow prints a cause twice if two errors contain
+/// it.
 pub fn chain_of(error: &anyhow::Error) -> String {
     chain_in_words(error, ToString::to_string)
 }
@@ -33,7 +34,7 @@ pub fn chain_in_words(error: &anyhow::Error, words: impl Fn(&(dyn Error + 'stati
     joined(outermost, errors.next(), words)
 }
 
-/// An error and its causes, from the outermost on: to look for one of them.
+/// An error and its causes, from the outermost on, for callers that look for one of them.
 pub fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     iter::successors(Some(error), |&error| error.source())
 }
@@ -44,10 +45,10 @@ fn joined(
     words: impl Fn(&(dyn Error + 'static)) -> String,
 ) -> String {
     for cause in cause.into_iter().flat_map(causes) {
-        let said = words(cause);
-        if !text.contains(&said) {
+        let next = words(cause);
+        if !text.contains(&next) {
             text.push_str(": ");
-            text.push_str(&said);
+            text.push_str(&next);
         }
     }
     text
@@ -67,7 +68,7 @@ mod tests {
     #[error(transparent)]
     struct Wrapper(#[from] Unreadable);
 
-    /// As errors of other crates do.
+    /// Its `Display` prints the source, as that of many errors of other crates does.
     #[derive(Debug)]
     struct Repeats(Wrapper);
 

@@ -1,5 +1,5 @@
-//! Timer coalescing: deferrable work is aligned to a shared 25 ms tick. A wake-up for one thing costs as much as for
-//! many, so coalesced timers share one write to the broker, one answer, and one turn of each thread.
+//! Timer coalescing: deferrable work is aligned to a shared 25 ms tick. A wake-up costs the same for one piece of work
+//! and for many, so coalesced timers share one write to the broker, one answer, and one wake-up of each thread.
 
 use std::{sync::LazyLock, time::Duration};
 

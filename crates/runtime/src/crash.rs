@@ -1,11 +1,12 @@
-//! Crash points: places where a test makes the process die, as if it was killed between two steps, or panic.
+//! Crash points: places where a test aborts the process, as if it was killed between two steps, or makes it panic.
 
 /// The variable that names the crash point.
 #[cfg(debug_assertions)]
 const CRASH_AT: &str = "LEADLINE_CRASH_AT";
-/// Separates the name of a crash point from the id of the one thing that dies or panics there.
+/// Separates the name of a crash point from the id for which the process aborts there.
 #[cfg(debug_assertions)]
 const OF_SEPARATOR: &str = " of ";
+/// Separates the name of a crash point from the id of the work that panics there.
 #[cfg(debug_assertions)]
 const PANIC_SEPARATOR: &str = " panic ";
 
@@ -15,7 +16,7 @@ pub fn point(name: &str) {
     #[cfg(debug_assertions)]
     {
         if at() == Some(name) {
-            eprintln!("aborting {name}, because {CRASH_AT} says so");
+            eprintln!("aborting {name}, because {CRASH_AT} names this point");
             std::process::abort();
         }
     }
@@ -23,12 +24,12 @@ pub fn point(name: &str) {
     let _ = name;
 }
 
-/// The same for one id, if `LEADLINE_CRASH_AT` is the name of this point, ` of `, and the id.
+/// As [`point`], for one id: aborts if `LEADLINE_CRASH_AT` is the name of this point, ` of `, and the id.
 #[inline]
 pub fn point_of(name: &str, id: &str) {
     #[cfg(debug_assertions)]
     if named(OF_SEPARATOR, name, id) {
-        eprintln!("aborting {name}{OF_SEPARATOR}{id}, because {CRASH_AT} says so");
+        eprintln!("aborting {name}{OF_SEPARATOR}{id}, because {CRASH_AT} names this point");
         std::process::abort();
     }
     #[cfg(not(debug_assertions))]
@@ -40,7 +41,7 @@ pub fn point_of(name: &str, id: &str) {
 #[inline]
 pub fn panic_point(name: &str, id: &str) {
     #[cfg(debug_assertions)]
-    assert!(!named(PANIC_SEPARATOR, name, id), "panicking {name}, because {CRASH_AT} says so");
+    assert!(!named(PANIC_SEPARATOR, name, id), "panicking {name}, because {CRASH_AT} names this point");
     #[cfg(not(debug_assertions))]
     let _ = (name, id);
 }

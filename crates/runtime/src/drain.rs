@@ -52,7 +52,7 @@ impl Drain {
         self.stop.cancelled().await;
     }
 
-    /// The same, as a future that owns its token.
+    /// As [`Drain::stopping`], as a future that owns its token.
     pub(crate) fn stopping_owned(&self) -> WaitForCancellationFutureOwned {
         self.stop.clone().cancelled_owned()
     }
@@ -90,7 +90,7 @@ impl Drain {
 /// Begins the drain on SIGTERM or Ctrl-C; a second signal ends the process at once, with status 130.
 ///
 /// # Errors
-/// When the process may not handle signals.
+/// If the process may not handle signals.
 pub fn shutdown_on_signal(drain: &Drain) -> std::io::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let drain = drain.clone();

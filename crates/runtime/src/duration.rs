@@ -7,7 +7,7 @@ use jiff::{Span, SpanRelativeTo};
 /// Parses a duration; for use as a value parser of the command line.
 ///
 /// # Errors
-/// When the text is not a duration, or a negative one.
+/// If the text is not a duration, or the duration is negative.
 pub fn parse(text: &str) -> Result<Duration, String> {
     let refuse = |why: String| format!("{text:?} is not a duration such as 250ms, 5s, 2h or 7d: {why}");
     let span: Span = text.parse().map_err(|e: jiff::Error| refuse(e.to_string()))?;

@@ -10,16 +10,16 @@ use nix::{
 
 use crate::chain::ErrorChain as _;
 
-/// For how many files the kernel's table is sized in advance.
+/// The number of files for which the kernel's table is sized in advance.
 const RESERVED_FILES: i32 = 16 * 1024;
-/// The maximum of the lifted limit; Linux allows this unless `fs.nr_open` says otherwise.
+/// The maximum of the lifted limit. Linux allows this unless `fs.nr_open` is lower.
 const MAX_FILES: u64 = 1024 * 1024;
-/// One of this many files may be a connection of a caller.
+/// Connections of callers may use the number of open files divided by this.
 const CALLERS_DIVISOR: usize = 4;
 
-/// Lifts the limit of open files to the hard limit (the usual soft limit, 1,024, is less than hanging receivers need)
-/// and sizes the table for [`RESERVED_FILES`] files. The kernel doubles a full table, and meanwhile no thread of the
-/// process can open a file or accept a connection: 5 to 15 ms each time. A failure is only logged.
+/// Lifts the limit of open files to the hard limit, because the usual soft limit, 1,024, is less than hanging receivers
+/// need. Also sizes the kernel's table for [`RESERVED_FILES`] files. The kernel doubles a full table, and meanwhile no
+/// thread of the process can open a file or accept a connection: 5 to 15 ms each time. A failure is only logged.
 pub fn make_room() {
     if let Err(error) = lift() {
         tracing::warn!(
@@ -49,9 +49,9 @@ fn reserve(files: i32) -> io::Result<()> {
     Ok(close(highest)?)
 }
 
-/// How many connections callers may have open together. It is a part of all files, so that callers cannot use up the
-/// files that deliveries need. Half of all files is for requests of the dispatcher; the rest is for idle connections to
-/// receivers, for broker and database.
+/// How many connections all callers together may have open: a quarter of the files, so that callers cannot use up the
+/// files that deliveries need. Half of the files is for requests of the dispatcher. The rest is for idle connections to
+/// receivers, for the broker and for the database.
 pub fn for_callers() -> usize {
     max_open() / CALLERS_DIVISOR
 }

@@ -1,4 +1,4 @@
-//! The parts of the process that every service gets.
+//! The platform of a service: the drain, the readiness and the addresses of its process.
 
 use std::{
     net::SocketAddr,

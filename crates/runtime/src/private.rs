@@ -19,9 +19,9 @@ pub fn make_new_files_private() {
     umask(Mode::from_bits_truncate(GROUP_AND_OTHERS));
 }
 
-/// Removes the permissions of group and others from a file, or from a folder and everything in it; an older version, or
-/// a person, may have left them. Does not look into a folder that is already closed. A path that does not exist counts
-/// as private. A failure is only logged: the folder may belong to another user, whose decision it is.
+/// Removes the permissions of group and others from a file, or from a folder and everything in it. An older version or
+/// a person may have set them. Does not look into a folder that is already closed. A path that does not exist counts
+/// as private. A failure is only logged: the folder may belong to another user, who decides about its permissions.
 pub fn tighten(path: &Path) {
     match tightened(path) {
         Ok(0) => {}
@@ -49,11 +49,11 @@ fn tightened(path: &Path) -> io::Result<usize> {
             }
         }
     }
-    // The folder comes last, so that an interrupted run is repeated.
+    // The folder itself is closed last, so that the next start repeats an interrupted run.
     Ok(count + usize::from(close(path, mode)?))
 }
 
-/// The entries of a folder; empty for a file, or for a folder that is gone.
+/// The entries of a folder; empty for a file, or for a folder that no longer exists.
 fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
     match fs::read_dir(folder) {
         Ok(found) => found.map(|entry| entry.map(|entry| entry.path())).collect(),

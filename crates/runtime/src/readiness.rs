@@ -93,7 +93,7 @@ impl Readiness {
 pub struct Changes(watch::Receiver<Parts>);
 
 impl Changes {
-    /// Waits until a part changed since the last call.
+    /// Waits until a part has changed since the previous call.
     pub async fn next(&mut self) {
         if self.0.changed().await.is_err() {
             std::future::pending::<()>().await;

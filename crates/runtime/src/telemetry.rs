@@ -33,8 +33,8 @@ pub use options::{LogFormat, Options};
 const SCOPE: &str = "leadline";
 /// The filter of logs unless `RUST_LOG` is set.
 const DEFAULT_FILTER: &str = "info";
-/// The client library of the broker. It logs each try to connect, which the journal logs once, and at `trace` the
-/// content of leads; so it is off unless `RUST_LOG` names it.
+/// The client library of the broker. It logs each attempt to connect, which the journal logs once. At the level `trace`
+/// it logs the content of leads. So it is off unless `RUST_LOG` names it.
 const BROKER_CLIENT: &str = "async_nats";
 
 /// Keeps the export alive, and exports the rest when it is dropped.
@@ -51,7 +51,7 @@ pub struct Guard {
 /// runtime.
 ///
 /// # Errors
-/// When logging was started before.
+/// If logging was started before.
 pub fn init(service: &'static str, options: &Options) -> anyhow::Result<Guard> {
     let given = options.log_filter.clone().or_else(|| env::var(EnvFilter::DEFAULT_ENV).ok());
     let (provider, of_traces) = split(export::provider(service));
@@ -68,7 +68,7 @@ pub fn init(service: &'static str, options: &Options) -> anyhow::Result<Guard> {
     }
     let (metrics, wrong) = metrics::start(service);
     let of_metrics = wrong.map(|error| chain_of(&error));
-    // A mistake in a variable of several signals is logged once.
+    // A mistake in a variable that several signals share is logged once.
     if let Some(error) = &of_traces {
         tracing::warn!(error, "cannot export traces; continuing without traces");
     }
@@ -109,8 +109,8 @@ where
     }
 }
 
-/// Exports spans without their places in the code and their threads, which do not help an operator. Warnings and errors
-/// of a span are events of it.
+/// Exports spans without source locations and threads, which do not help an operator. Warnings and errors that are
+/// logged within a span become events of the span.
 fn traces<S>(provider: &SdkTracerProvider) -> impl Layer<S>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
@@ -122,7 +122,7 @@ where
         .with_target(false)
         .with_tracked_inactivity(false)
         .with_error_events_to_status(false);
-    // Our spans have the level `info`; spans of libraries below that are not exported.
+    // Spans of Leadline have at least the level `info`. Spans of libraries below that level are not exported.
     layer.with_filter(filter_fn(|metadata| match metadata.is_span() {
         true => *metadata.level() <= Level::INFO,
         false => *metadata.level() <= Level::WARN,

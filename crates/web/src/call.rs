@@ -29,7 +29,7 @@ const MAX_DISCARDED: usize = 256 * 1024;
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 /// The bytes before a message.
 const PREFIX: usize = 5;
-/// Headers of the HTTP request that say nothing about the gRPC request. HTTP/2 forbids the first ones.
+/// Headers of the HTTP request that do not apply to the gRPC request. HTTP/2 forbids the first three.
 const NOT_PASSED_ON: [HeaderName; 10] = [
     header::CONNECTION,
     header::TRANSFER_ENCODING,
@@ -141,7 +141,7 @@ pub(crate) fn too_large(max: usize) -> Status {
     Status::resource_exhausted(format!("the request has a message of more than {max} bytes, which is the limit"))
 }
 
-/// The status of a body that broke off.
+/// The status of a request whose body broke off.
 fn broken(error: &(dyn std::error::Error + 'static)) -> Status {
     match Late::of(error) {
         Some(late) => late.status(),

@@ -1,7 +1,8 @@
 //! The Connect protocol (<https://connectrpc.com/docs/protocol>).
 //!
-//! A unary method takes and gives one message as a plain HTTP body. A stream is a body of messages with prefixes, and
-//! ends with one that holds the error or nothing. A method that changes nothing can be called with GET.
+//! The request and the answer of a unary method are one message each, as a plain HTTP body. A stream is a body of
+//! messages with prefixes. Its last message holds the error, or nothing. A method that changes nothing can be called
+//! with GET.
 
 mod errors;
 mod request;
@@ -39,7 +40,7 @@ const END: u8 = 2;
 const ACCEPTED: &str = "application/json, application/proto, application/connect+json, application/connect+proto, \
                         application/grpc-web, application/grpc-web+proto, application/grpc-web-text, \
                         application/grpc-web-text+proto";
-/// The status of a gRPC answer.
+/// The header with the status of a gRPC answer.
 const GRPC_STATUS: &str = "grpc-status";
 
 /// A method of the API, for a call by Connect.
@@ -49,7 +50,7 @@ pub(crate) struct Connect {
     pub(crate) grpc: Router,
 }
 
-/// How a call ends before it reaches the routes.
+/// The answer to a call that does not reach the routes.
 type Ended = Box<Response>;
 
 impl Connect {
@@ -61,14 +62,14 @@ impl Connect {
     pub(crate) async fn answer(self, request: Request, media_type: &str) -> Response {
         let (parts, body) = request.into_parts();
         let answered = match (&parts.method, is_unary(&self.method)) {
-            (&Method::GET, _) => self.got(&parts).await,
+            (&Method::GET, _) => self.by_get(&parts).await,
             (_, true) => self.unary(&parts, body, media_type).await,
             (_, false) => self.streaming(parts, body, media_type).await,
         };
         answered.unwrap_or_else(|ended| *ended)
     }
 
-    async fn got(&self, parts: &Parts) -> Result<Response, Ended> {
+    async fn by_get(&self, parts: &Parts) -> Result<Response, Ended> {
         if self.allowed() == "POST" {
             return Err(ended((StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, self.allowed())])));
         }

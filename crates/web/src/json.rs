@@ -10,7 +10,7 @@ use prost_reflect::{DynamicMessage, MessageDescriptor};
 use serde_json::Serializer;
 use tonic::Status;
 
-/// The maximum number of values in a message. A value that takes two bytes of JSON takes up to a hundred in memory.
+/// The maximum number of values in a message. A value of two bytes in JSON takes up to a hundred bytes in memory.
 const MAX_VALUES: usize = 100_000;
 /// Programs on Windows write this mark before UTF-8. A reader may ignore it (RFC 8259, section 8.1).
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -32,7 +32,7 @@ pub(crate) fn to_protobuf(json: &[u8], message: MessageDescriptor) -> Result<Byt
     let read = DynamicMessage::deserialize(message, serde_path_to_error::Deserializer::new(&mut reader, &mut track));
     match read {
         Ok(read) => {
-            reader.end().map_err(|_| invalid("body", format!("has more after the {name}")))?;
+            reader.end().map_err(|_| invalid("body", format!("has more text after the {name}")))?;
             Ok(read.encode_to_vec().into())
         }
         Err(error) if error.is_data() => Err(wrong(&track.path().to_string(), &name, &error)),

@@ -5,9 +5,9 @@
 //!   method is called with POST at `/leadline.v1.LeadService/GetLead`, in JSON or in protobuf
 //!
 //! Every call becomes a gRPC request to the same routes in the same process ([`call`]), so authentication, access rules
-//! and limits are those of gRPC. [`methods`] reads the methods from the descriptors, so a new one is served without
-//! code. [`openapi`] describes them at `/openapi.json`, and shows that at `/docs`. [`runbook`] is the page that the links
-//! of alerts open. A path that no service of the process has gets an error that points to the description.
+//! and limits are those of gRPC. [`methods`] reads the methods from the descriptors, so a new method needs no code
+//! here. [`openapi`] serves their description at `/openapi.json`, and a page that shows it at `/docs`. [`runbook`] is
+//! the page that the links of alerts open. The error for an unknown path points to the description.
 //!
 //! Guarantees: the body of a call is read after its API key is accepted, up to [`call::MAX_MESSAGE`].
 
@@ -40,7 +40,7 @@ use self::{
     methods::{Methods, Served},
 };
 
-/// The API over HTTP, before it is connected to the routes of gRPC.
+/// The methods of the API, before they are connected to the routes of gRPC.
 #[derive(Debug)]
 pub struct OverHttp(Methods);
 

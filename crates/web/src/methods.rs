@@ -23,7 +23,7 @@ pub(crate) struct Served {
     is_served: bool,
 }
 
-/// Why a path has no method.
+/// Why this process does not serve a path.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unserved {
     #[error("there is no such method; leadline call lists them")]

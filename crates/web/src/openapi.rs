@@ -1,6 +1,6 @@
 //! The OpenAPI description of everything that the HTTP port serves, and a page that shows it.
 //!
-//! It is made from the descriptors, with the comments of the `.proto` files, for the services of this process.
+//! It is generated from the descriptors, with the comments of the `.proto` files, for the services of this process.
 //! `docs/openapi.json` is the description of all services.
 
 mod comments;

@@ -1,4 +1,4 @@
-//! Pages that everyone may read. They load nothing from elsewhere.
+//! Serves the files of pages that everyone may read. The pages load files only from this server.
 
 use axum::{
     http::header,
@@ -6,7 +6,7 @@ use axum::{
     routing::{MethodRouter, get},
 };
 
-/// Pages load nothing from elsewhere, and no other page shows them in a frame.
+/// A page loads files only from this server, and no other page may show it in a frame.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; \
                       form-action 'none'; frame-ancestors 'none'";
 

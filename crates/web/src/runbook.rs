@@ -1,5 +1,5 @@
-//! The page `/runbook`: docs/runbook.md, to which the alerts of deploy/prometheus/alerts.yml link. Each chapter has its title
-//! in lower case as its anchor, as on pages that show Markdown files. The page needs no API key.
+//! The page `/runbook`: docs/runbook.md, to which the alerts of deploy/prometheus/alerts.yml link. The anchor of a
+//! chapter is its title in lower case, as on sites that show Markdown files. The page needs no API key.
 
 use std::sync::LazyLock;
 
@@ -19,7 +19,7 @@ pub(crate) fn routes() -> Router {
 /// A Markdown text as a page with a list of its chapters.
 fn written(markdown: &str) -> String {
     let mut parts = markdown.split("\n## ");
-    // Without its first line, the title, which is that of the page.
+    // Without the first line, which is the title: the page has its own.
     let introduction = parts.next().and_then(|part| part.split_once('\n')).map(|(_, text)| to_html(text));
     let introduction = introduction.unwrap_or_default();
     let (mut chapters, mut links) = (String::new(), String::new());

@@ -1,9 +1,9 @@
 //! Detects bursts.
 //!
 //! The router takes events in the order in which they are stored, and publishers can store more in a second than
-//! dispatchers deliver. The many deliveries of one interface must not delay the few of others, so the router takes the
-//! events of a burst only while no other events wait. Deliveries are counted, not events: a few events for many
-//! destinations are as much work as many events for one.
+//! dispatchers deliver. The many deliveries of one interface must not delay the few deliveries of others. So the router
+//! takes the events of a burst only while no other events wait. Deliveries are counted, not events: a few events for
+//! many destinations are as much work as many events for one.
 
 use std::{
     collections::HashMap,
@@ -20,7 +20,7 @@ const WINDOW: Duration = Duration::from_secs(1);
 /// overtake the burst.
 const BURST_TIMEOUT: Duration = Duration::from_secs(10);
 /// The maximum number of remembered interfaces. At this number, calm interfaces are forgotten, at most once in a
-/// [`WINDOW`]. Events of an interface that finds no room are steady.
+/// [`WINDOW`]. If there is no room for an interface, its events do not count as a burst.
 const MAX_INTERFACES: usize = 10_000;
 
 /// Counts the deliveries of each interface.
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_interface_stays_a_burst_until_it_was_calm() {
+    fn events_of_an_interface_are_a_burst_until_it_was_calm() {
         let (bursts, start) = (Bursts::new(2), Instant::now());
         let account = AccountId::parse("acme").unwrap();
         let [loud, quiet] = ["loud", "quiet"].map(|id| InterfaceId::parse(id).unwrap());

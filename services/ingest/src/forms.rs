@@ -3,8 +3,8 @@
 //! The page holds a *form key*: an API key that has only the scope `form` and may be public. [`fields`] parses the form
 //! into a payload and control fields, [`answer`] makes the answer for a browser or a script.
 //!
-//! Guarantees: a form key permits nothing else. A key that permits more is refused, so that people notice if a page
-//! exposes one. The browser is redirected only to the site of the form.
+//! Guarantees: a form key permits only the submission of forms. A key that permits more is refused, so that people
+//! notice if a page exposes such a key. The browser is redirected only to the site of the form.
 
 mod answer;
 mod fields;

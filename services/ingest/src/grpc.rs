@@ -1,4 +1,4 @@
-//! `leadline.v1.IngestService`.
+//! `leadline.v1.IngestService`: publishes single lead events, and streams of them.
 
 use std::pin::Pin;
 
@@ -71,7 +71,7 @@ impl IngestService for Ingest {
         request: Request<Streaming<PublishLeadRequest>>,
     ) -> Result<Response<Results>, Status> {
         let (publisher, call) = (self.publisher.clone(), self.call(&request)?);
-        // The drain ends the stream. Events that were read get a result, and the publisher sends the others again.
+        // The drain ends the stream. Events that were read get a result; the publisher has to send the others again.
         let drain = self.drain.clone();
         let taken = request.into_inner().take_until(async move { drain.stopping().await });
         let numbered = futures::stream::iter(0..).zip(taken);
@@ -79,7 +79,7 @@ impl IngestService for Ingest {
         let from = call.from.clone();
         let checked = numbered.then(move |(index, request)| {
             let (publisher, call) = (publisher.clone(), call.clone());
-            async move { Ok::<_, Status>((index, check_in_turn(&publisher, &call, request?).await)) }
+            async move { Ok::<_, Status>((index, check_within_rate(&publisher, &call, request?).await)) }
         });
         let looked_up = checked.map(move |checked| {
             let publisher = looks_up.clone();
@@ -108,8 +108,8 @@ impl IngestService for Ingest {
             async move {
                 let (index, sent) = sent?;
                 let answer = match sent {
-                    // A task of its own waits for the broker, even if the caller does not read the results: an event in
-                    // flight occupies the connection.
+                    // A separate task waits for the broker, even if the caller does not read the results. Until then,
+                    // the event counts against the limit of messages in flight on the connection to the broker.
                     Ok(sent) => tokio::spawn(async move { publisher.stored(sent).await.map(answer) })
                         .await
                         .map_err(|_| status::internal("the event may or may not be stored; send it again"))?,
@@ -154,7 +154,7 @@ async fn check(publisher: &Publisher, call: &Call, request: PublishLeadRequest) 
 }
 
 /// Checks an event of a stream, and waits for the rate limit of its account. The stream is not read meanwhile.
-async fn check_in_turn(
+async fn check_within_rate(
     publisher: &Publisher,
     call: &Call,
     request: PublishLeadRequest,

@@ -74,7 +74,7 @@ async fn publish(
     answer
 }
 
-/// The answer to stored events, or to a refusal.
+/// The answer if the events are stored, or if they are refused.
 type Answered = Result<Response, Response>;
 
 async fn publish_all(endpoint: &Endpoint, by: &Principal, reply: &Reply, request: Request) -> Answered {
@@ -214,7 +214,7 @@ struct Wrong {
 impl Wrong {
     fn add(&mut self, index: usize, error: &PublishError) {
         self.count += 1;
-        // The highest status wins: a denied event (403) is more important than an invalid one (400).
+        // The answer has the highest status: a denied event (403) is more important than an invalid one (400).
         self.status = if self.count == 1 { status_of(error) } else { self.status.max(status_of(error)) };
         if self.errors.len() < MAX_ERRORS {
             let mut shown = errors::to_json(error);
@@ -260,7 +260,7 @@ async fn many(publisher: &Publisher, reply: &Reply, events: Vec<Checked>, from: 
         async move { stores.stored(sent).await.map_err(|error| (event_id, error)) }
     });
     let results: Vec<_> = storing.buffered(IN_FLIGHT).collect().await;
-    // The highest status wins: 503 says that the same call may succeed later.
+    // The answer has the highest status: 503 means that the same call may succeed later.
     let failure = results.iter().filter_map(|result| result.as_ref().err()).map(|(_, error)| status_of(error)).max();
     let results = results.iter().map(|result| match result {
         Ok(published) => Stored::of(published),
@@ -273,7 +273,7 @@ async fn many(publisher: &Publisher, reply: &Reply, events: Vec<Checked>, from: 
     }
 }
 
-/// The results of many events. Types of their own take a fraction of the memory of JSON values.
+/// The results of many events. These types take a fraction of the memory that JSON values would take.
 #[derive(Serialize)]
 struct Answer<'a> {
     results: Vec<Stored<'a>>,
@@ -296,7 +296,7 @@ impl<'a> Stored<'a> {
     }
 }
 
-/// The answer names the encodings that are accepted (RFC 9110, section 15.5.16).
+/// The refusal of an encoding. It names the encodings that are accepted (RFC 9110, section 15.5.16).
 fn refused_encoding(reply: &Reply, error: &PublishError) -> Response {
     let mut answer = reply.refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, error);
     answer.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static(ACCEPTED));

@@ -1,7 +1,7 @@
 //! Recognition of repeated events that are older than the deduplication window of the broker.
 //!
-//! Query looks up their ids (`journal::Journal::known_events`). Nearly all ids are unknown. [`filter`] recognises them
-//! without a question to query, and [`follower`] fills it. Concurrent questions share a request.
+//! Query looks up their ids (`journal::Journal::known_events`). Nearly all ids are unknown. [`filter`] recognises
+//! unknown ids without a question to query, and [`follower`] fills the filter. Concurrent questions share a request.
 //!
 //! Guarantee: an event that the read model shows is recognised. If query does not answer, publishing continues, and
 //! only the broker recognises repeats, within its deduplication window.
@@ -23,9 +23,9 @@ use tokio::{
 
 /// The maximum number of questions in one request.
 const MAX_EVENTS: usize = 500;
-/// The maximum number of waiting questions. Further publishers wait before they ask.
+/// The maximum number of waiting questions. Further publishers wait until there is room.
 const MAX_WAITING: usize = 4_096;
-/// The delay of the next request after query did not answer. Without it, each publisher would wait for the timeout.
+/// The delay before the next request after query did not answer. Without it, each publisher would wait for the timeout.
 const RETRY_DELAY: Duration = Duration::from_secs(2);
 
 struct Question {

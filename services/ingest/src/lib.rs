@@ -43,7 +43,7 @@ pub struct Options {
           value_parser = clap::value_parser!(u32).range(1..))]
     pub max_events: u32,
     /// Deliveries per second above which the events of one interface are a burst: they are stored like others, and
-    /// delivered while no others wait
+    /// delivered while no other events wait
     #[arg(long, env = "LEADLINE_BURST_ABOVE", default_value_t = 1_000, value_name = "DELIVERIES")]
     pub burst_above: u32,
     /// Maximum deliveries that may lead to an event, one after another; an event with more is refused as a loop
@@ -71,7 +71,7 @@ pub struct Options {
     pub form_rate: u32,
 }
 
-/// The highest `--publish-rate`: more than any machine takes.
+/// The highest `--publish-rate`: more than any machine can store.
 const MAX_PUBLISH_RATE: i64 = 1_000_000;
 
 /// The rule for callers over HTTP; over gRPC each method has its own in the proto files.

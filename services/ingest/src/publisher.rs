@@ -20,7 +20,7 @@ use crate::{
     rates::Rates,
 };
 
-/// The maximum number of events of one request in flight.
+/// The maximum number of events in flight for one request.
 pub(crate) const IN_FLIGHT: usize = 512;
 
 /// Stores lead events. Clones share the connection.
@@ -33,7 +33,7 @@ pub(crate) struct Publisher {
     known: KnownEvents,
 }
 
-/// Where a call comes from, for traces and logs.
+/// The origin of a call, for traces and logs.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct CalledFrom {
     pub(crate) trace: Option<TraceContext>,
@@ -185,7 +185,7 @@ impl Publisher {
         match &stored {
             Ok(Published { duplicate: false, .. }) => measured::accepted(protocol),
             Ok(Published { duplicate: true, .. }) => measured::duplicate(),
-            // The caller that answers with the error counts it.
+            // The code that answers with the error counts it.
             Err(_) => {}
         }
         stored

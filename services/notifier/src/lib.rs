@@ -7,7 +7,7 @@
 //! * [`links`] are the links in mails, with the pages behind them
 //!
 //! Guarantee: a recipient gets a notice at most once, however often the broker redelivers its fact. There is one
-//! exception: if the process dies after the mail server took the mail and before the fact is stored, that mail goes out
+//! exception: if the process dies after the mail server took the mail and before the fact is stored, that mail is sent
 //! again, with the same Message-ID. While the mail server does not answer, only mails wait.
 
 mod deciding;
@@ -67,11 +67,11 @@ pub struct Options {
     /// each
     #[arg(long, env = "LEADLINE_NOTICE_WINDOW", default_value = "15m", value_parser = runtime::duration::parse, value_name = "DURATION")]
     pub notice_window: Duration,
-    /// Failed deliveries in a row after which a mail says that the destination keeps failing; 0: never
+    /// Failed deliveries in a row after which a mail reports that the destination keeps failing; 0: never
     #[arg(long, env = "LEADLINE_ALERT_AFTER", default_value_t = 10, value_name = "COUNT")]
     pub alert_after: u32,
-    /// Time for which a mail is retried while the mail server does not take it; then it is given up, and the lead's log
-    /// says so
+    /// Time for which a mail is retried if the mail server does not accept it; after that it is given up, and the
+    /// lead's log shows that
     #[arg(long, env = "LEADLINE_MAIL_RETRY_FOR", default_value = "48h", value_parser = runtime::duration::parse, value_name = "DURATION")]
     pub mail_retry_for: Duration,
     /// Maximum mails per hour for one account; 0: no limit. The last quarter is for mails about failures. Each notifier
@@ -92,8 +92,7 @@ pub struct Options {
 }
 
 /// # Errors
-/// If the registry cannot be read from the broker, if the mail server's URL, the sender, the public URL or the
-/// console's URL is invalid, or if the outbox cannot be created.
+/// If the registry cannot be read from the broker, if a setting is invalid, or if the outbox cannot be created.
 pub async fn start(
     options: &Options,
     key: Option<MasterKey>,

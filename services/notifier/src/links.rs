@@ -1,6 +1,6 @@
-//! Links: [`unsubscribe`] takes opt-outs, [`confirming`] asks the owners of addresses, [`details`] shows the present
-//! state of the destination or lead that a mail is about; [`link_pages`] is what they share. [`console`] makes links into
-//! the console.
+//! Links: [`unsubscribe`] records opt-outs, [`confirming`] asks the owners of addresses for consent, [`details`] shows
+//! the current state of the destination or lead that a mail is about. [`link_pages`] has their common parts.
+//! [`console`] makes links into the console.
 
 pub(crate) mod confirming;
 pub(crate) mod console;

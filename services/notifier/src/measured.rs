@@ -13,7 +13,7 @@ static POSTPONED: LazyLock<Counters<&'static str>> = LazyLock::new(|| {
 static GIVEN_UP: LazyLock<Counters<()>> =
     LazyLock::new(|| Counters::new("leadline.mails.given_up", "{mail}", "Mails that are given up", |()| vec![]));
 
-/// Makes the counters known, so that their rates begin with the first mail.
+/// Registers the counters, so that their rates begin with the first mail.
 pub(crate) fn start() {
     SENT.add(&(), 0);
     POSTPONED.add(&"refused", 0);

@@ -1,6 +1,7 @@
-//! Sending: [`mailer`] sends each notice once, and [`mails`] sends a mail to each recipient. [`transport`] sends a mail
-//! by [`smtp`] or writes it into the [`outbox`]. [`refusal`] classifies the replies of the mail server, [`pauses`]
-//! decides when the next try begins, [`quota`] limits the mails of an hour.
+//! Sending: [`mailer`] sends each notice once, and [`mails`] sends a mail to each recipient. [`dedup`] and [`history`]
+//! prevent second mails. [`transport`] sends a mail over [`smtp`] or writes it into the [`outbox`]. [`refusal`]
+//! classifies the replies of the mail server, [`pauses`] decides when the next try begins, [`quota`] limits the mails
+//! of an hour.
 
 pub(crate) mod dedup;
 pub(crate) mod history;

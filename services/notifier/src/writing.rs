@@ -1,6 +1,6 @@
-//! Writing: [`builder`] finds the recipients and the content of a notice, [`templates`] renders the words of
-//! `templates/*.jinja` with the help of [`engine`] and [`compose`], [`subjects`] writes the subject line, [`body`]
-//! renders the content as text and HTML, [`email`] makes the mail.
+//! Writing: [`builder`] finds the recipients and the content of a notice. [`templates`] renders the texts of
+//! `templates/*.jinja` with the help of [`engine`] and [`compose`]. [`subjects`] writes the subject line, [`body`]
+//! renders the content as text and HTML, and [`email`] makes the mail.
 
 pub(crate) mod body;
 pub(crate) mod builder;

@@ -31,7 +31,7 @@ use crate::{
     registry_change::Changes,
 };
 
-/// How long a portal session lasts if the caller does not say.
+/// How long a portal session lasts if the request sets no lifetime.
 const DEFAULT_PORTAL_LIFETIME: Duration = Duration::from_secs(60 * 60);
 
 struct AccessService {
@@ -87,11 +87,11 @@ impl api::access_service_server::AccessService for AccessService {
         let page = listing::page(&mut fields, request.page_size, &request.page_token, filter);
         let (of, page) = fields.end(|| of.zip(page))?;
         let (registry, now) = (self.registry.snapshot(), Timestamp::now());
-        let asked_for = registry.keys().filter(|key| {
+        let visible = registry.keys().filter(|key| {
             let owned = of.is_none() || key.account == of;
             owned && (request.include_ended || key.is_good(now).is_ok())
         });
-        let mut found: Vec<_> = asked_for.map(|key| (place(key), key)).collect();
+        let mut found: Vec<_> = visible.map(|key| (place(key), key)).collect();
         found.sort_by(|(a, _), (b, _)| (b.at, &b.id).cmp(&(a.at, &a.id)));
         if let Some(after) = page.after() {
             found.retain(|(place, _)| (place.at, &place.id) < (after.at, &after.id));
@@ -196,7 +196,7 @@ fn must_exist(registry: &Registry, account: &AccountId, client: Option<&ClientId
     }
 }
 
-/// A key that the caller may see; any other key looks as if it did not exist.
+/// A key that the caller may see. For any other key, the error is the same as for a key that does not exist.
 fn find<'a>(caller: &Caller, registry: &'a domain::Registry, id: &KeyId) -> Result<&'a registry::ApiKey, Status> {
     let key = registry.key(id).filter(|key| caller.may_see(key.account.as_ref()));
     let missing = || refusal(&Refusal::NotFound { kind: EntityKind::Key, id: id.to_string() });

@@ -17,7 +17,7 @@ pub(crate) fn state(registry: &Registry, change: &Change) -> Option<State> {
         Some(account) if kind != EntityKind::Key => state_of(registry, account, kind, id)?,
         _ => open(fields("Key", &key_to_api(registry.key(&KeyId::parse(id).ok()?)?))),
     };
-    // The name of the resource is not a setting.
+    // The ids name the entity; they are not settings.
     state.fields.remove("account_id");
     state.fields.remove(&format!("{}_id", kind.as_str()));
     Some(state)

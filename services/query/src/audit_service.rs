@@ -35,7 +35,7 @@ impl api::audit_service_server::AuditService for AuditService {
         let page = listing::page(&mut fields, request.page_size, &request.page_token, filter.as_ref());
         let (filter, page) = fields.end(|| filter.zip(page))?;
         let mut found = self.store.audit_log(&filter, &page).await.map_err(failed)?;
-        // The order is that of REGISTRY, because the clocks of the processes that stamp the time differ.
+        // Entries are in the order of REGISTRY, because the clocks of the processes that stamp the time differ.
         let next_page_token =
             page.cut_to_bytes(&mut found, bytes, |entry| Place { at: entry.sequence.cast_signed(), id: String::new() });
         let entries = found.into_iter().map(entry_to_api).collect();

@@ -1,4 +1,4 @@
-//! What calls have in common: the caller, the statuses of failures, pages of lists, and views of payloads.
+//! The common parts of calls: the caller, the statuses of failures, pages of lists, and views of payloads.
 
 pub(crate) mod caller;
 pub(crate) mod errors;

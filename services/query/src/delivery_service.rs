@@ -1,4 +1,5 @@
-//! `leadline.v1.DeliveryService`: shows deliveries, and retries failed ones.
+//! `leadline.v1.DeliveryService`: shows, watches and retries deliveries, shows and previews their requests, and sends
+//! test deliveries.
 
 mod requests;
 mod searching;
@@ -112,7 +113,7 @@ impl DeliveryService {
                 self.read_barrier.shows(StreamName::Deliveries, sequence).await.map_err(failed)?;
             }
             Err(why) => {
-                // The same call may have come twice at the same time.
+                // The same call may have arrived twice at the same time.
                 self.read_barrier.wait_for_now(StreamName::Deliveries).await.map_err(stale)?;
                 if !self.is_requested(&delivery, request.as_ref()).await? {
                     return Err(retry_refusal(why));

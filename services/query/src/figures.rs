@@ -1,8 +1,8 @@
-//! Metrics of the whole installation: what waits in the broker and since when, how far the read model is behind, what
-//! streams take, and how many messages are in quarantine.
+//! The figures: metrics of the whole installation. They count the work that waits in the broker and its age, the lag of
+//! the read model, the sizes of streams, and the messages in quarantine.
 //!
-//! They are taken every few seconds, so that their cost does not depend on the number of readers. Every query process
-//! shows the same. While the broker or the database does not answer, its figures are missing rather than old.
+//! Figures are taken every five seconds, so that their cost does not depend on the number of readers. Every query
+//! process shows the same figures. While the broker or the database does not answer, its figures are missing, not old.
 
 use std::{
     collections::HashMap,
@@ -24,7 +24,7 @@ use tokio::time::timeout;
 const INTERVAL: Duration = Duration::from_secs(5);
 /// Failing destinations are counted up to this number.
 const MAX_FAILING: u32 = 10_000;
-/// For how long the expiry of an API key is shown after it has expired.
+/// How long an expired API key is still shown.
 const EXPIRED_FOR_SECONDS: i64 = 24 * 60 * 60;
 
 /// Each gauge: its name, unit and description.
@@ -115,7 +115,7 @@ fn observe(latest: &Arc<Mutex<Latest>>) {
 
 impl Taker {
     async fn take(&mut self, latest: &Mutex<Latest>) {
-        // A source that hangs counts as absent.
+        // A source that does not answer in time has no figures.
         let of_database = match timeout(INTERVAL, self.of_database()).await {
             Ok(Ok(figures)) => figures,
             Ok(Err(error)) => {
@@ -231,7 +231,7 @@ fn of_registry(registry: &Registry, now: Timestamp) -> Figures {
     for (count, name) in [(on, "on"), (deactivated, "deactivated"), (disabled, "disabled")] {
         add(&mut figures, "leadline.destinations", count, state(name));
     }
-    // The first one is always named, so that the alert can say where to look.
+    // The first destination is always named, so that the alert can name it.
     expiring.sort_by_key(|(not_after, _)| *not_after);
     for (not_after, destination) in expiring.into_iter().take(metrics::named_destinations().max(1)) {
         let attributes = names(destination.account.as_str(), &destination.id);
@@ -259,7 +259,7 @@ fn state(name: &'static str) -> Vec<KeyValue> {
     vec![KeyValue::new("leadline.state", name)]
 }
 
-/// How long ago something happened, in seconds; 0 if nothing waits.
+/// The age of the oldest waiting message, in seconds; 0 if none waits.
 fn age(since: Option<Timestamp>, now: Timestamp) -> f64 {
     since.map_or(0.0, |since| now.duration_since(since).as_secs_f64().max(0.0))
 }

@@ -38,11 +38,11 @@ use crate::{
 };
 
 /// At most this many jobs of an account may be open: enough to help several destinations at once, and few enough that
-/// one repeated mistake does not fill the installation. Two concurrent requests may both be accepted.
+/// one repeated mistake does not overload the installation. Two concurrent requests may both be accepted.
 const MAX_OPEN: u32 = 5;
-/// How long the answer to a dry run waits for its result; after that it comes without the result.
+/// How long the answer to a dry run waits for the result. After that, the answer is sent without it.
 const DRY_RUN_TIMEOUT: Duration = Duration::from_secs(5);
-/// The maximum bytes of the outcome counts of a job in a message: three numbers of 64 bits.
+/// The maximum bytes that the outcome counts of a job take in a message: three numbers of 64 bits.
 const MAX_OUTCOMES: usize = 40;
 /// How many times a cancellation is tried, because the job may record progress in between.
 const MAX_CANCEL_TRIES: u32 = 20;
@@ -70,8 +70,8 @@ pub(crate) fn service(
 
 type Answer<T> = Result<Response<T>, Status>;
 
-/// A job that a caller asks for.
-struct Asked {
+/// The request of a caller for a job.
+struct Requested {
     account: AccountId,
     plan: Plan,
     start: Start,
@@ -110,7 +110,7 @@ impl api::job_service_server::JobService for JobService {
             plan => plan,
         };
         let (dry_run, force, by) = (request.dry_run, request.force, caller.by());
-        let job = self.start(Asked { account, plan, start, dry_run, force, by, trace }).await?;
+        let job = self.start(Requested { account, plan, start, dry_run, force, by, trace }).await?;
         Ok(Response::new(api::RetryDeliveriesResponse { job: Some(self.with_outcomes(&job).await?) }))
     }
 
@@ -133,7 +133,7 @@ impl api::job_service_server::JobService for JobService {
         let end = self.journal.stream(StreamName::Leads).last_sequence().await.map_err(unread)?;
         let plan = Plan::Recover(Recovery { end: LeadSequence(end), ..recovery });
         let (dry_run, force, by) = (request.dry_run, request.include_succeeded, caller.by());
-        let job = self.start(Asked { account, plan, start, dry_run, force, by, trace }).await?;
+        let job = self.start(Requested { account, plan, start, dry_run, force, by, trace }).await?;
         Ok(Response::new(api::RecoverDestinationResponse { job: Some(self.with_outcomes(&job).await?) }))
     }
 
@@ -201,7 +201,7 @@ impl JobService {
         Ok(job_to_api(job, outcomes.get(&job.id()).copied().unwrap_or_default()))
     }
 
-    /// A job of another account looks as if it did not exist.
+    /// Finds a job. For a job of another account, the error is the same as for one that does not exist.
     async fn find(&self, caller: &Caller, id: JobId) -> Result<Job, Status> {
         let found = self.store.job(id).await.map_err(failed)?;
         let found = found.filter(|job| caller.may_see(Some(&job.reference().account)));
@@ -212,9 +212,9 @@ impl JobService {
         })
     }
 
-    /// Stores the request of a job. Returns the job; a dry run with its result if that comes in time.
-    async fn start(&self, asked: Asked) -> Result<Job, Status> {
-        let Asked { account, plan, start: Start { pace, reason, request }, dry_run, force, by, trace } = asked;
+    /// Stores the request for a job. Returns the job; for a dry run with the result, if there is one in time.
+    async fn start(&self, requested: Requested) -> Result<Job, Status> {
+        let Requested { account, plan, start: Start { pace, reason, request }, dry_run, force, by, trace } = requested;
         if self.registry.snapshot().account(&account).is_none() {
             return Err(not_found("ACCOUNT", format!("there is no account {account}")));
         }
@@ -239,7 +239,7 @@ impl JobService {
         let fact = JobFact::Started(fact);
         let sequence = match self.journal.jobs().append(&fact, 0, &trace).instrument(span).await {
             Ok(sequence) => sequence,
-            // A repeat of this call was first.
+            // A repeat of this call stored the job first.
             Err(JournalError::LostRace) => {
                 self.journal.stream(StreamName::Jobs).last_sequence().await.map_err(unread)?
             }
@@ -250,7 +250,7 @@ impl JobService {
         if dry_run { self.result_of(job).await } else { Ok(job) }
     }
 
-    /// The job of an earlier call with this id; a dry run has its result if that comes in time.
+    /// The job of an earlier call with this id; for a dry run with the result, if there is one in time.
     async fn known(&self, account: &AccountId, request: &RequestId, dry_run: bool) -> Result<Option<Job>, Status> {
         self.read_barrier.wait_for_now(StreamName::Jobs).await.map_err(stale)?;
         match self.store.job(JobId::of_request(account, request)).await.map_err(failed)? {

@@ -8,7 +8,7 @@ use journal::{Journal, JournalError, Requests, StreamName};
 use read_model::{Store, StoreError};
 use runtime::{ErrorChain as _, Platform};
 
-/// Events in a page, at most. With the longest ids a page has 400 KB, and the broker takes 1 MiB.
+/// The maximum number of events in a page. With the longest ids a page has 400 KB, and the broker accepts 1 MiB.
 const MAX_PAGE: u32 = 2_000;
 
 /// Why a page cannot be read.
@@ -20,7 +20,7 @@ enum NoPage {
     Store(#[from] StoreError),
 }
 
-/// Starts to answer. Each question that is sent after the return is answered.
+/// Starts to answer. Questions that are sent after this returns are answered.
 ///
 /// # Errors
 /// Fails if the connection to the broker is closed.
@@ -65,8 +65,8 @@ async fn answer_pages(mut questions: Requests<KnownEventsPageQuestion>, journal:
     }
 }
 
-/// The events after a key. `None` if the read model does not have all anonymised events yet: no other store knows their
-/// ids.
+/// The events after a key. `None` if the read model does not have all anonymised events yet, because LEADS no longer
+/// has them.
 async fn page(journal: &Journal, store: &Store, after: Option<&EventKey>) -> Result<Option<KnownEventsPage>, NoPage> {
     let anonymised = journal.stream(StreamName::Anonymised).last_sequence().await?;
     if store.checkpoint(StreamName::Anonymised).await? < anonymised {

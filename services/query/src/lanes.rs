@@ -1,4 +1,4 @@
-//! The lanes of dispatchers that are not open, as the dispatchers report them.
+//! The conditions of lanes that are not open, as the dispatchers report them.
 
 use std::{
     collections::HashMap,
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 /// How long a report counts. Dispatchers report every two seconds while a lane is not open, so a dispatcher that is
-/// silent for longer is gone.
+/// silent for longer has stopped.
 const REPORT_LIFETIME: Duration = Duration::from_secs(7);
 /// At most this many dispatchers are remembered.
 const MAX_DISPATCHERS: usize = 256;

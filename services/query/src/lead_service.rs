@@ -1,4 +1,4 @@
-//! `leadline.v1.LeadService`: leads, and what happened to them.
+//! `leadline.v1.LeadService`: shows leads, their events and their logs, exports leads, and anonymises them.
 
 mod anonymise;
 mod events;
@@ -107,7 +107,7 @@ impl api::lead_service_server::LeadService for LeadService {
 
     async fn export_leads(&self, request: Request<api::ExportLeadsRequest>) -> Result<Response<Pieces>, Status> {
         let (caller, r) = (Caller::of(&request)?, request.into_inner());
-        let asked = api::ListLeadsRequest {
+        let list = api::ListLeadsRequest {
             account_id: r.account_id,
             interface_id: r.interface_id,
             failed: r.failed,
@@ -119,7 +119,7 @@ impl api::lead_service_server::LeadService for LeadService {
             ..api::ListLeadsRequest::default()
         };
         let mut fields = Violations::default();
-        let filter = self.filter(&mut fields, &caller, &asked);
+        let filter = self.filter(&mut fields, &caller, &list);
         let filter = fields.end(|| filter)?;
         let mut title = if r.byte_order_mark { BYTE_ORDER_MARK.to_string().into_bytes() } else { vec![] };
         let mut names = Lines::new();

@@ -1,19 +1,21 @@
 //! The query service: it answers calls about the registry, leads, deliveries and jobs, and keeps the read model.
 //!
-//! * [`projector`] writes facts into the read model (`crates/read_model`); [`audit_fields`] says what the audit log
-//!   compares
+//! * [`projector`] writes facts into the read model (`crates/read_model`); [`audit_fields`] makes the states that the
+//!   audit log compares
 //! * [`registry_service`], [`access_service`], [`delivery_service`], [`lead_service`], [`job_service`],
-//!   [`audit_service`] and [`status_service`] answer over gRPC; each checks what its [`caller`](call::caller) may see
-//!   and change
+//!   [`audit_service`] and [`status_service`] answer over gRPC; each checks which entities its
+//!   [`caller`](call::caller) may see and change
 //! * [`routing_service`] explains why a destination gets an event
 //! * [`problem_service`] shows problems and the health of destinations, with the dispatchers' reports of their
 //!   [`lanes`]
 //! * [`known_events`] answers ingest's questions about events that were published before
 //! * [`figures`] are metrics of the whole installation
-//! * [`call`] is what the services share: the caller, statuses of failures, pages of lists, views of payloads, hashes
-//!   of the values that callers search by, and CSV
+//! * [`call`] has the parts that the services share: the caller, statuses of failures, pages of lists, views of
+//!   payloads, hashes of the values that callers search by, and CSV
 //!
-//! Guarantee: the read model holds nothing that the journal does not. It can be wiped and rebuilt from the facts.
+//! Guarantee: all rows of the read model come from facts in the journal. It can be wiped and rebuilt from them. A
+//! rebuild loses only rows about facts that are older than `--keep-events`, because the streams no longer hold these
+//! facts.
 
 mod access_service;
 mod audit_fields;
@@ -64,7 +66,7 @@ pub struct Options {
 /// Starts the query service.
 ///
 /// # Errors
-/// Fails if the broker does not answer, or a method has no rule.
+/// Fails if the broker does not answer, if a method has no rule, or if the settings of the console cannot be used.
 pub async fn start(
     options: &Options,
     guard: Guard,

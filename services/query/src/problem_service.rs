@@ -184,7 +184,7 @@ impl ProblemService {
     }
 }
 
-/// A destination of an account, deleted or not; with `None`, one of any account.
+/// A destination, deleted or not, of this account. If `account` is `None`, the destination may belong to any account.
 fn ever<'a>(
     registry: &'a Registry,
     account: Option<&AccountId>,

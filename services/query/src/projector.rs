@@ -26,15 +26,15 @@ use self::{health::ProjectorHealth, reader::Reader, rebuild::catch_up_with, writ
 
 /// How often an idle projector compares the checkpoint with its own position.
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
-/// How long facts are gathered after the start of the previous transaction. A single fact is shown at once. When facts
-/// follow each other quickly, a few large transactions cost a fraction of many small ones: a page that many facts
-/// change is written once, and so is a delivery that is requested and done meanwhile.
+/// How long facts are gathered after the start of the previous transaction. A single fact is shown at once. If facts
+/// follow each other quickly, a few large transactions cost a fraction of many small ones: a page of the database that
+/// many facts change is written once. A delivery that is requested and ends within one batch is also written once.
 const GATHER: Duration = Duration::from_millis(100);
-/// Facts are gathered for this multiple of the duration of the previous transaction if that is longer and no caller
-/// waits for them, and for at most [`MAX_GATHER`].
+/// If no caller waits for the facts, they are gathered for this multiple of the duration of the previous transaction.
+/// This time is at least [`GATHER`] and at most [`MAX_GATHER`].
 const GATHER_FACTOR: u32 = 5;
 const MAX_GATHER: Duration = Duration::from_secs(1);
-/// The delay after the database failed or another process moved the checkpoint.
+/// The delay before the stream is read again, after the database failed or another process moved the checkpoint.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// A stream that is projected.

@@ -1,8 +1,9 @@
-//! Changes of the configuration: the one way from a command to a fact.
+//! Changes of the configuration. Every command becomes a fact here.
 //!
-//! A change is decided on a snapshot that has every change that was answered before. It is appended with the version
-//! of the snapshot, so if two changes were decided on the same snapshot, one is refused. The answer comes once this
-//! process knows the change. The caller's account is checked again against the change that was decided.
+//! A change is decided on a snapshot of the registry that contains every change that was confirmed before. Its append
+//! expects the last sequence of the subject that the decision depends on. So if two such changes are decided on the
+//! same snapshot, one is refused. The answer is sent once this process knows the change. The caller's account is
+//! checked again against the change that was decided.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,7 +19,7 @@ use tonic::{Code, Status};
 
 use crate::call::caller::Caller;
 
-/// How long an answer waits until this process knows the change; after that it comes anyway.
+/// How long an answer waits until this process knows the change. After that, the answer is sent anyway.
 const KNOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Makes changes. Clones share the connection.
@@ -34,7 +35,7 @@ pub(crate) struct Changes {
 pub(crate) struct Made<T> {
     /// The entity as it is now.
     pub(crate) found: T,
-    /// Whether this call created it, and not an earlier one.
+    /// Whether this call created the entity; `false` if another call did.
     pub(crate) by_this_call: bool,
 }
 
@@ -62,7 +63,7 @@ impl Changes {
         let (fact, expected_version) = self.decided(snapshot, caller, command)?;
         let sequence = self.journal.registry().append(&fact, expected_version).await.map_err(|e| not_stored(&e))?;
         let known = self.registry.at_least(sequence, KNOWN_TIMEOUT).await;
-        // The change is stored. A caller that gets an error would make it again.
+        // The change is stored. A caller that got an error would repeat it.
         Ok(known.unwrap_or_else(|| with(snapshot, sequence, &fact)))
     }
 
@@ -79,7 +80,7 @@ impl Changes {
         Ok(with(&snapshot, snapshot.sequence() + 1, &fact))
     }
 
-    /// The fact that a command leads to, and the version of the registry that its append has to expect.
+    /// The fact that a command leads to, and the last sequence of the subject that its append has to expect.
     fn decided(&self, snapshot: &Registry, caller: &Caller, command: Command) -> Result<(RegistryFact, u64), Status> {
         let Decision { change, expected_version } = snapshot.decide(command, self.rules).map_err(|e| refusal(&e))?;
         if let (Some(account), _, _) = change.entity() {
@@ -98,14 +99,14 @@ impl Changes {
     ) -> Result<Made<T>, Status> {
         let snapshot = self.latest().await?;
         if let Ok(found) = find(&snapshot) {
-            // The call that created it may not be answered yet.
+            // The call that created the entity may not be answered yet, so other processes may not know it.
             journal::wait_propagation().await;
             return Ok(Made { found, by_this_call: false });
         }
         match self.make_from(&snapshot, caller, command).await {
             Ok(registry) => Ok(Made { found: find(&registry)?, by_this_call: true }),
             Err(lost) if lost.code() == Code::Aborted => {
-                // Another call was first.
+                // Another call created it first.
                 let registry = self.latest().await.map_err(|_| lost.clone())?;
                 find(&registry).map(|found| Made { found, by_this_call: false }).map_err(|_| lost)
             }
@@ -113,7 +114,7 @@ impl Changes {
         }
     }
 
-    /// The registry with every change that was answered before.
+    /// The registry with every change that was confirmed before.
     pub(crate) async fn latest(&self) -> Result<Arc<Registry>, Status> {
         self.registry.up_to_date().await.map_err(|why| {
             unavailable(format!("nothing was changed: the latest configuration is not known: {why}; try again"))

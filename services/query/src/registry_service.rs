@@ -1,7 +1,7 @@
 //! `leadline.v1.RegistryService`: the configuration, changed by facts and read from the registry view.
 //!
-//! Changes go through [`Changes`]. Each method is implemented in the module of its resource. It gets its [`Caller`],
-//! which checks the account that the request names and says who makes the change.
+//! All changes are made by [`Changes`]. Each method is implemented in the module of its resource. It gets its
+//! [`Caller`], which checks the account that the request names, and names the author of the change.
 
 use api::registry_service_server::RegistryServiceServer;
 use crypto::MasterKey;

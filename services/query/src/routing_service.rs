@@ -1,7 +1,7 @@
 //! `leadline.v1.RoutingService`: why a destination gets an event, or does not.
 //!
-//! The rules of [`domain::routing`] get the configuration that was in force when the event was published. Later facts
-//! come from the read model.
+//! The rules of [`domain::routing`] are evaluated with the configuration that was in force when the event was
+//! published. Later facts come from the read model.
 
 mod became;
 mod to_api;
@@ -31,7 +31,7 @@ use crate::call::{
 const MAX_EVENTS: usize = 20;
 /// At most this many calls read the registry from its beginning at once, because each of them holds a copy of it.
 const MAX_READING: usize = 2;
-/// How long a call waits for its turn and for the configuration of the past.
+/// How long a call waits for a permit to read, and for the configuration of the past.
 const PAST_TIMEOUT: Duration = Duration::from_secs(10);
 
 struct RoutingService {
@@ -63,14 +63,14 @@ impl api::routing_service_server::RoutingService for RoutingService {
         let mut fields = Violations::default();
         let id = required("destination_id", &request.destination_id, DestinationId::parse);
         let of = fields.note(caller.account_and(&request.account_id, id));
-        let asked = Asked::of(&mut fields, request);
-        let ((account, id), asked) = fields.end(|| of.zip(asked))?;
+        let requested = Requested::of(&mut fields, request);
+        let ((account, id), requested) = fields.end(|| of.zip(requested))?;
         // The destination may have been created a moment ago by another process.
         let now = self.registry.up_to_date().await.map_err(unknown_configuration)?;
         if now.destination_ever(&id).is_none_or(|destination| destination.account != account) {
             return Err(not_found("DESTINATION", format!("account {account} has no destination {id}")));
         }
-        let mut outlines = self.outlines(&account, asked).await?;
+        let mut outlines = self.outlines(&account, requested).await?;
         let more = outlines.len() > MAX_EVENTS;
         outlines.truncate(MAX_EVENTS);
         let mut explained = self.with_past(&caller, &account, &id, &now, outlines).await?;
@@ -80,14 +80,14 @@ impl api::routing_service_server::RoutingService for RoutingService {
     }
 }
 
-/// What a request wants explained.
-enum Asked {
+/// The events that a request wants explained.
+enum Requested {
     Event(EventId),
     /// The latest events of a lead.
     Lead(LeadId),
 }
 
-impl Asked {
+impl Requested {
     /// Reads a request, and notes what is wrong with it.
     fn of(fields: &mut Violations, request: &api::ExplainRoutingRequest) -> Option<Self> {
         match (request.event_id.as_str(), request.lead_id.as_str()) {
@@ -102,13 +102,13 @@ impl Asked {
 
 impl RoutingService {
     /// The events that a request names.
-    async fn outlines(&self, account: &AccountId, asked: Asked) -> Result<Vec<EventOutline>, Status> {
-        let (found, kind, what) = match asked {
-            Asked::Event(id) => {
+    async fn outlines(&self, account: &AccountId, requested: Requested) -> Result<Vec<EventOutline>, Status> {
+        let (found, kind, what) = match requested {
+            Requested::Event(id) => {
                 let found = self.store.event(account, &id).await.map_err(failed)?;
                 (found.into_iter().collect(), "EVENT", format!("account {account} has no event {id}"))
             }
-            Asked::Lead(lead) => {
+            Requested::Lead(lead) => {
                 let found = self.store.events_of(account, &lead, MAX_EVENTS + 1).await.map_err(failed)?;
                 (found, "LEAD", format!("account {account} has no lead {lead}"))
             }
@@ -119,7 +119,7 @@ impl RoutingService {
         Ok(found)
     }
 
-    /// Explains events with the configuration of their time.
+    /// Explains events with the configuration at the time of each.
     async fn with_past(
         &self,
         caller: &Caller,
@@ -132,10 +132,10 @@ impl RoutingService {
         for event in outlines {
             events.push(self.became(account, id, event).await?);
         }
-        // The configuration is read once, so the events come in the order of its changes.
+        // The configuration is read once, from its beginning, so the events have to be in the order of its changes.
         events.sort_by_key(|of| (of.stored.as_ref().map_or(0, |event| event.registry_sequence), of.event.received_at));
         let explain = async {
-            let _turn = self.reading.acquire().await;
+            let _permit = self.reading.acquire().await;
             let (mut past, mut of_erased) = (PastRegistry::of(&self.journal), PastRegistry::of(&self.journal));
             let mut explained = vec![];
             for of in events {
@@ -161,7 +161,7 @@ impl RoutingService {
             tracing::warn!(error = error.chain(), "cannot read the event of an explanation; refused the call");
             unavailable(format!("the event cannot be read: {error}; repeat the call"))
         })?;
-        // After a loss, LEADS may hold another event at this place.
+        // After a loss of data, LEADS may hold another event at this sequence.
         let stored = stored.filter(|stored| stored.event_id == event.event_id && !stored.payload.is_empty());
         Ok(Became { anonymised: event.sequence <= until, event, stored, delivery, after })
     }

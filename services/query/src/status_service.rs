@@ -1,6 +1,7 @@
 //! `leadline.v1.StatusService`: the state of the delivery service itself.
 //!
-//! Calls within a second of each other get the same answer, so the broker is asked at most once a second.
+//! Calls within a second of each other get the same answer, so the broker gets the requests of at most one call a
+//! second.
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,9 +27,9 @@ use crate::{
 
 mod sizes;
 
-/// The largest age of an answer that is used again.
+/// The maximum age of an answer that is used for further calls.
 const MAX_ANSWER_AGE: Duration = Duration::from_secs(1);
-/// The number of destinations in an answer: by default, and at most.
+/// The number of destinations in an answer: the default and the maximum.
 const DEFAULT_TOP: u32 = 20;
 const MAX_TOP: u32 = 500;
 /// The period that rates cover.
@@ -91,7 +92,7 @@ impl api::status_service_server::StatusService for StatusService {
         drop(latest);
         answer.most_parked.truncate(top as usize);
         answer.most_failing.truncate(top as usize);
-        // The trouble of the quarantine is in the cached answer; those of this moment come first.
+        // The cached answer has the trouble about the quarantine. The troubles of this moment are put before it.
         answer.troubles.splice(0..0, self.troubles());
         Ok(Response::new(answer))
     }
@@ -178,7 +179,7 @@ impl StatusService {
         let away = |e: JournalError| self.unknown(e.to_string());
         let (mut waiting, mut until) = (0, None);
         for stream in [StreamName::Leads, StreamName::Deliveries] {
-            // In this order, so that facts that are projected meanwhile do not count as waiting.
+            // The checkpoint is read last, so that facts that are projected meanwhile do not count as waiting.
             let last = self.journal.stream(stream).last_sequence().await.map_err(away)?;
             let shown = self.store.checkpoint(stream).await.map_err(failed)?;
             if last <= shown {
@@ -203,7 +204,7 @@ impl StatusService {
         report.filter_map(|(name, part)| Some(api::Trouble { part: name.into(), text: part.state.err()? })).collect()
     }
 
-    /// What is in quarantine, as a trouble; `None` if it is empty.
+    /// The trouble about messages in quarantine; `None` if there are none.
     async fn quarantine(&self, messages: u64) -> Result<Option<api::Trouble>, JournalError> {
         if messages == 0 {
             return Ok(None);
@@ -212,7 +213,7 @@ impl StatusService {
         Ok(latest.map(|latest| quarantine_to_api(messages, &latest)))
     }
 
-    /// The error of a call whose figures are unknown, with the failures that the readiness reports.
+    /// The status of a call whose figures are unknown, with the failures that the readiness reports.
     fn unknown(&self, why: String) -> Status {
         let mut text = format!("cannot count the waiting work: {why}");
         for trouble in self.troubles().into_iter().filter(|trouble| !why.contains(&trouble.text)) {

@@ -45,7 +45,7 @@ async fn lines_have_the_ids_of_their_trace_with_and_without_export() {
             ("breaker of lane opened; it allows only probes", "WARN"),
             ("breaker of lane closed; requests continue", "INFO"),
             ("delivery ended", "INFO"),
-            ("mail server takes no mails; retrying", "WARN"),
+            ("mail server accepts no mails now; retrying", "WARN"),
             ("cannot send notice; retrying", "WARN"),
         ] {
             let line = line(&world, message).await;

@@ -1,4 +1,4 @@
-//! Why an event is refused.
+//! The errors of publishing, with texts for publishers.
 
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ impl PublishError {
     }
 }
 
-/// `Display` says why, so the denial must not be the source as well.
+/// `Display` prints the denial, so the denial must not be the source as well.
 impl From<Denial> for PublishError {
     fn from(denial: Denial) -> Self {
         Self::Denied(denial)

@@ -199,7 +199,7 @@ pub fn api_user(given: crate::ApiUser) -> Result<ApiUser, Refusal> {
     mistakes.end_with(|| user.check_fields()).map(|()| user)
 }
 
-/// The id of an account, and that of something in it. `None` if one of them is invalid.
+/// The ids of an account and of an entity in it. `None` if one of them is invalid; the mistake is noted.
 fn ids<T>(
     field: &'static str,
     account: &str,

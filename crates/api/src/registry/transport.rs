@@ -58,7 +58,7 @@ fn parameter_to_api((name, value): &(String, String)) -> crate::OAuth2Parameter 
     crate::OAuth2Parameter { name: name.clone(), value: value.clone() }
 }
 
-/// A destination with these settings only, and without sealed values.
+/// A destination that has only these settings, without their sealed values.
 pub(super) fn transport_to_api(transport: &Transport) -> crate::Destination {
     let certificate = |own: &ClientCertificate| crate::ClientCertificate {
         certificate_chain: String::new(),

@@ -68,7 +68,7 @@ impl Audience {
 /// Why an ID token is refused.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NoToken {
-    /// Perhaps the provider has a new key since its keys were read.
+    /// The provider may have replaced its keys after they were read.
     #[error("none of the keys of the provider has signed it")]
     Key,
     #[error("{0}")]
@@ -119,7 +119,7 @@ fn words(error: &Error) -> String {
 }
 
 impl Claims {
-    /// Checks what is special to ID tokens.
+    /// Checks the claims that only ID tokens have, and the subject.
     fn checked(self, expected: &Expected<'_>) -> std::result::Result<Self, NoToken> {
         let refused = |why: &str| Err(NoToken::Refused(why.into()));
         if self.nonce.as_deref() != Some(expected.nonce) {
@@ -186,7 +186,7 @@ fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerif
     Ok(Box::new(checking))
 }
 
-/// ring takes numbers without leading zeros only.
+/// ring accepts only numbers without leading zeros.
 fn without_zeros(number: &[u8]) -> Vec<u8> {
     number.iter().copied().skip_while(|byte| *byte == 0).collect()
 }

@@ -30,7 +30,7 @@ use crate::{
     session::{add, unstored},
 };
 
-/// How long a person may take at the provider.
+/// How long a person may take to log in at the provider.
 const FLOW_LIFETIME: Duration = Duration::from_secs(10 * 60);
 /// How long the broker remembers that a log-in was finished: longer than it is valid, because clocks differ.
 const USED_FOR: Duration = FLOW_LIFETIME.saturating_mul(2);
@@ -46,7 +46,7 @@ const CALLBACK: &str = "console/oidc/callback";
 /// to be.
 #[derive(Debug, Serialize, Deserialize)]
 struct Flow {
-    /// Its id, which the provider brings back as the state.
+    /// Its id, which the provider returns as the state.
     s: String,
     /// The nonce, which the ID token has to name.
     n: String,
@@ -127,8 +127,8 @@ impl Console {
             return Err(NoEntry::State);
         }
         if query.contains_key("error") {
-            let said = format!("{} {}", given("error"), given("error_description"));
-            return Err(NoEntry::Denied(said.chars().take(200).collect::<String>().escape_debug().to_string()));
+            let reason = format!("{} {}", given("error"), given("error_description"));
+            return Err(NoEntry::Denied(reason.chars().take(200).collect::<String>().escape_debug().to_string()));
         }
         self.attempts.begin(address, std::time::Instant::now()).map_err(|_| NoEntry::TooMany)?;
         if !self.journal.positions().use_link(&flow.s, USED_FOR).await.map_err(NoEntry::Journal)? {
@@ -181,14 +181,14 @@ fn place(to: &str) -> String {
 
 fn see_other(location: &str) -> Response {
     let mut answer = unstored(StatusCode::SEE_OTHER.into_response());
-    // A URL consists of what headers may contain.
+    // A URL consists of characters that headers may contain.
     if let Ok(location) = HeaderValue::from_str(location) {
         answer.headers_mut().insert(header::LOCATION, location);
     }
     answer
 }
 
-/// Leads to the log-in of the console, which says why.
+/// Redirects to the log-in page of the console, which shows the reason.
 fn refused(why: &NoEntry) -> Response {
     tracing::warn!(why = why.chain(), "refused a log-in at the identity provider");
     see_other(&format!("/console/login#refused={}", why.word()))

@@ -1,7 +1,6 @@
-//! Why a log-in is refused.
+//! The reasons why a log-in at the identity provider is refused.
 
-/// Why a log-in is refused. Each reason has a word, by which the console finds the text for the person; the log has the
-/// cause.
+/// Why a log-in is refused. Each reason has a word, and the console has a text for each word. The log has the cause.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NoEntry {
     #[error("the identity provider does not answer as it should: {0}")]

@@ -32,9 +32,9 @@ pub struct Options {
     /// File with the client secret
     #[arg(long, env = "LEADLINE_OIDC_CLIENT_SECRET_FILE", value_name = "FILE", conflicts_with = "oidc_client_secret")]
     pub oidc_client_secret_file: Option<PathBuf>,
-    /// What the groups of people permit: GROUP=SCOPE+SCOPE[@ACCOUNT[/CLIENT]], separated by commas, such as
-    /// support=operate+payload@acme; without an account the scopes are platform-wide. The first rule that fits decides
-    /// the account
+    /// Scopes of people by their groups: GROUP=SCOPE+SCOPE[@ACCOUNT[/CLIENT]], separated by commas, such as
+    /// support=operate+payload@acme; without an account the scopes are platform-wide. The first rule that matches
+    /// decides the account
     #[arg(long, env = "LEADLINE_OIDC_GROUPS", value_name = "RULES", value_delimiter = ',')]
     pub oidc_groups: Vec<GroupRule>,
     /// Claim of the ID token that lists a person's groups
@@ -71,8 +71,8 @@ pub enum NoOidc {
     #[error("--oidc-issuer, --oidc-client-id and --oidc-groups need each other; give all three")]
     Incomplete,
     #[error(
-        "--oidc-issuer: {0:?} is not an https URL without a query and a fragment, of at most {MAX_ISSUER} bytes (http is for a \
-         provider on this machine)"
+        "--oidc-issuer: {0:?} is not an https URL of at most {MAX_ISSUER} bytes that has neither a query nor a fragment \
+         (http is for a provider on this machine)"
     )]
     Issuer(String),
     #[error("{setting}: cannot use {}: {why}", .file.display())]

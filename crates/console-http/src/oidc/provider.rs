@@ -27,8 +27,8 @@ use super::no_entry::NoEntry;
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// The maximum size of an answer of the provider, in bytes.
 const MAX_ANSWER: usize = 256 * 1024;
-/// How long the configuration and the keys of the provider are used before they are read again. A key that is not among
-/// them is looked for at once.
+/// How long the configuration and the keys of the provider are used before they are read again. A token with an unknown
+/// key causes a read at once.
 const MAX_AGE: Duration = Duration::from_secs(60 * 60);
 /// The maximum number of keys.
 const MAX_KEYS: usize = 100;
@@ -178,8 +178,8 @@ impl Provider {
         }
         let mut why = format!("the request for the ID token was answered with {status}");
         if !failure.error.is_empty() {
-            let said = format!("{} {}", failure.error, failure.error_description);
-            let _ = write!(why, ": {}", said.chars().take(200).collect::<String>().escape_debug());
+            let reason = format!("{} {}", failure.error, failure.error_description);
+            let _ = write!(why, ": {}", reason.chars().take(200).collect::<String>().escape_debug());
         }
         Err(NoEntry::Provider(why))
     }
@@ -240,11 +240,11 @@ async fn answer(request: RequestBuilder) -> Result<(StatusCode, Vec<u8>), NoEntr
 }
 
 fn read<T: for<'de> Deserialize<'de>>(body: &[u8], what: &str) -> Result<T, NoEntry> {
-    // The error of serde says where, and quotes names and types only.
+    // The error of serde names the place. It quotes a value only if the value has the wrong type.
     serde_json::from_slice(body).map_err(|error| NoEntry::Provider(format!("{what} cannot be read: {}", error.chain())))
 }
 
-/// Whether a URL of the provider is called over TLS, or stays on this machine.
+/// Whether a call of this URL uses TLS, or stays on this machine.
 pub(super) fn is_safe(url: &Url) -> bool {
     let is_here = match url.host() {
         Some(Host::Domain(name)) => name == "localhost",

@@ -1,5 +1,5 @@
-//! Keeps [`ErrorChain`](super::ErrorChain) the one printer: reads every source file of the workspace and refuses log
-//! lines that print an error in another way, and errors whose `Display` prints their source.
+//! Tests that only [`ErrorChain`](super::ErrorChain) prints errors. They search every source file of the workspace for
+//! log lines that print an error in another way, and for errors whose `Display` prints their source.
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ const FOLDERS: [&str; 5] = ["crates", "services", "bench", "tests", "fuzz"];
 /// The names of errors in this workspace.
 const ERRORS: [&str; 10] =
     ["error", "err", "e", "failure", "cause", "source", "trouble", "problem", "fault", "join_error"];
-/// Fields of log lines that say why something failed.
+/// Fields of log lines that contain the cause of a failure.
 const WHY: [&str; 4] = ["error", "why", "reason", "cause"];
 /// Macros that print a line for an operator.
 const PRINTERS: [&str; 6] =
@@ -19,13 +19,13 @@ const PRINTERS: [&str; 6] =
 const READS_SOURCE: &str = "the source of an error is read";
 /// Files that read the source of an error.
 const MAY_READ_SOURCES: [&str; 4] = [
-    // The printer, and the search.
+    // This module prints chains, and looks for a cause in them.
     "crates/runtime/src/chain.rs",
-    // Looks further than the search, into errors of I/O.
+    // Looks into errors of I/O as well, where `causes` does not look.
     "services/dispatcher/src/transport/failure.rs",
     // Passes the source of another error on as its own.
     "services/dispatcher/src/transport/client/proxy.rs",
-    // A test of a crate that has no runtime.
+    // A test of a crate that does not use `runtime`.
     "crates/events/tests/it/damage.rs",
 ];
 
@@ -66,7 +66,7 @@ fn after_literal(text: &str, at: usize) -> usize {
     }
 }
 
-/// The text between a bracket, which begins before `from`, and its end.
+/// The text from `from` to the bracket that closes the one before `from`.
 fn bracketed(text: &str, from: usize) -> &str {
     let (mut at, mut depth) = (from, 1);
     while let Some(c) = text[at..].chars().next() {
@@ -117,7 +117,7 @@ fn last_name(value: &str) -> &str {
     name.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default()
 }
 
-/// What is wrong with a part of a log line; `None` if nothing is.
+/// The fault of a part of a log line; `None` if it has none.
 fn wrong_part(part: &str) -> Option<&'static str> {
     if part.starts_with('"') {
         let names = |name: &&str| part.contains(&format!("{{{name}}}")) || part.contains(&format!("{{{name}:"));
@@ -130,12 +130,12 @@ fn wrong_part(part: &str) -> Option<&'static str> {
     if WHY.contains(&name) && (value.contains(".to_string()") || value.contains("format!(")) {
         return Some("a field prints an error");
     }
-    // A field that is only `error` is a text, because it compiles; an earlier line made that text.
+    // A field that is only `error` is a text, because an error would not compile. An earlier line made that text.
     let is_chain = value.ends_with(".chain()") || value.contains("chain_of(&") || value == "error";
     (name == "error" && !is_chain).then_some("the field error holds something other than a chain")
 }
 
-/// What is wrong with a line of code; `None` if nothing is.
+/// The fault of a line of code; `None` if it has none.
 fn wrong_line(line: &str) -> Option<&'static str> {
     let prints = |shape: &dyn Fn(&str) -> String| ERRORS.iter().any(|error| line.contains(&shape(error)));
     if line.contains(":#}") && prints(&|error| format!("{{{error}:#}}")) {
@@ -157,7 +157,7 @@ fn wrong_line(line: &str) -> Option<&'static str> {
     WHY.iter().any(becomes_text).then_some("an error becomes a text without its causes")
 }
 
-/// What is wrong in a source file, with the line of each.
+/// The faults of a source file, each with its line.
 fn wrong_lines(text: &str) -> Vec<(usize, &'static str)> {
     let mut wrong = vec![];
     let line = |at: usize| text[..at].matches('\n').count() + 1;

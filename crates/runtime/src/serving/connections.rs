@@ -135,7 +135,7 @@ impl Peer {
     }
 }
 
-/// Counts a connection while it lives.
+/// Counts a connection until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Admitted {
     connections: Arc<Connections>,
@@ -166,8 +166,8 @@ impl Open {
         Some(peer)
     }
 
-    /// Closes an idle connection; `false` if none is idle. Connections without a complete request go first, then the
-    /// oldest: an honest new client is the youngest of all.
+    /// Closes an idle connection; `false` if none is idle. Connections that have completed no call are closed first,
+    /// and among them the oldest, because an honest new client is the youngest of them.
     fn close_idle(&mut self, of: Option<Origin>) -> bool {
         let idle = self.all.values().filter(|peer| peer.is_idle() && of.is_none_or(|origin| peer.0.origin == origin));
         let Some(id) = idle.min_by_key(|peer| (peer.ended_calls() > 0, peer.id())).map(Peer::id) else { return false };
@@ -194,7 +194,7 @@ impl Connections {
     /// Admits a connection. Closes an idle one for it if a limit is reached.
     ///
     /// # Errors
-    /// When a limit is reached and no other connection is idle.
+    /// If a limit is reached and no other connection is idle.
     pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Admitted, Exceeded> {
         let origin = Origin::of(address);
         let mut open = self.open();

@@ -1,5 +1,5 @@
-//! `/metrics`, on the HTTP port or on a listener of its own. It needs no API key: it names no lead, and accounts and
-//! destinations only if an operator wants that.
+//! `/metrics`, on the HTTP port or on a separate listener. It needs no API key, because it names no lead. It names
+//! accounts and destinations only if the operator sets `--metrics-destinations`.
 
 use axum::{
     Router,

@@ -11,7 +11,7 @@ pub struct KeysInFlight<K> {
     keys: Mutex<HashSet<K>>,
 }
 
-/// Work on one key is in flight while this lives.
+/// Work on one key is in flight until this is dropped.
 #[derive(Debug)]
 pub struct Begun<'a, K: Eq + Hash> {
     all: &'a KeysInFlight<K>,

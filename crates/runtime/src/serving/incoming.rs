@@ -1,8 +1,8 @@
 //! Accepting connections, over TLS if there is a certificate.
 //!
-//! Accepting never stops: each handshake is a task of its own with a short deadline, and the oldest one ends if there
-//! are too many. A client that speaks plain text to a TLS port, or connects beyond a limit, gets the reason in the
-//! protocol of the port.
+//! Accepting never stops: each handshake is a separate task with a short deadline, and the oldest one is aborted if
+//! there are too many. A client that speaks plain text to a TLS port gets the reason in the protocol of the port. So
+//! does a client that connects beyond a limit, but only to a port without TLS.
 
 mod refusal;
 
@@ -26,9 +26,10 @@ use crate::{
     },
 };
 
-/// Maximum number of concurrent handshakes. Each takes about 20 KiB; an honest one is over in milliseconds.
+/// Maximum number of concurrent handshakes. Each takes about 20 KiB of memory; an honest one ends within milliseconds.
 const MAX_HANDSHAKES: usize = 512;
-/// Maximum number of refused connections that are sent the reason at once; further ones are closed without it.
+/// Maximum number of refused connections to which the reason is sent at the same time; further ones are closed without
+/// it.
 const MAX_REFUSALS: usize = 64;
 /// How long sending the reason may take.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
@@ -85,7 +86,7 @@ impl Incoming {
                             return socket;
                         }
                     }
-                    // The client was gone before its connection was accepted.
+                    // The client closed its connection before it was accepted.
                     Err(error) if is_of_one_connection(&error) => {}
                     Err(error) => {
                         let made_room = self.connections.make_room();
@@ -129,7 +130,7 @@ impl Incoming {
         let (settings, made) = (Arc::clone(settings), self.made.0.clone());
         let handshake = tokio::spawn(async move {
             if let Some(socket) = shake_hands(stream, from, admitted, acceptor, &settings).await {
-                // During the drain the listener is gone.
+                // Sending fails during the drain, because the listener is dropped.
                 let _ = made.send(socket).await;
             }
         });
@@ -162,7 +163,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-/// Enables TCP keep-alive, so that the operating system notices if the peer's machine is gone.
+/// Enables TCP keep-alive, so that the operating system notices if the peer's machine no longer answers.
 fn keep_alive(stream: &TcpStream, interval: Duration) {
     // The operating system counts in seconds.
     let interval = interval.max(Duration::from_secs(1));

@@ -75,11 +75,11 @@ pub struct Listeners {
 /// How many unread bytes a gRPC client may send on one stream. A larger window makes streams over long distances
 /// faster, and takes more memory.
 const STREAM_WINDOW: u32 = 128 * 1024;
-/// The same for all streams of a connection. For each unread frame that is shorter than 256 bytes, h2 counts the
-/// difference as overhead, and it closes the connection (`too_many_data_frames`) once the overhead is half of this
-/// window. A stream can have one window of unread frames: if each has 15 bytes, like the smallest event that can be
-/// published, their overhead is 16 windows. So about eight streams of such events may stall at once, and unread bytes
-/// take about this much memory.
+/// As [`STREAM_WINDOW`], for all streams of a connection. For each unread frame that is shorter than 256 bytes, h2
+/// counts the difference as overhead. It closes the connection (`too_many_data_frames`) once the overhead is half of
+/// this window. A stream can have one window of unread frames. If each has 15 bytes, like the smallest event that can
+/// be published, their overhead is 16 windows. So about eight streams of such events may stall at once, and unread
+/// bytes take at most about this much memory.
 const CONNECTION_WINDOW: u32 = 256 * STREAM_WINDOW;
 
 /// Why the process cannot listen.
@@ -127,8 +127,8 @@ impl Service {
         Self { name, ..Self::default() }
     }
 
-    /// Makes `/readyz` of the process answer for this service alone, because load balancers send it traffic by that
-    /// answer.
+    /// Makes `/readyz` of the process answer only for the services that are marked so. Load balancers use that answer
+    /// to decide whether to send this service traffic.
     #[must_use]
     pub const fn deciding_readiness(mut self) -> Self {
         self.decides_readiness = true;
@@ -175,7 +175,7 @@ pub struct Api {
     pub over_http: OverHttp,
 }
 
-/// Makes HTTP routes of gRPC routes, given the names of their services.
+/// Makes HTTP routes from gRPC routes, given the names of their services.
 pub type OverHttp = Box<dyn FnOnce(Routes, &[&str]) -> Router + Send>;
 
 impl std::fmt::Debug for Api {
@@ -188,7 +188,7 @@ impl std::fmt::Debug for Api {
 /// API, `/healthz`, `/readyz` and `/metrics` to HTTP.
 ///
 /// # Errors
-/// When the process cannot listen on an address, or cannot use the certificate.
+/// If the process cannot listen on an address, or cannot use the certificate.
 pub async fn serve(
     listeners: &Listeners,
     services: Vec<Service>,

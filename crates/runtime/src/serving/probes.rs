@@ -1,9 +1,9 @@
 //! Health probes: `/healthz`, `/readyz` and `grpc.health.v1`.
 //!
-//! Each service has its own answer: it is ready if every part that it needs works. `/readyz?service=NAME` asks for one
-//! service. Without a name `/readyz` answers for the services that decide readiness ([`crate::Service`]), or for all
-//! services of the process if none does. In `grpc.health.v1` the empty name means all services with gRPC methods, or
-//! all services of the process if none has any.
+//! Each service has its own answer: it is ready if every part that it needs works. `/readyz?service=NAME` answers for
+//! one service. Without a name `/readyz` answers for the services that decide readiness ([`crate::Service`]), or for
+//! all services of the process if none does. In `grpc.health.v1` the empty name means all services with gRPC methods,
+//! or all services of the process if none has any.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -105,7 +105,7 @@ pub(crate) async fn report_health(platform: &Platform, mut reporter: HealthRepor
             reporter.set_service_status(*name, status).await;
         }
         if platform.drain.is_stopping() {
-            // The watchers have got the last status; without this their streams would hold the listener open.
+            // The watchers have received the last status. This ends their streams, which would keep the listener open.
             for (name, _) in &names {
                 reporter.clear_service_status(name).await;
             }
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn the_empty_health_name_stands_for_services_with_methods() {
+    fn the_empty_health_name_means_services_with_methods() {
         let names = in_health(&served());
         let (_, all) = names.iter().find(|(name, _)| name.is_empty()).unwrap();
         assert!(all.contains(&"query") && !all.contains(&"notifier"), "{all:?}");

@@ -1,4 +1,4 @@
-//! A limit of how many things may be open at once, in total and for each holder.
+//! A limit on the number of open things, such as streams, in total and for each holder.
 
 use std::{
     collections::HashMap,
@@ -6,7 +6,6 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// Counts open things, in total and for each holder.
 #[derive(Debug)]
 pub struct Shares<K> {
     max: usize,
@@ -20,7 +19,7 @@ struct Open<K> {
     each: HashMap<K, usize>,
 }
 
-/// Counts one open thing while it lives.
+/// Counts one open thing until it is dropped.
 #[derive(Debug)]
 pub struct Share<K: Hash + Eq> {
     shares: Arc<Shares<K>>,
@@ -45,7 +44,7 @@ impl<K: Hash + Eq + Clone> Shares<K> {
     /// Opens one thing for a holder.
     ///
     /// # Errors
-    /// When a limit is reached; the limit of the holder is checked first.
+    /// If a limit is reached. The limit of the holder is checked first.
     pub fn take(self: &Arc<Self>, holder: &K) -> Result<Share<K>, Exceeded> {
         let mut open = self.open();
         let own = open.each.get(holder).copied().unwrap_or(0);

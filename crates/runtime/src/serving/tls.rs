@@ -26,7 +26,7 @@ pub struct TlsOptions {
 
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file cannot be read, or does not hold what it should.
+    /// A file cannot be read, or does not contain the expected PEM item.
     #[error("cannot use {file}: no {what} in PEM; check {flag}")]
     File {
         flag: &'static str,

@@ -6,15 +6,15 @@ use std::mem;
 use opentelemetry::{Key, KeyValue};
 use opentelemetry_sdk::trace::SpanData;
 
-/// The field of lines.
+/// The field of a log line that contains an error and its causes.
 const ERROR: &str = "error";
 const EVENT: &str = "exception";
 const MESSAGE: &str = "exception.message";
-/// The text of the line, which says what failed.
+/// The attribute for the text of the log line, which names the failed operation.
 const OPERATION: &str = "leadline.message";
 
-/// Names the events of a span that have an error as the conventions do. This is done at the export, so that it costs
-/// callers nothing.
+/// Renames the events of a span that have an error, as the conventions require. This happens at the export, so that it
+/// costs callers nothing.
 pub(super) fn follow_conventions(span: &mut SpanData) {
     for event in &mut span.events.events {
         let error = event.attributes.iter_mut().find(|attribute| attribute.key.as_str() == ERROR);

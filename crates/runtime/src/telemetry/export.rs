@@ -1,6 +1,7 @@
 //! The export of traces, metrics and logs, as the `OTEL_*` variables configure it.
 //!
-//! Guarantee: a collector that is configured wrongly, or is away, never stops the process. It causes one warning.
+//! Guarantee: a collector that is configured wrongly, or does not answer, never stops the process. It causes one
+//! warning.
 
 use std::{
     env, fs,
@@ -34,7 +35,7 @@ use crate::chain::ErrorChain as _;
 
 const NAMESPACE: &str = "leadline";
 
-/// An exported signal. Each has variables of its own.
+/// An exported signal. Each has its own variables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Signal {
     Traces,
@@ -57,7 +58,7 @@ impl Signal {
         own.or_else(|| set(&format!("OTEL_EXPORTER_OTLP_{name}")))
     }
 
-    /// `OTEL_TRACES_EXPORTER`, and so on.
+    /// The name and the value of the variable `OTEL_TRACES_EXPORTER`, or of that of another signal.
     pub(super) fn exporter(self) -> (String, Option<String>) {
         let variable = format!("OTEL_{}_EXPORTER", self.name());
         let value = set(&variable);
@@ -95,7 +96,7 @@ impl Target {
     }
 }
 
-/// Whether nothing at all is exported.
+/// Whether the export of all signals is disabled.
 pub(super) fn is_disabled() -> bool {
     set("OTEL_SDK_DISABLED").is_some_and(|disabled| disabled.eq_ignore_ascii_case("true"))
 }
@@ -135,13 +136,13 @@ pub(super) fn provider(service: &'static str) -> anyhow::Result<Option<SdkTracer
     }))
 }
 
-/// The sampler that the variables name. Failures are kept unless it samples nothing at all.
+/// The sampler that the variables name. Failures are kept unless the sampler is one that samples nothing.
 fn sampler() -> KeepFailures {
     let keeps = set("OTEL_TRACES_SAMPLER").is_none_or(|name| !name.ends_with("always_off"));
     KeepFailures { others: Config::default().sampler, keeps }
 }
 
-/// gRPC, unless a variable says otherwise.
+/// The protocol that a variable names; gRPC by default.
 fn protocol(signal: Signal) -> anyhow::Result<Protocol> {
     match signal.set("PROTOCOL").as_deref() {
         None | Some("grpc") => Ok(Protocol::Grpc),
@@ -161,7 +162,7 @@ pub(super) fn set(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// The resource that exports: the service, unless `OTEL_SERVICE_NAME` or `OTEL_RESOURCE_ATTRIBUTES` name it.
+/// The attributes of this process in every export. `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` override them.
 pub(super) fn resource(service: &'static str) -> Resource {
     let given = EnvResourceDetector::new().detect();
     let own = [
@@ -202,7 +203,8 @@ impl Files {
         Ok(Self { authorities: read("CERTIFICATE")?, own })
     }
 
-    /// Whether a gRPC endpoint is called over TLS. Without a scheme it is, unless `OTEL_EXPORTER_OTLP_INSECURE` is set.
+    /// Whether a gRPC endpoint is called over TLS. An endpoint without a scheme is, unless
+    /// `OTEL_EXPORTER_OTLP_INSECURE` is `true`.
     fn is_needed_by(&self, endpoint: &str, signal: Signal) -> bool {
         let is_insecure = signal.set("INSECURE").is_some_and(|insecure| insecure.eq_ignore_ascii_case("true"));
         endpoint.starts_with("https://") || (!endpoint.contains("://") && !is_insecure)

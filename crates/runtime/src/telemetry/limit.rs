@@ -2,7 +2,8 @@
 //!
 //! The same line is written at most once in [`WINDOW`], and one place in the code writes at most [`MAX_LINES`] lines in
 //! that time. Suppressed lines are counted, and one line has their number when the window is over. Lines whose target
-//! begins with [`EXEMPT`] are always written: each of them is about another thing.
+//! begins with [`EXEMPT`] are always written, because each of them reports something else. So are lines below the level
+//! `info`.
 
 use std::{
     collections::HashMap,
@@ -31,7 +32,7 @@ pub(super) const EXEMPT: &str = "leadline::";
 /// The interval of checks for windows that are over.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Suppresses repeated lines. Clones share what they have seen.
+/// Suppresses repeated lines. Clones share the remembered lines.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Limiter(Arc<Mutex<Recent>>);
 

@@ -1,4 +1,4 @@
-//! Sampling: failures are kept even if their traces are not.
+//! Sampling: failures are exported even if their traces are not sampled.
 
 use opentelemetry::{
     Context, KeyValue,

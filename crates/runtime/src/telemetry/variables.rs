@@ -1,8 +1,8 @@
-//! Variables whose value the SDK cannot read: it uses the default instead, and does not say so.
+//! Checks variables that only the SDK reads. If it cannot read a value, it uses the default without a log line.
 
 use super::export::{Signal, is_disabled, set};
 
-/// Names of numbers.
+/// The variables that hold a number.
 const NUMBERS: [&str; 8] = [
     "OTEL_BSP_SCHEDULE_DELAY",
     "OTEL_BSP_EXPORT_TIMEOUT",
@@ -13,7 +13,7 @@ const NUMBERS: [&str; 8] = [
     "OTEL_BLRP_MAX_QUEUE_SIZE",
     "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE",
 ];
-/// Names of words, and the words.
+/// The variables that hold a word, each with its allowed values.
 const WORDS: [(&str, &[&str]); 2] = [
     (
         "OTEL_TRACES_SAMPLER",
@@ -32,7 +32,7 @@ const SAMPLER_ARG: &str = "OTEL_TRACES_SAMPLER_ARG";
 /// The text between `OTEL_EXPORTER_OTLP` and the name of a variable that each signal has.
 const SIGNALS: [&str; 4] = ["", "_TRACES", "_METRICS", "_LOGS"];
 
-/// What is wrong with variables, one line each; empty if nothing is exported.
+/// A message for each variable with a wrong value; empty if nothing is exported.
 pub(super) fn unreadable() -> Vec<String> {
     let all = [Signal::Traces, Signal::Metrics, Signal::Logs];
     if is_disabled() || all.iter().all(|signal| signal.set("ENDPOINT").is_none()) {
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn an_unreadable_value_is_named_without_being_repeated() {
         let wrong = |name: &'static str, value: &'static str| {
-            unreadable_among(move |asked| (asked == name).then(|| value.to_owned()))
+            unreadable_among(move |variable| (variable == name).then(|| value.to_owned()))
         };
         for (name, right, bad) in [
             ("OTEL_BSP_SCHEDULE_DELAY", "100", "soon"),
@@ -103,9 +103,9 @@ mod tests {
             ("OTEL_EXPORTER_OTLP_TRACES_INSECURE", "TRUE", "yes"),
         ] {
             assert_eq!(wrong(name, right), Vec::<String>::new());
-            let said = wrong(name, bad);
-            assert_eq!(said.len(), 1, "{name}: {said:?}");
-            assert!(said[0].starts_with(name) && !said[0].contains("secret"), "{said:?}");
+            let errors = wrong(name, bad);
+            assert_eq!(errors.len(), 1, "{name}: {errors:?}");
+            assert!(errors[0].starts_with(name) && !errors[0].contains("secret"), "{errors:?}");
         }
     }
 }

@@ -20,7 +20,7 @@ pub const TRACEPARENT: &str = "traceparent";
 pub const TRACESTATE: &str = "tracestate";
 /// The header with values that each service passes on to the services that it calls.
 pub const BAGGAGE: &str = "baggage";
-/// `tracestate` is dropped if it is longer, in bytes (W3C asks for at least 512).
+/// `tracestate` is dropped if it is longer, in bytes (W3C recommends to pass on at least 512).
 const MAX_TRACESTATE: usize = 512;
 /// `baggage` is dropped if it is longer, in bytes: each message about the event carries it.
 const MAX_BAGGAGE: usize = 2_048;
@@ -102,14 +102,14 @@ impl TraceContext {
         exporting() && Context::map_current(is_sampled)
     }
 
-    /// A span that is known by its ids alone.
+    /// The context of a span of which only the ids are known.
     pub fn of_ids(trace_id: u128, span_id: u64) -> Self {
         let (trace, span) = (TraceId::from(trace_id), SpanId::from(span_id));
         let span = SpanContext::new(trace, span, TraceFlags::default(), true, TraceState::default());
         Self { span, baggage: None }
     }
 
-    /// The ids of trace and span; `None` if it is empty.
+    /// The ids of trace and span; `None` if the context is empty.
     pub fn ids(&self) -> Option<(u128, u64)> {
         let ids = |span: &SpanContext| {
             (u128::from_be_bytes(span.trace_id().to_bytes()), u64::from_be_bytes(span.span_id().to_bytes()))
@@ -126,12 +126,12 @@ impl TraceContext {
         self.span.is_sampled()
     }
 
-    /// `None` if it is empty.
+    /// The value of the header; `None` if the context is empty.
     pub fn traceparent(&self) -> Option<String> {
         self.injected(TRACEPARENT)
     }
 
-    /// `None` if it has none.
+    /// The value of the header; `None` if the context has no trace state.
     pub fn tracestate(&self) -> Option<String> {
         self.injected(TRACESTATE)
     }
@@ -147,14 +147,14 @@ impl TraceContext {
         value.1
     }
 
-    /// The same without baggage.
+    /// This context without its baggage.
     #[must_use]
     pub fn without_baggage(&self) -> Self {
         Self { span: self.span.clone(), baggage: None }
     }
 
-    /// The beginning of another trace, for a receiver that must learn nothing of this one. Empty unless this one is
-    /// exported: a context that is not recorded here would keep the receiver from recording.
+    /// The start of another trace, for a receiver that must learn nothing about this one. Empty unless this trace is
+    /// exported and sampled: a context that is not sampled would keep the receiver from recording its own trace.
     #[must_use]
     pub fn restarted(&self) -> Self {
         if !exporting() || !self.is_sampled() {

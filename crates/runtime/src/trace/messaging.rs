@@ -8,11 +8,10 @@ use super::{
     span::{attribute, fails},
 };
 
-/// The name of the spans of [`publishing`](crate::publishing) before they are named after their stream.
+/// The name of the spans of [`publishing`](crate::publishing) in `tracing`. Exports name them after their stream.
 const PUBLISH: &str = "publish";
 
-/// Makes the span of a message that is stored in a stream, which a `StreamName` names; further fields are attributes of
-/// the span.
+/// Makes the span for storing a message in a stream, given its `StreamName`. Further fields are attributes of the span.
 #[macro_export]
 macro_rules! publishing {
     ($stream:expr $(, $($fields:tt)*)?) => {{
@@ -26,7 +25,7 @@ macro_rules! publishing {
     }};
 }
 
-/// Makes the span of a message of a stream that is processed; the rest is as in [`publishing`](crate::publishing).
+/// Makes the span for processing a message of a stream. The parameters are those of [`publishing`](crate::publishing).
 #[macro_export]
 macro_rules! processing {
     ($stream:expr $(, $($fields:tt)*)?) => {{
@@ -51,7 +50,7 @@ pub fn described(span: Span, (operation, kind): (&'static str, &'static str), st
     span
 }
 
-/// Marks the current span as failed if it is the span of a message to store ([`publishing`](crate::publishing)).
+/// Marks the current span as failed if it is the span for storing a message ([`publishing`](crate::publishing)).
 pub fn not_stored(error: &'static str) {
     let span = Span::current();
     if span.metadata().is_some_and(|metadata| metadata.name() == PUBLISH) {

@@ -47,7 +47,7 @@ pub(crate) fn rename(span: &Span, name: impl Into<Cow<'static, str>>) {
     }
 }
 
-/// Marks a span as failed. `description` says what the attributes do not; it may be empty.
+/// Marks a span as failed. `description` adds to the attributes; it may be empty.
 pub fn fails(span: &Span, description: impl Into<String>) {
     if exporting() && !span.is_none() {
         span.set_status(Status::error(description.into()));
@@ -61,8 +61,8 @@ pub fn link(span: &Span, to: &TraceContext, role: &'static str) {
     }
 }
 
-/// Exports a failure whose trace is not sampled: as a span of its own, in a new trace that links to its causes. Returns
-/// its context; `None` without an exporter.
+/// Exports a failure whose trace is not sampled: as a separate span, in a new trace that links to its causes. Returns
+/// the context of that span; `None` without an exporter.
 pub fn keep_failure(
     causes: &[(TraceContext, &'static str)],
     name: String,

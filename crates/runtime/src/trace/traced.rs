@@ -1,7 +1,7 @@
 //! Code that belongs to a trace. Lines of the log take their ids from here ([`crate::telemetry`]).
 //!
-//! Inside a span, the ids are those of the span. Outside of one, they are those of the caller or message: then nothing
-//! is exported, or the span has not begun or has ended. Without either, lines have no ids, and nothing is done.
+//! Inside a span, the ids are those of the span. Outside of a span, they are those of the caller or message; this is
+//! the case if nothing is exported, or if the span has not begun or has ended. Without any context, lines have no ids.
 
 use futures::future::Either;
 use opentelemetry::{
@@ -31,7 +31,7 @@ pub trait Traced: Future + Sized {
 impl<F: Future> Traced for F {}
 
 impl TraceContext {
-    /// Calls `write`, whose lines of the log have the ids of this context, unless it is empty.
+    /// Calls `write`. The lines that it logs have the ids of this context, unless the context is empty.
     pub fn within<T>(&self, write: impl FnOnce() -> T) -> T {
         let _attached = self.of_lines().map(Context::attach);
         write()

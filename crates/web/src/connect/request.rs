@@ -100,7 +100,7 @@ impl Encoding {
         }
     }
 
-    /// Decompresses a message to at most `max` bytes, and stops one byte after them.
+    /// Decompresses a message to at most `max` bytes. Decompression of a larger message stops one byte after the limit.
     pub(super) fn decode(self, bytes: Bytes, max: usize) -> Result<Bytes, Status> {
         if self == Self::Plain {
             return Ok(bytes);
@@ -110,7 +110,7 @@ impl Encoding {
         if plain.len() > max {
             return Err(too_large(max));
         }
-        read.map_err(|_| invalid("body", "is not gzip, but its headers say gzip"))?;
+        read.map_err(|_| invalid("body", "is not gzip, although its headers name gzip"))?;
         Ok(plain.into())
     }
 }

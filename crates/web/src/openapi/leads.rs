@@ -1,4 +1,5 @@
-//! The description of `/v1/leads`, which is not a gRPC method. Its fields are those of `PublishLeadRequest`.
+//! The description of `/v1/leads`, which is not a gRPC method. The fields of an event are those of
+//! `PublishLeadRequest`.
 
 use prost_reflect::DescriptorPool;
 use serde_json::{Map, Value, json};

@@ -1,4 +1,4 @@
-//! The page `/docs`: it shows `/openapi.json` and calls methods. Everything that it needs comes from this server.
+//! The page `/docs`: it shows `/openapi.json` and calls methods. It loads files only from this server.
 
 use axum::Router;
 

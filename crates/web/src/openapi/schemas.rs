@@ -83,7 +83,7 @@ impl<'a> Schemas<'a> {
             Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => {
                 json!({"type": "integer", "minimum": i32::MIN, "maximum": i32::MAX})
             }
-            // JavaScript has no integers of 64 bits, so they are texts in JSON.
+            // JavaScript has no integers of 64 bits, so the JSON mapping writes them as texts.
             Kind::Uint64 | Kind::Fixed64 => json!({"type": "string", "pattern": "^[0-9]{1,19}$"}),
             Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => json!({"type": "string", "pattern": "^-?[0-9]{1,18}$"}),
             Kind::Enum(values) => self.enumeration(values),

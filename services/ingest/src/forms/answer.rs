@@ -24,7 +24,6 @@ pub(super) struct Outcome {
     pub(super) stored: Option<Published>,
 }
 
-/// The reader of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reader {
     Browser,
@@ -32,7 +31,8 @@ pub(super) enum Reader {
 }
 
 impl Reader {
-    /// A script asks for JSON. A browser that submits a form asks for HTML.
+    /// The sender of a request, by its header `accept`: a script accepts JSON, and a browser that submits a form
+    /// accepts HTML.
     pub(super) fn of(headers: &HeaderMap) -> Self {
         let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         if accept.contains("application/json") && !accept.contains("text/html") { Self::Script } else { Self::Browser }

@@ -1,4 +1,4 @@
-//! Why a form was not stored.
+//! The refusal of a form, with a text for people and an error in JSON for scripts.
 
 use access::Refused;
 use api::{

@@ -66,7 +66,7 @@ impl Encoding {
         match read {
             Ok(_) => Ok(plain.into()),
             Err(_) => {
-                Err(Undecoded::Wrong(PublishError::invalid("body", "is not gzip, but content-encoding says gzip")))
+                Err(Undecoded::Wrong(PublishError::invalid("body", "is not gzip, although content-encoding is gzip")))
             }
         }
     }

@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: a header in which a publisher may give the event id.
+//! `Idempotency-Key`: a header with which a publisher may give the event id.
 //!
 //! The value is a text in quotes, as in the draft of the IETF (draft-ietf-httpapi-idempotency-key-header), or without
 //! quotes, as most clients send it.
@@ -24,7 +24,7 @@ pub(crate) fn of_request(headers: &HeaderMap) -> Result<Option<EventId>, Publish
     EventId::parse(bare).map(Some).map_err(|error| PublishError::invalid(HEADER, error.to_string()))
 }
 
-/// The event with the id that the header gives.
+/// The event with the id of the header, if there is one.
 ///
 /// # Errors
 /// If the event has another id.

@@ -3,7 +3,7 @@
 //! It holds the ids of all events that were stored until a certain moment, as a Bloom filter: about 2.4 bytes for each
 //! id. An id that it does not hold is certainly unknown, unless its event was stored after that moment. While the
 //! moment is recent, the broker recognises such an event within its deduplication window. An id that the filter seems
-//! to hold may still be unknown, so query has to be asked.
+//! to hold may still be unknown, so query has to look it up.
 
 use std::{
     collections::BTreeMap,

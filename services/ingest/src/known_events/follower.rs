@@ -1,7 +1,7 @@
 //! The follower: it fills the filter of known event ids, and keeps it complete.
 //!
 //! The first ids come from the read model, through query. The ids of later events are read from LEADS, without
-//! payloads, unless this process stored the event itself. If LEADS no longer holds an event, only the read model knows
+//! payloads, unless this process stored the event itself. If LEADS no longer holds an event, only the read model has
 //! its id, so the follower fills the filter again. The follower starts when a publisher first names an event id.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
@@ -16,7 +16,7 @@ use tokio::{
 
 use super::filter::{Filter, MAX_IDS};
 
-/// The number of ids that are added at once. Publishers wait meanwhile.
+/// The number of ids that are added under one lock. Publishers wait meanwhile.
 const CHUNK: usize = 100;
 /// The follower reads LEADS this many times within the deduplication window, and at least every [`MAX_INTERVAL`].
 /// Between two reads, this process notes each event that it stores.
@@ -83,7 +83,7 @@ impl Follower {
         self.filter.start();
         let (mut after, mut checkpoint, mut count) = (None, u64::MAX, 0);
         loop {
-            let asked = Instant::now();
+            let page_began = Instant::now();
             let page = self.journal.known_events().ask_for_page(after).await?.ok_or(Incomplete::NoQuery)?;
             checkpoint = checkpoint.min(page.checkpoint);
             for chunk in page.events.chunks(CHUNK) {
@@ -99,7 +99,7 @@ impl Follower {
                 break;
             }
             // The pause leaves the database to other work.
-            sleep(asked.elapsed()).await;
+            sleep(page_began.elapsed()).await;
         }
         tracing::info!(ids = count, "filled the filter of known event ids");
         Ok(checkpoint)

@@ -1,11 +1,11 @@
 //! The lead watcher: it calls for notices about new leads.
 //!
 //! One notifier at a time, the leader, reads LEADS in order (`journal::leader`). If an interface has addresses, the
-//! leader calls for a notice about its first lead, collects the leads of the window after it, and calls for one notice
-//! about all of them (`domain::notice::InterfaceState`). The leader stores the windows before the lease. A new leader
-//! may call for the same notices again, so the mailer looks them up before it sends a mail. While no interface has
-//! addresses, the leader skips the events and reads none. A retry or a redelivery makes no lead event, so it causes no
-//! mail.
+//! leader calls for a notice about its first lead. It collects the leads of the window after that lead, and calls for
+//! one notice about all of them (`domain::notice::InterfaceState`). The leader stores the windows before the lease. A
+//! new leader may call for the same notices again, so the mailer looks them up before it sends a mail. While no
+//! interface has addresses, the leader skips all events without reading them. A retry or a redelivery creates no lead
+//! event, so it causes no mail.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -21,7 +21,7 @@ use journal::{
 use runtime::{Drain, crash, trace::TraceContext};
 use tokio::time::sleep_until;
 
-/// How many events are read between two writes of the lease, at most.
+/// The maximum number of events that are read between two writes of the lease.
 const MAX_BATCH: usize = 500;
 /// How long to wait until the registry view is as new as the view with which ingest checked the event.
 const REGISTRY_TIMEOUT: Duration = Duration::from_secs(3);
@@ -52,7 +52,7 @@ impl LeadWatcher {
         leader::run(&self.journal, LEAD_NOTIFIER_LEASE, |lease| self.follow(lease)).await;
     }
 
-    /// Reads on from the position of the lease, until the drain begins. After an error the whole batch is read again,
+    /// Reads from the position of the lease, until the drain begins. After an error the whole batch is read again,
     /// although parts of its results may be stored.
     async fn follow(&self, mut lease: ReaderLease) -> Result<(), JournalError> {
         let mut book = self.book().await?;

@@ -1,6 +1,6 @@
-//! Events about Leadline's own work, for destinations that subscribe to them: lead events of a reserved type and a
-//! reserved interface, which are delivered like any other. An event names the operation and the lead, and repeats none
-//! of the lead's data.
+//! Events about Leadline's own work, for destinations that subscribe to them. They are lead events with a reserved type
+//! and a reserved interface, and are delivered like any other. An event names the operation and the lead, and repeats
+//! none of the lead's data.
 
 use bytes::Bytes;
 use domain::{
@@ -22,7 +22,7 @@ pub(crate) async fn publish(
 ) -> Result<(), JournalError> {
     let registry = registry.snapshot();
     let mut event = event(operation, &registry, Timestamp::now());
-    // This count is an upper bound, because the router compares conditions with the payload, which is made below.
+    // This count is an upper bound: only the router compares conditions with the payload, which is made below.
     if deliveries_at_most(&registry, &event) == 0 {
         return Ok(());
     }
@@ -46,7 +46,7 @@ fn event(operation: &Operation, registry: &Registry, now: Timestamp) -> LeadEven
         account: reference.account.clone(),
         interface: InterfaceId::operations(),
         client: reference.client.clone(),
-        // The event has a lead of its own, because its deliveries are not deliveries of the lead that it names.
+        // The event has a separate lead, because its deliveries are not deliveries of the lead that it names.
         lead: LeadId::of_event(&reference.account, &operation.event_id),
         destination: None,
         event_type: operation.event_type.clone(),

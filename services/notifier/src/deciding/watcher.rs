@@ -1,13 +1,17 @@
 //! The watcher: it turns facts about deliveries into notices for people and events for destinations.
 //!
 //! One notifier at a time, the leader, reads the outcomes in DELIVERIES in order (`journal::leader`) and keeps the
-//! health of each destination (`domain::notice::DestinationState`). For a batch of facts it does this, in this order:
-//! it publishes the events that the facts call for, stores the health of the destinations with their pending notices,
-//! appends the pending notices, stores that they are appended, and stores the lease. If a leader dies in between, the
-//! next one appends the pending notices. Both may have appended them, so the mailer looks up each notice before it
-//! sends a mail.
+//! health of each destination (`domain::notice::DestinationState`). For a batch of facts it takes these steps:
 //!
-//! The watcher sends no mail, so it reads on while the mail server does not answer.
+//! 1. It publishes the events that the facts call for.
+//! 2. It stores the health of the destinations with their pending notices.
+//! 3. It appends the pending notices, and stores that they are appended.
+//! 4. It stores the lease.
+//!
+//! If a leader dies in between, the next one appends the pending notices. Both may have appended them, so the mailer
+//! looks up each notice before it sends a mail.
+//!
+//! The watcher sends no mail, so it continues while the mail server does not answer.
 
 use std::collections::HashMap;
 
@@ -23,7 +27,7 @@ use tokio::time::sleep_until;
 
 use crate::deciding::operations;
 
-/// How many facts are read between two writes of the lease, at most.
+/// The maximum number of facts that are read between two writes of the lease.
 const MAX_BATCH: usize = 500;
 
 pub(crate) struct Watcher {
@@ -39,8 +43,8 @@ struct Remembered {
     /// The version in the store; 0 if it is not stored.
     version: u64,
     changed: bool,
-    /// The traces of the facts that called for the pending notices. A notice that collects failures has none: it starts
-    /// a trace of its own.
+    /// The traces of the facts that called for the pending notices. A notice that collects failures has no such trace;
+    /// it starts a new one.
     traces: HashMap<NoticeId, TraceContext>,
 }
 
@@ -52,7 +56,7 @@ impl Watcher {
         leader::run(&self.journal, NOTIFIER_LEASE, |lease| self.follow(lease)).await;
     }
 
-    /// Reads on from the position of the lease, until the drain begins. After an error the whole batch is read again,
+    /// Reads from the position of the lease, until the drain begins. After an error the whole batch is read again,
     /// although parts of its results may be stored.
     async fn follow(&self, mut lease: ReaderLease) -> Result<(), JournalError> {
         let mut book = self.book().await?;

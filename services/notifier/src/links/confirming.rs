@@ -1,7 +1,7 @@
 //! Confirmation mails: they ask the owner of an address for consent, if a key of the account set the address.
 //!
 //! The mail carries an authenticated code (`crypto::ConfirmationCodes`). With a public URL the code is part of a link.
-//! Without one, the owner passes the code on, and a person calls `ConfirmEmail` with it. Either way the code proves
+//! Without one, the owner gives the code to a person, who calls `ConfirmEmail` with it. In both cases the code proves
 //! that the mail was read.
 //!
 //! Guarantee: an address gets at most one confirmation mail a day for each account, and at most

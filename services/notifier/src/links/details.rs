@@ -1,8 +1,8 @@
-//! The details page behind the link in a mail: it shows the present state of the destination or lead that the mail is
+//! The details page behind the link in a mail: it shows the current state of the destination or lead that the mail is
 //! about, and the commands for it.
 //!
-//! A link is authenticated (`crypto::Links`), names one destination or lead, and permits no change: its reader sees
-//! only what the mail says, and the state of the destination. The commands on the page need an API key.
+//! A link is authenticated (`crypto::Links`), names one destination or lead, and permits no change. Its reader sees
+//! only the content of the mail and the state of the destination. The commands on the page need an API key.
 
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ impl Details {
 
     pub(crate) fn url(&self, account: &AccountId, target: &Target) -> String {
         // No id contains a '/'.
-        let said = match target {
+        let content = match target {
             Target::Destination(id, delivery) => {
                 let delivery = delivery.map(|delivery| delivery.to_string()).unwrap_or_default();
                 format!("{account}/destination/{id}/{delivery}")
@@ -53,12 +53,12 @@ impl Details {
                 format!("{account}/lead/{interface}/{}", lead.as_ref().map_or("", LeadId::as_str))
             }
         };
-        self.public_url.at("details", &self.links.write(&said))
+        self.public_url.at("details", &self.links.write(&content))
     }
 
     fn read(&self, link: &str) -> Option<(AccountId, Target)> {
-        let said = self.links.read(link)?;
-        let parts: Vec<_> = said.split('/').collect();
+        let content = self.links.read(link)?;
+        let parts: Vec<_> = content.split('/').collect();
         let &[account, kind, id, rest] = &parts[..] else { return None };
         let rest = Some(rest).filter(|rest| !rest.is_empty());
         let target = match kind {
@@ -102,7 +102,7 @@ impl Shower {
         let registry = self.pages.registry.snapshot();
         let Some(destination) = registry.destination(id).filter(|destination| destination.account == *account) else {
             let gone = vec![Block::Text(format!("The destination {id} was deleted."))];
-            return Content { title: "The destination is gone".into(), blocks: gone };
+            return Content { title: "The destination no longer exists".into(), blocks: gone };
         };
         let held = match destination.is_off() {
             true => self.pages.journal.pending_work().count(id).await.ok(),

@@ -19,7 +19,7 @@ use url::Url;
 
 use crate::writing::body::{Block, Content};
 
-/// How many times a change is tried if other processes change the registry first.
+/// The maximum number of tries of a change, because other processes may change the registry first.
 const MAX_TRIES: usize = 5;
 /// How long a change of the registry may take to reach the registry view.
 const REGISTRY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -76,7 +76,7 @@ pub(crate) enum ChangeError {
 }
 
 impl LinkPages {
-    /// Whether the owner of an address gets mails of a kind: they have not opted out.
+    /// Whether the owner of an address wants mails of a kind. They do unless they opted out.
     pub(crate) fn wants(&self, account: &AccountId, email: &str, kind: NoticeKind) -> bool {
         self.registry.snapshot().account(account).is_none_or(|entry| entry.wants(email, kind))
     }

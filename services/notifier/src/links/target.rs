@@ -1,4 +1,4 @@
-//! What a mail is about.
+//! The target of the links in a mail.
 
 use domain::{DeliveryId, DestinationId, InterfaceId, LeadId};
 

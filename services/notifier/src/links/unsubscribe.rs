@@ -1,9 +1,9 @@
 //! Unsubscribing: the link in a mail and the page behind it.
 //!
 //! A link is authenticated (`crypto::Links`): only a reader of the mail can opt its recipient out of mails of this kind
-//! about this account. `GET` only shows a question, because mail scanners open links, too; the button or the mail
-//! program itself (RFC 8058) confirms. An opt-out is a change of the registry, where operators see it. Only the
-//! recipient, by a button on the same page, or a platform-wide key undoes it.
+//! about this account. `GET` only shows a question, because mail scanners open links, too. The button or the mail
+//! program itself (RFC 8058) confirms with `POST`. An opt-out is a change of the registry, where operators see it. Only
+//! the recipient, by a button on the same page, or a platform-wide key undoes it.
 
 use std::sync::Arc;
 
@@ -56,8 +56,8 @@ impl Unsubscribing {
     }
 
     fn read(&self, link: &str) -> Option<OptOut> {
-        let said = self.links.read(link)?;
-        let (account, rest) = said.split_once('/')?;
+        let content = self.links.read(link)?;
+        let (account, rest) = content.split_once('/')?;
         let (kind, email) = rest.split_once('/')?;
         Some(OptOut::new(AccountId::parse(account).ok()?, email, NoticeKind::parse(kind)?))
     }
@@ -113,7 +113,7 @@ impl Unsubscriber {
         let (what, account) = (templates::mails_about(opt_out.kind), &opt_out.account);
         let words = format!("{} gets no more mails of the account {account} about {what}.", opt_out.email);
         let back = "Only you and the operators of this service can undo that.".to_owned();
-        // The path is relative, because the public URL may have a path of its own.
+        // The path is relative, because the public URL may contain a path.
         let again = Block::ConfirmAt("Send me these mails again", format!("{link}/again"));
         let blocks = vec![Block::Text(words), Block::Text(back), again];
         self.pages.answer(StatusCode::OK, account, "You are unsubscribed", blocks)

@@ -1,8 +1,9 @@
 //! The mailer: it looks up a notice, sends its mails, appends the facts about them and acknowledges, in this order.
 //!
-//! All notifiers share the work queues. Notices about leads have a work queue of their own, so that no failure notice
-//! waits behind them. A notice that the mail server refuses for now is redelivered when the pause of the server or the
-//! recipient is over (`crate::sending::pauses`), until the mailer gives it up and appends a fact about that.
+//! All notifiers share the work queues. Notices about leads have a separate work queue, so that no failure notice
+//! waits behind them. If the mail server refuses a notice for now, the notice is redelivered when the pause of the
+//! server or the recipient is over (`crate::sending::pauses`). After `--mail-retry-for` the mailer gives it up and
+//! appends a fact about that.
 
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ use crate::{
     writing::builder::{NoticeBuilder, PreparedNotice},
 };
 
-/// How many notices of a work queue are in flight, at most. Heartbeats keep the broker from redelivering notices that
+/// The maximum number of notices of a work queue in flight. Heartbeats keep the broker from redelivering notices that
 /// wait for a connection.
 const MAX_IN_FLIGHT: usize = 32;
 /// How long to wait until the registry view contains a change that the work queue delivered.
@@ -38,9 +39,9 @@ pub(crate) struct Mailer {
     pub(crate) mails: Mails,
     /// How long a mail is retried (`--mail-retry-for`).
     pub(crate) patience: SignedDuration,
-    /// `None` if there is no master key, because nothing can sign the codes then.
+    /// `None` if there is no master key, which signs the codes.
     pub(crate) asking: Option<Asking>,
-    /// Held while an owner is asked, so that each question is counted before the next.
+    /// Locked while an owner is asked for consent, so that each confirmation mail is counted before the next one.
     pub(crate) one_question: tokio::sync::Mutex<()>,
 }
 

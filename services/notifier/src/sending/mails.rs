@@ -47,7 +47,8 @@ pub(crate) struct Call {
     pub(crate) since: Timestamp,
     /// Whether it may have been sent before.
     pub(crate) again: bool,
-    /// NOTICES has to be read at or after this instant to know whether it was sent; `None` if a recent read is enough.
+    /// The earliest instant at which NOTICES has to be read to know whether the notice was sent; `None` if a recent
+    /// read is enough.
     pub(crate) as_of: Option<Instant>,
     /// Whether the time for retries is over, so that the next refusal is final.
     pub(crate) late: bool,

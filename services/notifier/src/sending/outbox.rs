@@ -4,11 +4,12 @@ use std::{fs, io, path::Path};
 
 use domain::NoticeId;
 
-/// Bytes of a recipient in a file name, at most: with the notice and the extensions the name stays below the 255 bytes
-/// that file systems allow.
+/// The maximum number of bytes of a recipient in a file name. With the notice and the extensions, the name stays below
+/// the 255 bytes that file systems allow.
 const MAX_RECIPIENT: usize = 100;
 
-/// The name of the file consists of the notice and the recipient, so a repeated write makes no second file.
+/// Writes a mail. The name of its file consists of the notice and the recipient, so a repeated write makes no second
+/// file.
 pub(crate) fn write(folder: &Path, notice: NoticeId, recipient: &str, mail: &[u8]) -> io::Result<()> {
     let name = name(notice, recipient);
     let unfinished = folder.join(format!(".{name}.part"));
@@ -45,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_longest_addresses_are_files_of_their_own_and_can_be_removed() {
+    fn the_longest_addresses_have_separate_files_that_can_be_removed() {
         let folder = tempfile::tempdir().unwrap();
         let notice = NoticeId::from_uuid(uuid::Uuid::nil());
         let long = |end: char| format!("{}@{}.{end}", "o".repeat(64), vec!["a".repeat(61); 3].join("."));

@@ -1,8 +1,8 @@
 //! Pauses after refusals: one for the mail server and one for each refused recipient, not one for each mail.
 //!
 //! A pause doubles with each failed try. When it is over, one mail probes before the others. The mail server is paused
-//! after a refusal that is not about a recipient, or after temporary refusals of several recipients in a row, such as
-//! those of a quota. The caller passes the time.
+//! after a refusal that is not about a recipient. It is also paused after temporary refusals of several recipients in a
+//! row, such as those of a quota. The caller passes the time.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -15,9 +15,10 @@ const FIRST_PAUSE: Duration = Duration::from_secs(2);
 /// The longest pause of the mail server, and so the longest wait of a failure notice for its first try.
 const MAX_SERVER_PAUSE: Duration = Duration::from_secs(30);
 const MAX_RECIPIENT_PAUSE: Duration = Duration::from_secs(60);
-/// How many refused recipients in a row count as a refusal of the mail server.
+/// The number of recipients refused in a row that counts as a refusal of the mail server.
 const MAX_REFUSED_IN_A_ROW: usize = 3;
-/// How many paused recipients are remembered; when there are more, all are forgotten and may be tried at once.
+/// The maximum number of paused recipients that are remembered. If there are more, all are forgotten, so that mails to
+/// them may be tried at once.
 const MAX_PAUSED_RECIPIENTS: usize = 10_000;
 /// How long other mails wait for the result of a probe.
 const PROBE_WAIT: Duration = Duration::from_secs(2);
@@ -41,7 +42,7 @@ pub(crate) enum Tried {
     Answered,
     /// This recipient was refused for now.
     Recipient(String),
-    /// The server takes no mails now.
+    /// The server accepts no mails now.
     Server(String),
 }
 
@@ -85,7 +86,7 @@ impl Pauses {
         Ok(())
     }
 
-    /// Takes the result of a try and returns how long its recipient waits now.
+    /// Records the result of a try, and returns how long its recipient has to wait now.
     pub(crate) fn report(&mut self, recipient: &str, tried: Tried, now: Instant) -> Duration {
         match tried {
             Tried::Answered => {

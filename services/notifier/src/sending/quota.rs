@@ -1,5 +1,5 @@
-//! Quotas of mails per hour for one account and to one recipient: neither a flood of leads nor a hostile account can
-//! use the installation as a mail bomb.
+//! Quotas of mails per hour for one account and to one recipient. With them, neither a flood of leads nor a hostile
+//! account can turn the installation into a mail bomb.
 //!
 //! Each process counts for itself. A mail over a quota is left out and counted, and the next mail to the recipient
 //! names the count. The caller passes the time.
@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 /// The period for which mails are counted.
 const PERIOD: Duration = Duration::from_secs(60 * 60);
-/// How many accounts, and how many recipients, have a count at once; beyond that all counts begin at zero.
+/// The maximum number of accounts that have a count, and of recipients. If there are more, all counts begin at zero.
 const MAX_COUNTED: usize = 100_000;
 /// The quarters of a quota that mails without precedence may use. The rest is for failure notices.
 const ORDINARY_QUARTERS: u64 = 3;

@@ -36,7 +36,7 @@ pub(crate) enum Judgement {
     RecipientLater,
     /// The sender, the installation or its quota is refused. The mail waits until an operator mends that.
     OperatorLater,
-    /// The server takes no mails at all now.
+    /// The server accepts no mails now.
     ServerLater,
 }
 
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_about_the_recipient_is_given_up() {
+    fn only_a_refusal_about_the_recipient_is_final() {
         let table = [
             (450, "4.2.1 try again", RecipientLater),
             (452, "4.2.2 mailbox full", RecipientLater),

@@ -19,7 +19,7 @@ impl Results {
     pub(crate) fn add(&mut self, recipient: &str, error: TransportError, late: bool) {
         self.untold.push(recipient.to_owned());
         let is_final = error.again_after().is_none();
-        // Only a final refusal is a reason to give up, or any refusal once the time for retries is over.
+        // A refusal is a reason to give up only if it is final, or if the time for retries is over.
         if is_final || late {
             self.reason.get_or_insert_with(|| error.chain());
         }

@@ -1,6 +1,7 @@
-//! The SMTP client: it sends command by command, because the refused command shows what a refusal is about.
+//! The SMTP client: it sends each command separately, because the refused command shows what a refusal is about.
 //!
-//! lettre's own transport hides the command, so this module pools its connections itself: at most [`MAX_CONNECTIONS`].
+//! The transport of lettre hides the command. So this module has its own pool of at most [`MAX_CONNECTIONS`]
+//! connections.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -26,9 +27,9 @@ use crate::sending::refusal::Stage;
 
 /// How long the mail server may take for one step.
 const SMTP_TIMEOUT: Duration = Duration::from_secs(10);
-/// How many connections are open at once, at most: mail providers allow this number by default.
+/// The maximum number of open connections: mail providers allow this number by default.
 const MAX_CONNECTIONS: usize = 8;
-/// How many connections mails without precedence may use, so that a failure notice always finds one.
+/// The maximum number of connections for mails without precedence. The others are free for failure notices.
 const MAX_ORDINARY: usize = MAX_CONNECTIONS / 2;
 /// How long an idle connection is kept. Servers close them after a minute or more.
 const MAX_IDLE: Duration = Duration::from_secs(30);
@@ -110,7 +111,7 @@ impl MailServer {
         if let Some(mut connection) = self.take_idle() {
             match deliver(&mut connection, from, to, &body).await {
                 Ok(()) => return self.keep(connection),
-                // The server closed the idle connection, which says nothing about this mail.
+                // The server closed the idle connection. That is no refusal of this mail.
                 Err(failure) if failure.stage == Stage::Sender && matches!(failure.code, None | Some(421)) => {}
                 Err(failure) => return Err(self.keep_after(connection, failure).await),
             }
@@ -157,8 +158,8 @@ impl MailServer {
 
     /// Keeps the connection for the next mail if the server still answers and resets the refused one (`RSET`).
     async fn keep_after(&self, mut connection: AsyncSmtpConnection, failure: Failure) -> Failure {
-        let may_go_on = failure.code.is_some_and(|code| code != 421) && !connection.has_broken();
-        let is_reset = may_go_on && step(Stage::Connection, connection.command(Rset)).await.is_ok();
+        let can_continue = failure.code.is_some_and(|code| code != 421) && !connection.has_broken();
+        let is_reset = can_continue && step(Stage::Connection, connection.command(Rset)).await.is_ok();
         if is_reset {
             let _ = self.keep(connection);
         } else {

@@ -1,4 +1,5 @@
-//! Sending: a mail goes to the mail server when no pause holds it up, or into the outbox if there is no mail server.
+//! The transport: it sends a mail to the mail server unless a pause is on, or writes it into the outbox if there is no
+//! mail server.
 
 use std::{
     fs, io,
@@ -26,9 +27,9 @@ use crate::{
     writing::email::Mail,
 };
 
-/// How many recipients in a row the mail server has to refuse for a reason that an operator can mend before the part
-/// `mail` is not ready. The refusal of one recipient may come from a rule of that recipient, unless the mail server has
-/// never taken a mail.
+/// A refusal that an operator can mend makes the part `mail` not ready once this many recipients were refused in a row.
+/// A single refusal may come from a rule of the recipient, so it makes the part not ready only if the mail server has
+/// taken no mail since the start.
 const MAX_REFUSED_BY_POLICY: usize = 2;
 /// How long a mail waits after a write to the outbox failed.
 const OUTBOX_RETRY_DELAY: Duration = Duration::from_secs(10);
@@ -90,7 +91,7 @@ enum Way {
 }
 
 impl Transport {
-    /// `hello` greets the mail server unless its URL names another domain.
+    /// `hello` is the domain that greets the mail server, unless its URL names another one.
     pub(crate) fn new(smtp_url: Option<&str>, outbox: &Path, hello: &str, latch: Latch) -> anyhow::Result<Self> {
         let way = match smtp_url {
             Some(url) => Way::Smtp(Box::new(MailServer::new(url, hello).context(
@@ -107,7 +108,7 @@ impl Transport {
         Ok(Self { way, pauses: Mutex::default(), has_sent: AtomicBool::new(false), latch })
     }
 
-    /// How long no mail is tried for any recipient; `None` if the mail server is not paused.
+    /// How long the mail server is paused for all recipients; `None` if it is not.
     pub(crate) fn wait(&self, precedence: bool) -> Option<Wait> {
         self.pauses().server_wait(precedence, Instant::now())
     }
@@ -173,7 +174,7 @@ impl Transport {
         match judgement {
             Judgement::GiveUp => self.latch.ready(),
             Judgement::ServerLater => {
-                tracing::warn!(why, ?after, "mail server takes no mails; retrying");
+                tracing::warn!(why, ?after, "mail server accepts no mails now; retrying");
                 self.latch.not_ready(public(failure));
             }
             Judgement::OperatorLater => {

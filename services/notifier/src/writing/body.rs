@@ -7,7 +7,7 @@ use minijinja::{Value, context};
 
 use crate::writing::engine;
 
-/// Words of this program, as opposed to those of a lead or a receiver.
+/// A text of this program, as opposed to one of a lead or a receiver.
 type Words = Cow<'static, str>;
 
 /// The content of a mail or of the page behind a link.
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_strangers_wrote_is_no_markup_wherever_it_stands() {
+    fn values_from_leads_and_receivers_are_never_markup() {
         let evil = "<script>alert('x')</script>\"&".to_owned();
         let page = Content {
             title: evil.clone(),

@@ -23,8 +23,8 @@ use crate::{
 pub(crate) struct PreparedNotice {
     pub(crate) account: AccountId,
     pub(crate) email: Email,
-    /// The spans of the failures that the notice reports: of the only one, the first ones of a window, or the last one of a
-    /// streak.
+    /// The spans of the failures that the notice reports: those of the only failure, of the first failures of a window,
+    /// or of the last failure of a streak.
     pub(crate) failures: Vec<SpanRef>,
     subject: Subject,
 }
@@ -130,7 +130,7 @@ impl NoticeBuilder {
         Some(PreparedNotice { account: account.clone(), email, failures: vec![], subject: Subject::Other(None, None) })
     }
 
-    /// The mail for the notice that a rule deactivated a destination.
+    /// The mail for the notice about a destination that a rule deactivated.
     pub(crate) async fn of_deactivation(
         &self,
         notice: NoticeId,

@@ -40,7 +40,7 @@ pub(crate) struct Email {
     pub(crate) is_digest: bool,
     /// The part of the subject after the fixed words; may be empty.
     pub(crate) about: String,
-    /// The target of its links; `None` if the page has a link of its own.
+    /// The target of the links that are added to the page; `None` if none are added.
     pub(crate) target: Option<Target>,
     pub(crate) page: Content,
 }
@@ -93,7 +93,7 @@ impl Sender {
             .subject(email.subject())
             .message_id(Some(format!("<{}@{}>", email.notice.copy_for(recipient), self.domain())))
             .date_now();
-        // Keeps automatic replies away (RFC 3834).
+        // Prevents automatic replies (RFC 3834).
         let mut headers = vec![("Auto-Submitted", "auto-generated".to_owned())];
         let unsubscribe_url = self.unsubscribing.as_ref().map(|unsubscribing| {
             let url = unsubscribing.url(&email.account, email.kind, recipient);
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mail_is_the_same_mail_each_time() {
+    fn a_repeated_mail_has_the_same_message_id() {
         let outcome = AttemptOutcome::NoResponse { kind: ErrorKind::Dns, message: "no such host".into() };
         let mail_to = |recipient| sender(None).mail(&email(&outcome), recipient, 0).unwrap().message.formatted();
         let parsed = |mail: &[u8], name: &str| header(mail, name).unwrap();
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_can_unsubscribe_finds_how_in_head_and_body() {
+    fn a_mail_has_its_unsubscribe_link_in_head_and_body() {
         let email = email(&AttemptOutcome::Response { status: 500, excerpt: String::new(), retry_after: None });
         // The longest valid address.
         let recipient = format!("{}@{}.example", "o".repeat(64), "acme.".repeat(30).trim_end_matches('.'));
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn what_strangers_wrote_adds_no_header() {
+    fn values_from_accounts_and_receivers_add_no_header() {
         let excerpt = "x\r\nBcc: evil@example.com\r\n\r\n--boundary".to_owned();
         let mut email = email(&AttemptOutcome::Response { status: 500, excerpt, retry_after: None });
         email.brand = "Acme\r\nBcc: evil@example.com".into();

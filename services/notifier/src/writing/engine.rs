@@ -1,4 +1,4 @@
-//! The templates of mails: `templates/*.jinja`, which the program contains.
+//! The templates of mails: `templates/*.jinja`, which are compiled into the program.
 //!
 //! `body.txt.jinja` and `body.html.jinja` render a page. Only the latter contains markup, and every value that it
 //! prints is escaped.

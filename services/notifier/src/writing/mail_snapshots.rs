@@ -251,7 +251,7 @@ fn every_kind_of_notice_has_a_mail_with_a_footer() {
 }
 
 #[test]
-fn the_pages_behind_the_links_say_how_it_is_now() {
+fn the_pages_behind_the_links_show_the_current_state() {
     let delivery = Some(DeliveryId::from_uuid(uuid::Uuid::nil()));
     let disabled = Destination { enabled: false, ..destination() };
     let deactivated = Destination { deactivated: Some(deactivation(DeactivationCause::Gone, false)), ..destination() };

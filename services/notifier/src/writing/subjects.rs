@@ -1,7 +1,7 @@
 //! The part of a subject line after the fixed words: the destination and the cause of its failure, or the interface.
 //!
-//! Mail programs group mails by their subject, and people choose by the subject what to read first. No part of it comes
-//! from a lead or a receiver, because the log keeps subjects after a lead was anonymised.
+//! Mail programs group mails by their subject, and people choose by the subject what to read first. No part of a
+//! subject comes from a lead or a receiver, because the log keeps subjects after a lead was anonymised.
 
 use domain::{
     DeliveryFact, ErrorKind,

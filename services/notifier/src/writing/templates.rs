@@ -246,7 +246,7 @@ pub(crate) fn with_console(page: Content, url: String) -> Content {
     compose(page, "console.jinja", context! { url })
 }
 
-/// The links of a mail, and what a quota left out before it.
+/// The links at the end of a mail, and the number of mails that a quota left out before it.
 #[derive(Debug)]
 pub(crate) struct Footer {
     pub(crate) kind: NoticeKind,
@@ -278,7 +278,7 @@ fn about_destination(template: &str, destination: &Destination, values: Value) -
     compose(page, "retry_all.jinja", common)
 }
 
-/// What mails of a kind are about, in the words of their readers.
+/// The subject of mails of a kind, in words for their readers.
 pub(crate) const fn mails_about(kind: NoticeKind) -> &'static str {
     match kind {
         NoticeKind::Error => "failed deliveries",

@@ -28,10 +28,10 @@ impl Caller {
     pub(crate) fn of<T>(request: &Request<T>) -> Result<Self, Status> {
         let principal = request.extensions().get::<Principal>().cloned();
         let principal = principal.ok_or_else(|| internal("the call has no principal"))?;
-        let said = request.metadata().get(SPEAKS_FOR).and_then(|value| value.to_str().ok());
+        let named = request.metadata().get(SPEAKS_FOR).and_then(|value| value.to_str().ok());
         // A session has its own person. A portal session must not name another one.
-        let said = principal.person().or(said.filter(|_| !principal.is_portal()));
-        let speaks_for = said.filter(|name| !name.is_empty()).map(|name| name.chars().take(MAX_NAME).collect());
+        let named = principal.person().or(named.filter(|_| !principal.is_portal()));
+        let speaks_for = named.filter(|name| !name.is_empty()).map(|name| name.chars().take(MAX_NAME).collect());
         Ok(Self { principal, speaks_for })
     }
 
@@ -46,7 +46,8 @@ impl Caller {
         Ok(account)
     }
 
-    /// The account that a request names, and what else it names.
+    /// The account that a request names, with another value that was read from the request. Reports both if both are
+    /// wrong.
     pub(crate) fn account_and<T>(
         &self,
         text: &str,
@@ -71,7 +72,7 @@ impl Caller {
         }
     }
 
-    /// Whether the caller may see what belongs to this client; `None` if it belongs to no client.
+    /// Whether the caller may see an entity of this client; `None` if the entity belongs to no client.
     pub(crate) fn may_see_client(&self, client: Option<&str>) -> bool {
         self.principal.client().is_none_or(|own| Some(own.as_str()) == client)
     }
@@ -108,7 +109,7 @@ impl Caller {
         }
     }
 
-    /// The same for the `account_id` of a request.
+    /// As [`Self::narrowed`], for the `account_id` of a request.
     pub(crate) fn narrowed_account(&self, text: &str) -> Result<Option<AccountId>, Status> {
         self.narrowed(optional("account_id", text, AccountId::parse)?)
     }
@@ -120,11 +121,11 @@ impl Caller {
             Holder::Key(id) => registry.key(&id).ok_or(KeyRefusal::Unknown).and_then(|key| key.is_good(now)),
             Holder::Person(_) => Ok(()),
         };
-        // The end of a session is that of its principal.
+        // The principal of a session expires with the session.
         held.and(self.principal.key().is_good(now)).map_err(not_authenticated)
     }
 
-    /// How facts name the caller: by its key, which is verified, and by the person that it claims to speak for.
+    /// The name of the caller in facts: its key, which is verified, and the person that it claims to speak for.
     pub(crate) fn by(&self) -> String {
         match &self.speaks_for {
             Some(name) => format!("{} for {name}", self.principal),

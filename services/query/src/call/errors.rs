@@ -1,4 +1,4 @@
-//! The statuses of calls that fail for a reason of the server. What an operator has to know is logged here.
+//! The statuses of calls that fail for a reason of the server. The causes that an operator has to know are logged here.
 
 use api::status::{internal, unavailable};
 use journal::{FreshnessError, JournalError};
@@ -38,8 +38,8 @@ pub(crate) fn no_randomness(error: &dyn std::error::Error) -> Status {
     internal("cannot get random numbers from the system")
 }
 
-/// The status of a call whose result makes no sense.
+/// The status of a call that fails because of an error in this program.
 pub(crate) fn impossible(error: impl std::error::Error) -> Status {
-    tracing::error!(error = error.chain(), "cannot apply a fact; refused the call");
+    tracing::error!(error = error.chain(), "call failed because of an internal error");
     internal(error.to_string())
 }

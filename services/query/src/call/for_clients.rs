@@ -1,7 +1,7 @@
-//! What callers that are bound to a client see of their leads and deliveries.
+//! Hides parts of leads and deliveries from callers that are bound to a client.
 //!
 //! A lead of the client may go to destinations of the whole account as well. The caller sees these deliveries, without
-//! the address of the destination and its answers.
+//! the name and the URL of the destination, and without its answers.
 
 use api::status::denied;
 use domain::{Delivery, DestinationId, Registry};
@@ -10,9 +10,9 @@ use tonic::Status;
 
 use crate::call::caller::Caller;
 
-/// The entry of a lead's log that says where an event came from.
+/// The kind of entry of a lead's log that names the origin of an event.
 const RECEIVED: &str = "received";
-/// The entry of a lead's log about an attempt.
+/// The kind of entry of a lead's log about an attempt.
 const ATTEMPTED: &str = "webhook";
 
 fn is_elsewhere(caller: &Caller, registry: &Registry, destination: Option<&DestinationId>) -> bool {

@@ -1,4 +1,4 @@
-//! The answer about an entity that does not exist, and may have existed before the start of history.
+//! The status of a call about an entity that does not exist. It may have existed before the start of history.
 
 use std::time::Duration;
 

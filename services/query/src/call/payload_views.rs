@@ -1,5 +1,5 @@
-//! Views of payloads. A payload is read from LEADS when a caller asks for it, and no answer holds one before the view
-//! is recorded. A payload that was anonymised before the call is never shown.
+//! Views of payloads. A payload is read from LEADS when a caller requests it, and the view is recorded before the
+//! answer with the payload is sent. A payload that was anonymised before the call is never shown.
 
 use domain::{AccountId, EventId, LeadEvent, LeadSequence, RegistryFact, registry::Change};
 use jiff::Timestamp;

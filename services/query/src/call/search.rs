@@ -7,7 +7,7 @@ use domain::{AccountId, search::MAX_FIELDS};
 use read_model::{hashing::Hashing, tables::values::WantedHash};
 use tonic::Status;
 
-/// The hashes of the values that a caller asks for; `field` is the field of the request.
+/// The hashes of the values that a caller searches by; `field` is the field of the request.
 ///
 /// # Errors
 /// If the account does not exist, or has no such searchable field, or a value is not of the field's kind.

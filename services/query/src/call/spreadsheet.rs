@@ -1,11 +1,11 @@
 //! Comma-separated values (RFC 4180), without formulas.
 //!
-//! The answers of receivers are not trusted, and a spreadsheet takes a cell that begins with `=` for a formula. The
-//! separator of a spreadsheet depends on its country, and a file that is split at another separator has other cells:
-//! quotes then protect nothing, and a line break within a cell begins a row. So an apostrophe precedes each formula
-//! that would begin a cell for any of these separators. Spreadsheets take such a cell for text.
+//! The answers of receivers are not trusted, and a spreadsheet evaluates a cell that begins with `=` as a formula. The
+//! separator of a spreadsheet depends on the country. A file that is split at another separator has other cells: then
+//! quotes protect nothing, and a line break within a cell begins a row. So an apostrophe precedes each formula that
+//! would begin a cell for any of these separators. Spreadsheets show such a cell as text.
 
-/// The characters that begin a formula; East Asian versions of spreadsheets take the full-width forms as well.
+/// The characters that begin a formula. East Asian versions of spreadsheets accept the full-width forms as well.
 const FORMULA: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
 /// The characters that may separate cells: separators, and line ends.
 const SEPARATORS: [char; 9] = [',', ';', '\t', '|', '\r', '\n', '\u{85}', '\u{2028}', '\u{2029}'];
@@ -20,7 +20,7 @@ pub(crate) enum Cell<'a> {
 }
 
 impl Cell<'_> {
-    /// The text of the cell, which no spreadsheet takes for anything else.
+    /// The text of the cell, changed so that no spreadsheet reads it as anything but text.
     fn protected(self) -> String {
         let (cell, as_text) = match self {
             Self::Text(cell) => (cell, false),
@@ -61,8 +61,8 @@ impl Lines {
     }
 }
 
-/// Whether a spreadsheet could take a cell that begins with this text for a formula. It may first remove quotes and
-/// blank or invisible characters.
+/// Whether a spreadsheet could evaluate a cell that begins with this text as a formula. The spreadsheet may first
+/// remove quotes and blank or invisible characters.
 fn begins_formula(text: &str) -> bool {
     let is_passed_over = |c: char| {
         let is_blank = c.is_whitespace() || c.is_control() || c == '\u{feff}' || c == '\u{200b}';

@@ -1,5 +1,5 @@
-//! Requests that are rendered and not sent: the request of a past attempt, or a preview. A note replaces each secret,
-//! and each value that the dispatcher makes only when it sends a request, such as a signature.
+//! Requests that are rendered but not sent: the request of a past attempt, or a preview. A note replaces each secret. A
+//! note also replaces each value that exists only when the dispatcher sends the request, such as a signature.
 
 use std::sync::Arc;
 
@@ -159,7 +159,7 @@ impl DeliveryService {
 
     async fn rendered(&self, destination: &Arc<Destination>, of: &Rendering) -> Result<api::RenderedRequest, Status> {
         let permit = Arc::clone(&self.rendering).acquire_owned().await;
-        let _permit = permit.map_err(|_| unavailable("this server is going down; repeat the call"))?;
+        let _permit = permit.map_err(|_| unavailable("this server is stopping; repeat the call"))?;
         let (settings, reference) = (Arc::clone(destination), of.reference.clone());
         let (payload, occurred_at) = (of.event.payload.clone(), of.event.occurred_at);
         let rendering = tokio::task::spawn_blocking(move || {
@@ -183,7 +183,7 @@ enum PreviewSource {
 impl PreviewSource {
     /// Reads a request, and notes what is wrong with it.
     fn of(fields: &mut Violations, request: api::PreviewRequestRequest) -> Option<Self> {
-        // A stored event has a type of its own.
+        // A stored event has its own type, so this field is ignored for it.
         let event_type = if request.event_id.is_empty() { request.event_type.as_str() } else { "" };
         let event_type = fields.note(optional("event_type", event_type, EventType::parse));
         let event = fields.note(optional("event_id", &request.event_id, EventId::parse))?;

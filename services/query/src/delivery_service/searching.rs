@@ -1,4 +1,4 @@
-//! Deliveries of leads that are found by values inside payloads.
+//! Finds deliveries by values inside the payloads of their leads.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ use tonic::Status;
 
 use crate::call::{errors::failed, search};
 
-/// The hashes of a filter's values. They differ by account, so the filter has to name one.
+/// The hashes of a filter's values. They differ by account, so the filter has to name an account.
 pub(crate) fn wanted(
     hashing: &Hashing,
     account: Option<&AccountId>,

@@ -1,4 +1,4 @@
-//! What the calls about deliveries share, and how they find the delivery or the destination that a call names.
+//! The state that the calls about deliveries share, and the look-up of the delivery or destination that a call names.
 
 use std::{pin::Pin, sync::Arc};
 
@@ -54,7 +54,7 @@ impl DeliveryService {
         }
     }
 
-    /// A delivery of another account looks as if it did not exist.
+    /// Finds a delivery. For a delivery of another account, the error is the same as for one that does not exist.
     pub(super) async fn find(&self, caller: &Caller, id: DeliveryId) -> Result<Delivery, Status> {
         let found = self.store.delivery(id).await.map_err(failed)?;
         let may_see = |delivery: &Delivery| {

@@ -95,7 +95,7 @@ impl DeliveryService {
     }
 }
 
-/// Refuses a test that would be held, because it would show nothing.
+/// Refuses a test if the destination is off, because its delivery would be held and so test nothing.
 fn takes_tests(destination: &Destination) -> Result<(), Status> {
     let state = match destination {
         Destination { enabled: false, .. } => "disabled",
@@ -106,9 +106,7 @@ fn takes_tests(destination: &Destination) -> Result<(), Status> {
     Err(because(
         Code::FailedPrecondition,
         "DESTINATION_OFF",
-        format!(
-            "destination {id} is {state}, so a test would wait with everything else; enable it with EnableDestination first"
-        ),
+        format!("destination {id} is {state}, so a test would be held; enable it with EnableDestination first"),
     ))
 }
 

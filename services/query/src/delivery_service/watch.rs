@@ -1,9 +1,9 @@
 //! Watches: a stream of deliveries as they change.
 //!
-//! A watch reads the stream DELIVERIES from its own position, waits until the read model shows the facts that it read,
-//! and sends what the read model shows. So it does not matter which process projects, and nothing waits in memory:
-//! facts that a slow reader has not taken stay on the broker, and several changes of a delivery become one. The
-//! sequence in the stream is the token with which a watch resumes later, in any process.
+//! A watch reads the stream DELIVERIES from its own position, and waits until the read model shows the facts that it
+//! read. Then it sends the deliveries as the read model shows them. So it does not matter which process projects, and
+//! nothing waits in memory: the facts that a slow reader has not received stay on the broker, and several changes of a
+//! delivery become one. The sequence in the stream is the token with which a watch resumes later, in any process.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -39,9 +39,9 @@ use crate::call::{
 
 /// At most this many facts are read in one batch.
 const MAX_BATCH: usize = 500;
-/// At most this many existing deliveries are sent first.
+/// At most this many existing deliveries are sent at the start, if the request wants them.
 const MAX_EXISTING: u32 = 500;
-/// How often a watch without changes sends an empty message, which reveals a reader that is gone.
+/// The interval at which a watch without changes sends an empty message, which fails if the reader is gone.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
@@ -93,7 +93,7 @@ struct Watch {
     filter: DeliveryFilter,
     existing: bool,
     facts: StreamReader<DeliveryFact>,
-    /// The sequence up to which everything was sent.
+    /// The sequence of the last fact whose changes were prepared for sending.
     sent_until: u64,
     ready: VecDeque<api::WatchDeliveriesResponse>,
     ended: bool,
@@ -152,7 +152,7 @@ impl Watch {
         None
     }
 
-    /// Prepares the next messages; none if the new facts do not match the filter.
+    /// Reads the next facts and prepares messages about them. If no fact matches the filter, there are no messages.
     async fn read_on(&mut self) -> Result<(), Status> {
         if std::mem::take(&mut self.existing) {
             self.shows(self.sent_until).await?;
@@ -172,7 +172,7 @@ impl Watch {
                 .push_back(api::WatchDeliveriesResponse { delivery: None, resume_token: self.sent_until.to_string() });
             return Ok(());
         };
-        let Some(last) = batch.last().map(|entry| entry.sequence) else { return Err(going_down()) };
+        let Some(last) = batch.last().map(|entry| entry.sequence) else { return Err(stopping()) };
         let facts = batch.iter().filter_map(|entry| Some((entry.sequence, entry.value.as_ref()?)));
         let of_lead = facts.filter(|(_, fact)| self.filter.lead.as_ref().is_none_or(|l| *l == fact.reference().lead));
         let mut changed = HashMap::new();
@@ -186,7 +186,7 @@ impl Watch {
             self.shows(last).await?;
             let ids: Vec<_> = changed.keys().copied().collect();
             let mut now = self.store.deliveries_of(&ids).await.map_err(failed)?;
-            // If the read model is ahead, this watch has yet to read a newer fact, and sends the delivery then.
+            // If the read model is ahead, this watch will read a newer fact later, and sends the delivery then.
             let is_news = |delivery: &Delivery| {
                 changed.get(&delivery.reference.delivery).is_some_and(|(_, furthest)| delivery.position <= *furthest)
             };
@@ -203,8 +203,8 @@ impl Watch {
         Ok(())
     }
 
-    /// Only the last message carries the new position `then`: a watch that resumes from an earlier message gets all of
-    /// them again.
+    /// Prepares a message for each delivery. Only the last message carries the new position `then`, so that a watch
+    /// that resumes from an earlier message gets all of them again.
     fn send(&mut self, deliveries: &[Delivery], then: u64) {
         let registry = self.registry.snapshot();
         for delivery in deliveries {
@@ -216,19 +216,19 @@ impl Watch {
         }
     }
 
-    /// Waits until the read model shows the facts up to this one.
+    /// Waits until the read model shows the facts up to this sequence.
     async fn shows(&self, sequence: u64) -> Result<(), Status> {
         while self.store.checkpoint(StreamName::Deliveries).await.map_err(failed)? < sequence {
             tokio::select! {
                 () = tokio::time::sleep(SHOWN_POLL) => {}
-                () = self.drain.stopping() => return Err(going_down()),
+                () = self.drain.stopping() => return Err(stopping()),
             }
         }
         Ok(())
     }
 }
 
-/// Whether the delivery matches by its state after a change.
+/// Whether the state of the delivery after a change matches the filter.
 fn is_watched(filter: &DeliveryFilter, delivery: &Delivery, registry: &Registry) -> bool {
     let switch = registry.switch(&delivery.reference.destination);
     let answer = delivery.last.as_ref().map_or(0, |last| last.outcome.status_code());
@@ -236,6 +236,6 @@ fn is_watched(filter: &DeliveryFilter, delivery: &Delivery, registry: &Registry)
         && filter.matches_answer(answer)
 }
 
-fn going_down() -> Status {
-    unavailable("this server is going down; watch again with the last resume_token")
+fn stopping() -> Status {
+    unavailable("this server is stopping; watch again with the last resume_token")
 }

@@ -1,4 +1,4 @@
-//! Limits of open watches: each watch has a consumer of its own on the broker.
+//! Limits of open watches, because each watch has a separate consumer on the broker.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub(super) struct Watchers {
     keys: Arc<Shares<KeyId>>,
 }
 
-/// A watch counts as long as this value lives.
+/// Counts an open watch until it is dropped.
 #[derive(Debug)]
 pub(super) struct Counted {
     _of_account: Share<Option<AccountId>>,

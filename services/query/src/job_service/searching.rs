@@ -1,5 +1,5 @@
-//! Retries of deliveries that are found by values inside payloads. The job stores the ids of the deliveries, not the
-//! values, because its facts outlive the values of an anonymised lead.
+//! Bulk retries of deliveries that are found by values inside payloads. The job stores the ids of the deliveries, not
+//! the values, because its facts outlive the values of an anonymised lead.
 
 use std::sync::Arc;
 

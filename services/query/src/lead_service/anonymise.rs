@@ -20,7 +20,7 @@ use crate::call::{
 const MAX_EVENTS: u32 = 500;
 
 pub(super) struct Done {
-    /// The leads after the request.
+    /// The leads as they are after the request.
     pub(super) leads: Vec<Lead>,
     /// Whether more leads match the request.
     pub(super) more: bool,
@@ -55,7 +55,8 @@ impl LeadService {
         }
     }
 
-    /// The leads among these that are not anonymised yet, each with the last sequence of LEADS to anonymise.
+    /// The leads among these that are not anonymised yet. Each has the last sequence of LEADS that has to be
+    /// anonymised.
     async fn named(
         &self,
         account: &AccountId,
@@ -70,7 +71,7 @@ impl LeadService {
             let covered = self.store.anonymised_until(account, lead).await.map_err(failed)?;
             let last_event = self.store.last_event(account, lead).await.map_err(failed)?;
             if covered < last_event {
-                // The read model may still show what LEADS no longer holds.
+                // The read model may still show an event that LEADS no longer holds.
                 meant.push((lead.clone(), last_event.max(now)));
             }
         }

@@ -31,7 +31,7 @@ pub(super) const EXPORTED: [&str; 13] = [
     "anonymised_at",
 ];
 
-/// An export in progress. It holds at most one page in memory, however long it is and however slow its reader.
+/// An export in progress. It holds at most one page in memory, even if the export is long or its reader is slow.
 pub(super) struct Export {
     pub(super) store: Store,
     pub(super) drain: Drain,
@@ -52,7 +52,7 @@ impl Export {
             }
             let token = self.next_page.take()?;
             if self.drain.is_stopping() {
-                return Some((Err(unavailable("this server is going down; request the export again")), self));
+                return Some((Err(unavailable("this server is stopping; request the export again")), self));
             }
             if let Err(status) = self.read(&token).await {
                 return Some((Err(status), self));

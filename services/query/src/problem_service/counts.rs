@@ -1,4 +1,4 @@
-//! Buckets of counts as the API names and shows them.
+//! Conversions of buckets of counts, and of the filter that finds them.
 
 use api::{
     CountBucket, duration_to_api,

@@ -1,4 +1,4 @@
-//! Whether a projector works.
+//! The health of a projector.
 
 use journal::StreamName;
 use read_model::StoreError;

@@ -18,7 +18,7 @@ pub(crate) struct Projectors {
     pub(crate) hashing: Option<Hashing>,
 }
 
-/// The facts of a stream after its checkpoint, and the memory of those before it.
+/// The facts of a stream after its checkpoint, and the memory of earlier facts.
 pub(super) struct Reader<T: Projected> {
     pub(super) facts: StreamReader<T>,
     pub(super) at: u64,

@@ -11,7 +11,8 @@ use super::{
     write::write,
 };
 
-/// The batch size of a rebuild, when no caller waits: a page that many facts change is written once.
+/// The batch size of a rebuild. It is large, because no caller waits: a page of the database that many facts change is
+/// written once.
 const LARGE_BATCH: usize = 20_000;
 
 /// How long a rebuild waits for facts from the broker.
@@ -40,7 +41,7 @@ pub(super) async fn catch_up_with<T: Projected>(projectors: &Projectors) -> anyh
             count += batch.len() as u64;
             at = to;
         } else {
-            // A running query service projects as well; the checkpoint lets only one of them write a batch.
+            // A running query service projects as well. Because of the checkpoint, only one of them writes a batch.
             at = store.checkpoint(T::STREAM).await?;
             ahead = ReadAhead::after(projectors, at, end);
         }

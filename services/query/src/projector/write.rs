@@ -14,9 +14,9 @@ use tracing::{Instrument as _, Span, info_span};
 /// The span of a transaction links to at most this many facts: the SDK keeps no more.
 const MAX_LINKS: usize = 128;
 
-/// Writes facts and moves the checkpoint. Returns how long that took, without the wait for another transaction: only
-/// the work of this transaction decides how long the next facts are gathered. `None` if another process moved the
-/// checkpoint.
+/// Writes facts and moves the checkpoint. Returns how long that took; `None` if another process moved the checkpoint.
+/// The duration does not include the wait for another transaction, because only the work of this transaction decides
+/// how long the next facts are gathered.
 pub(super) async fn write<T: Projected>(
     store: &Store,
     from: u64,

@@ -1,3 +1,5 @@
+//! Accounts: the methods that create, show, list, change and delete them.
+
 use api::{
     registry::account_to_api,
     request::{Violations, given},
@@ -117,7 +119,7 @@ fn merged(now: &Account, new: Account, mask: Mask<'_>) -> Account {
     }
 }
 
-/// The account with those of its addresses that have to be confirmed.
+/// The account, with the list of its addresses that have to be confirmed.
 fn vouched(caller: &Caller, registry: &Registry, account: Account, mask: Mask<'_>) -> Result<Account, Status> {
     let lists = [("notification_emails", &account.notification_emails), ("api_user_emails", &account.api_user_emails)];
     let (set, kept): (Vec<_>, Vec<_>) = lists.into_iter().partition(|(field, _)| mask.names(field));

@@ -1,3 +1,5 @@
+//! API users: the methods that create, show, list, change and delete them.
+
 use api::{
     registry::api_user_to_api,
     request::{Violations, given},

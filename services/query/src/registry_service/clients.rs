@@ -1,3 +1,5 @@
+//! Clients: the methods that create, show, list, change and delete them.
+
 use api::{
     registry::client_to_api,
     request::{Violations, given},

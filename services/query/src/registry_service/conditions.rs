@@ -17,7 +17,7 @@ use super::{
 };
 use crate::call::caller::Caller;
 
-/// The largest payload, in bytes: no event is larger.
+/// The maximum size of a payload, in bytes: no event is larger.
 const MAX_PAYLOAD: usize = 1024 * 1024;
 
 impl RegistryService {

@@ -1,4 +1,4 @@
-//! Addresses that an account's own key set: which of them have to be confirmed by their owner, and the confirmation.
+//! Confirmations of addresses. If a key of the account sets an address, the owner of the address has to confirm it.
 
 use api::{request::WrongField, status::refusal};
 use crypto::ConfirmationCodes;
@@ -18,12 +18,12 @@ impl RegistryService {
         request: Request<api::ConfirmEmailRequest>,
     ) -> Answer<api::ConfirmEmailResponse> {
         let request = request.into_inner();
-        let said = ConfirmationCodes::new(&self.key).read(request.code.trim());
-        let said = said.filter(|(named, _)| *named == request.account_id).ok_or_else(|| {
+        let content = ConfirmationCodes::new(&self.key).read(request.code.trim());
+        let content = content.filter(|(named, _)| *named == request.account_id).ok_or_else(|| {
             let problem = "was cut off, or is not from a mail about this account; copy the whole code from the mail";
             WrongField::new("code", problem)
         });
-        let (account, (_, email)) = caller.account_and(&request.account_id, said)?;
+        let (account, (_, email)) = caller.account_and(&request.account_id, content)?;
         let confirmation = Confirmation::new(account, &email);
         let email = confirmation.email.clone();
         self.changes
@@ -40,8 +40,8 @@ impl RegistryService {
     }
 }
 
-/// The addresses of an entity that have to be confirmed after this call. `set` are the addresses that the call sets;
-/// they need no confirmation if the caller has a platform key. `kept` are those that existed.
+/// The addresses of an entity that have to be confirmed after this call. `set` are the addresses that the call sets.
+/// They need no confirmation if the caller has a platform key. `kept` are the addresses that the call does not change.
 pub(super) fn unconfirmed<'a>(
     caller: &Caller,
     registry: &Registry,

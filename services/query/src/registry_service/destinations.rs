@@ -1,3 +1,5 @@
+//! Destinations: the methods that create, show, list, change, enable, disable and delete them, and assign tokens.
+
 use api::{
     registry::destination_to_api,
     request::{Violations, given, new_request_id, optional, request_id},
@@ -34,8 +36,8 @@ pub(super) const FIELDS: [&str; 26] = [
 type Read = fn(api::Destination, DestinationId) -> Result<Destination, Refusal>;
 
 impl RegistryService {
-    /// A destination, and how many deliveries are held for it if a rule switched it off. The count comes from the read
-    /// model; if the database fails, the destination is shown without it.
+    /// A destination for an answer, with the number of its held deliveries if a rule deactivated it. The number comes
+    /// from the read model. If the database fails, the destination is shown without it.
     async fn with_held(&self, destination: &Destination) -> api::Destination {
         let mut shown = destination_to_api(destination);
         if let Some(deactivated) = &mut shown.deactivated {
@@ -56,7 +58,7 @@ impl RegistryService {
         let request = request.into_inner();
         let new = given("destination", request.destination)?;
         let mut fields = Violations::default();
-        // An invalid id is replaced only so that the other fields can be checked; the call is refused.
+        // An invalid id is replaced so that the other fields can be checked. The call is refused anyway.
         let call = fields.note(request_id(&request.request_id)).unwrap_or_else(new_request_id);
         let Some(account) = fields.note(caller.account(&new.account_id)) else { return fields.end(|| None) };
         let id = DestinationId::of_request(&account, &call);
@@ -66,7 +68,7 @@ impl RegistryService {
         let find = |registry: &Registry| Ok(warnings::added(registry, destination_of(registry, &account, &id)?));
         let command = Command::CreateDestination(destination);
         if request.validate_only {
-            // If an earlier call created the destination, there is nothing to decide.
+            // If an earlier call created the destination, there is no change to decide.
             let new = |registry: &Registry| Ok(find(registry).is_err().then_some(command));
             return find(&*self.changes.validate(&caller, new).await?).map(Response::new);
         }
@@ -214,7 +216,7 @@ impl RegistryService {
         Ok(Response::new(self.with_held(destination_of(&registry, &account, &id)?).await))
     }
 
-    /// Converts a destination of the API, and notes what is wrong: its secrets are sealed, its certificates parsed.
+    /// Converts a destination of the API: seals its secrets and parses its certificates. Notes wrong fields.
     fn read(
         &self,
         fields: &mut Violations,
@@ -241,7 +243,7 @@ fn owned(caller: &Caller, destination: &Destination) -> Result<(), Status> {
     if caller.owns(destination) { Ok(()) } else { Err(missing(EntityKind::Destination, destination.id.as_str())) }
 }
 
-/// Tries the templates. The result depends on the content type, so call this once the whole destination is known.
+/// Parses the templates. The result depends on the content type, so call this once the whole destination is known.
 fn check_templates(destination: &Destination) -> Result<(), Status> {
     // Parsing may take tens of milliseconds, for which other calls need not wait.
     tokio::task::block_in_place(|| render::check(destination)).map_err(|e| invalid("template", e.chain()))
@@ -308,7 +310,8 @@ fn merged_transport(now: &Transport, new: &Transport, mask: Mask<'_>) -> Transpo
     }
 }
 
-/// The scope after an update. A named client replaces an interface, and a named interface replaces a client.
+/// The scope after an update. A client that the mask names replaces an interface, and an interface that the mask names
+/// replaces a client.
 fn merged_scope(now: Scope, new: Scope, mask: Mask<'_>) -> Scope {
     let (client, interface) = (mask.names("client_id"), mask.names("interface_id"));
     let named = match (&new, &now) {

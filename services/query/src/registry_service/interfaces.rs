@@ -1,3 +1,5 @@
+//! Interfaces: the methods that create, show, list, change and delete them.
+
 use api::{
     registry::interface_to_api,
     request::{Violations, given},

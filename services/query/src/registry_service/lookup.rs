@@ -1,4 +1,4 @@
-//! Looks entities up, and reads the fields that every request has.
+//! Looks up entities, and reads the fields that most requests have.
 
 use std::{hash::Hash, sync::Arc};
 
@@ -75,8 +75,8 @@ pub(super) fn token_id(text: &str) -> Result<TokenId, WrongField> {
     required("token_id", text, TokenId::parse)
 }
 
-/// The account whose entities a request lists, and the requested part of the list: its size and its token. A list has a
-/// name, and may have a filter.
+/// The account whose entities a request lists, and the requested part of the list. The list has a name, and may have a
+/// filter. The part has a size and a token.
 pub(super) fn listed<'a>(
     caller: &Caller,
     registry: &'a Registry,

@@ -1,4 +1,4 @@
-//! Field masks of updates. Decision 84 says why updates are merged in the domain.
+//! Field masks of updates. Decision 84 explains why updates are merged in the domain.
 
 use api::request::Violations;
 use domain::text::quoted;
@@ -9,7 +9,7 @@ use prost_types::FieldMask;
 pub(super) struct Mask<'a>(Option<&'a FieldMask>);
 
 impl<'a> Mask<'a> {
-    /// Reads the mask of a request, and notes a path that is none of `known`.
+    /// Reads the mask of a request, and notes a path that is not one of `known`.
     pub(super) fn read(fields: &mut Violations, mask: Option<&'a FieldMask>, known: &[&str]) -> Self {
         let mask = mask.filter(|mask| !mask.paths.is_empty());
         let unknown = mask.and_then(|mask| mask.paths.iter().find(|path| !known.contains(&path.as_str())));

@@ -1,4 +1,5 @@
-//! Opt-outs: the addresses that refused a kind of mail. People opt out by a link in the mail; the notifier serves it.
+//! Opt-outs: the addresses whose owners refused a kind of mail. People opt out with a link in a mail; the notifier
+//! serves the page behind it.
 
 use api::{registry::opt_out_to_api, request::required};
 use domain::{OptOutId, registry::Command};

@@ -1,11 +1,11 @@
-//! Credentials belong to the host that they were given for.
+//! Keeps credentials, signatures and client certificates at the origin that they were given for.
 
 use api::status::invalid;
 use domain::{registry::Destination, text::quoted};
 use tonic::Status;
 use url::Url;
 
-/// Which of the settings that identify the sender of requests an update sets or removes.
+/// Whether an update sets or removes each of the settings that identify the sender of requests.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Given {
     pub(super) credentials: bool,
@@ -14,8 +14,8 @@ pub(super) struct Given {
 }
 
 /// Refuses an update that would send credentials, signatures or a client certificate of one origin (RFC 6454: scheme,
-/// host and port) to another one, or credentials through another proxy. Some people who may change the URL
-/// must not know them.
+/// host and port) to another one, or credentials through another proxy. Some people who may change the URL must not
+/// learn these secrets.
 pub(super) fn check(now: &Destination, changed: &Destination, given: Given) -> Result<(), Status> {
     let has_certificate = now.transport.client_certificate.is_some();
     let credentials = (now.request.credentials.is_some() && !given.credentials, "its credentials (auth)");

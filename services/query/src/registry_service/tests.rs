@@ -1,8 +1,10 @@
+//! Tests that a field mask can name every setting.
+
 use prost_reflect::{DescriptorPool, MessageDescriptor};
 
 use super::{accounts, api_users, clients, destinations, interfaces, tokens};
 
-/// The settings of a message: its fields, and one name for the alternatives of a choice.
+/// The settings of a message: its fields, and one name for each `oneof`.
 fn settings(message: &MessageDescriptor) -> Vec<String> {
     let choices: Vec<_> = message.oneofs().filter(|choice| !choice.is_synthetic()).collect();
     let is_choice = |name: &str| choices.iter().any(|choice| choice.fields().any(|field| field.name() == name));
@@ -12,7 +14,7 @@ fn settings(message: &MessageDescriptor) -> Vec<String> {
 
 #[test]
 fn a_mask_can_name_every_setting() {
-    // What the server sets.
+    // The fields that only the server sets.
     let shown = ["account_id", "unconfirmed_emails", "warnings", "deactivated", "algorithm", "created_at"];
     let pool = DescriptorPool::decode(api::DESCRIPTORS).unwrap();
     let known: [(&str, &str, &[&str]); 6] = [

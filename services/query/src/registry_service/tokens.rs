@@ -1,4 +1,4 @@
-//! Shared tokens.
+//! Tokens: how they are created with new or imported secrets, shown, renamed, rotated and deleted.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::call::{caller::Caller, errors::no_randomness};
 
-/// How long the old secret of a token still signs by default, and at most.
+/// How long the old secret of a token still signs after a rotation: the default and the maximum.
 const DEFAULT_OVERLAP: Duration = Duration::from_secs(24 * 60 * 60);
 const MAX_OVERLAP: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 pub(super) const FIELDS: [&str; 1] = ["name"];

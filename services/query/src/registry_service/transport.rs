@@ -42,7 +42,7 @@ impl Sealing<'_> {
         Ok(Some(Credentials { kind, header, sealed: self.seal(&value, &belongs_to)?, oauth2 }))
     }
 
-    /// How to reach the receiver of a destination; notes what is wrong.
+    /// Reads the connection settings of a destination, and notes wrong fields.
     pub(super) fn transport(self, fields: &mut Violations, given: &api::Destination) -> Option<Transport> {
         let certificate = fields.note(self.client_certificate(given.client_certificate.as_ref()));
         let authorities = fields.note(authorities_of(&given.ca_certificates));
@@ -90,7 +90,7 @@ impl Sealing<'_> {
     }
 }
 
-/// The secrets that an update keeps: a caller that sends back an answer has none of the secrets, and does not mean to
+/// The secrets that an update keeps. Answers contain no secrets, so a caller that sends an answer back does not mean to
 /// remove them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Kept {
@@ -99,7 +99,7 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// For an update of all fields (`whole`), or of some.
+    /// `whole` is true if the update sets all fields.
     pub(super) fn of(update: &api::Destination, whole: bool) -> Self {
         let (auth, certificate) = (update.auth.as_ref(), update.client_certificate.as_ref());
         let gives_auth = auth.is_some_and(|auth| auth.kind.is_some());

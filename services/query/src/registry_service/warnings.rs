@@ -1,4 +1,4 @@
-//! Warnings about settings of a destination that may be mistakes. A warning refuses nothing.
+//! Warnings about settings of a destination that may be mistakes. A call with a warning is not refused.
 
 use api::registry::destination_to_api;
 use domain::{

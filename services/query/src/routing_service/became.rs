@@ -1,15 +1,15 @@
-//! What became of an event.
+//! The facts about an event and its delivery, for an explanation.
 
 use domain::{Delivery, DeliveryId, LeadEvent};
 use read_model::tables::events::EventOutline;
 
-/// What the read model says about an event and its delivery.
+/// An event and its delivery at a destination, from the read model and LEADS.
 pub(super) struct Became {
     pub(super) event: EventOutline,
     /// `None` if LEADS does not have the event any more.
     pub(super) stored: Option<LeadEvent>,
     pub(super) delivery: Option<Delivery>,
     pub(super) anonymised: bool,
-    /// The delivery that has to end first.
+    /// The delivery that has to end first at an ordered destination; `None` if there is none.
     pub(super) after: Option<DeliveryId>,
 }

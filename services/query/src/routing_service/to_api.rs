@@ -45,7 +45,7 @@ pub(super) fn explanation(
     }
 }
 
-/// The event with the fields that the read model has.
+/// The event, with only the fields that the read model has.
 fn outlined(account: &AccountId, of: &Became) -> LeadEvent {
     LeadEvent {
         event_id: of.event.event_id.clone(),

@@ -15,10 +15,10 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// How long an answer waits for figures; after that it comes with the previous ones.
+/// How long an answer waits for new figures. After that, it has the previous ones.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
-/// Figures are used for this multiple of the time that the measurement took, so that measuring takes a thousandth of
-/// the time; but for at least [`MIN_AGE`] and at most [`MAX_AGE`].
+/// Figures are used for this multiple of the duration of their measurement, so that measurements take a thousandth of
+/// all time. They are used for at least [`MIN_AGE`] and at most [`MAX_AGE`].
 const AGE_TIMES: u32 = 1_000;
 const MIN_AGE: Duration = Duration::from_secs(1);
 const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -39,12 +39,12 @@ pub(super) struct Sizes {
     store: Store,
     latest: Arc<watch::Sender<Measured>>,
     /// The holder of this lock measures.
-    turn: Arc<tokio::sync::Mutex<()>>,
+    measuring: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Sizes {
     pub(super) fn new(store: Store) -> Self {
-        Self { store, latest: Arc::default(), turn: Arc::default() }
+        Self { store, latest: Arc::default(), measuring: Arc::default() }
     }
 
     /// The latest figures, which are measured again if they are too old; empty if the first measurement takes long.
@@ -52,7 +52,7 @@ impl Sizes {
         let is_fresh = |measured: &Measured| measured.until.is_some_and(|until| Instant::now() < until);
         let mut latest = self.latest.subscribe();
         if !is_fresh(&latest.borrow_and_update())
-            && let Ok(turn) = Arc::clone(&self.turn).try_lock_owned()
+            && let Ok(measuring) = Arc::clone(&self.measuring).try_lock_owned()
         {
             let (store, sender) = (self.store.clone(), Arc::clone(&self.latest));
             tokio::spawn(async move {
@@ -60,7 +60,7 @@ impl Sizes {
                     Ok(measured) => drop(sender.send_replace(measured)),
                     Err(error) => tracing::warn!(error = error.chain(), "cannot measure the tables of the read model"),
                 }
-                drop(turn);
+                drop(measuring);
             });
         }
         // The measurement was late or failed: the previous figures are used.
@@ -89,8 +89,8 @@ fn to_api(name: &str, rows: u64, bytes: u64, oldest: Option<Timestamp>) -> api::
     api::Stored { name: name.to_owned(), bytes, rows, oldest: oldest.map(timestamp_to_api), bytes_per_day }
 }
 
-/// The average growth per day. Data that is younger than a day counts as one day's growth: an hour says little about
-/// the other hours.
+/// The average growth per day. Data that is younger than a day counts as one day's growth, because one hour does not
+/// show the growth of a whole day.
 fn per_day(bytes: u64, oldest: Timestamp, now: Timestamp) -> u64 {
     let age = u128::try_from(now.duration_since(oldest).as_secs()).unwrap_or_default();
     u64::try_from(u128::from(bytes) * SECONDS_OF_DAY / age.max(SECONDS_OF_DAY)).unwrap_or(u64::MAX)

@@ -1,5 +1,5 @@
-//! Calls: requests with a complete head, until their answer is complete. Request bodies have a deadline, and the number
-//! of calls that need no API key is limited.
+//! Calls. A call begins when the head of its request is complete, and ends when its answer is complete. Request bodies
+//! have a deadline, and the number of streams that need no API key is limited.
 
 use std::{
     convert::Infallible,
@@ -35,7 +35,7 @@ use crate::{
 /// One connection may have a tenth of all health watches and reflection streams.
 const PROBES_DIVISOR: usize = 10;
 
-/// Counts a call of its connection while it lives.
+/// Counts a call of its connection until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Call(Peer);
 
@@ -74,7 +74,7 @@ impl Late {
         causes(error).find_map(|cause| cause.downcast_ref().copied())
     }
 
-    /// The same as a gRPC status.
+    /// The gRPC status for this cause.
     pub fn status(self) -> Status {
         match self {
             Self::Deadline(_) => Status::deadline_exceeded(self.to_string()),
@@ -218,9 +218,9 @@ impl Calls<axum::Router> {
 #[derive(Debug)]
 pub(crate) struct Answer<B> {
     body: B,
-    #[expect(dead_code, reason = "its end is the end of the call")]
+    #[expect(dead_code, reason = "the call ends when it is dropped")]
     call: Option<Call>,
-    #[expect(dead_code, reason = "its end makes room for another stream")]
+    #[expect(dead_code, reason = "another stream may begin when it is dropped")]
     probe: Option<Share<u64>>,
     measured: Option<Measured>,
     span: CallSpan,
@@ -259,7 +259,7 @@ impl CallSpan {
 impl Drop for CallSpan {
     fn drop(&mut self) {
         if let Self::Grpc { span, code } = self {
-            // A call without a status was given up by its caller.
+            // A call ends without a status if its caller gives it up.
             server_span::answered_over_grpc(span, code.unwrap_or(Code::Cancelled));
         }
     }

@@ -1,3 +1,5 @@
+//! The options that limit the connections and requests of callers.
+
 use std::time::Duration;
 
 use crate::duration;

@@ -1,5 +1,5 @@
 //! The durations of calls, as the semantic conventions name them: `http.server.request.duration` and
-//! `rpc.server.call.duration`. A call ends with its answer, or when its caller goes away.
+//! `rpc.server.call.duration`. A call ends with its answer, or when its caller gives it up.
 
 use std::{
     sync::{Arc, LazyLock},
@@ -88,7 +88,7 @@ enum What {
 #[derive(Clone)]
 struct Route(Arc<str>);
 
-/// Adds the route to the answer, for the one place that measures.
+/// Adds the route to the answer, from which [`Measured::head`] takes it.
 pub(crate) async fn note_route(request: Request, next: Next) -> axum::response::Response {
     let route = request.extensions().get::<MatchedPath>().map(|path| Route(path.as_str().into()));
     if let Some(Route(route)) = &route {
@@ -112,7 +112,7 @@ impl Measured {
     /// A gRPC call begins; `None` if metrics are off.
     pub(crate) fn rpc<B>(request: &http::Request<B>, methods: &Methods, trace: &TraceContext) -> Option<Self> {
         let method = || methods.name(request.uri().path()).cloned();
-        // A call without a status was given up by its caller.
+        // A call ends without a status if its caller gives it up.
         let what = || What::Rpc(RpcKey { method: method(), code: "CANCELLED" });
         metrics::are_on().then(|| Self::begin(what(), trace))
     }
@@ -121,7 +121,7 @@ impl Measured {
         Self { begun: Instant::now(), trace: trace.clone(), what }
     }
 
-    /// The head of the answer.
+    /// Takes the status and the route from the head of the answer.
     pub(crate) fn head<B>(&mut self, answer: &Response<B>) {
         match &mut self.what {
             What::Http(key) => {
@@ -132,7 +132,7 @@ impl Measured {
         }
     }
 
-    /// The status of a gRPC call, if these headers have it.
+    /// Takes the status of a gRPC call from these headers, if they have it.
     pub(crate) fn trailers(&mut self, headers: &HeaderMap) {
         if let (What::Rpc(key), Some(status)) = (&mut self.what, headers.get(GRPC_STATUS)) {
             key.code = word(Code::from_bytes(status.as_bytes()));
@@ -144,7 +144,7 @@ impl Drop for Measured {
     fn drop(&mut self) {
         let took = self.begun.elapsed();
         match &self.what {
-            // Its caller went away before the answer began.
+            // Its caller gave it up before the answer began.
             What::Http(HttpKey { status: 0, .. }) => {}
             What::Http(key) => HTTP.record(key, took, Some(&self.trace)),
             What::Rpc(key) => RPC.record(key, took, Some(&self.trace)),

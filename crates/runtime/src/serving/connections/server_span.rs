@@ -1,5 +1,5 @@
-//! The span of a call: from its head to the end of its answer, by the semantic conventions for HTTP and RPC. Refused
-//! calls have one, too.
+//! The span of a call: from the head of its request to the end of its answer, by the semantic conventions for HTTP and
+//! RPC. Refused calls have a span, too.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version, header, uri::Authority};
 use tonic::Code;
@@ -135,7 +135,7 @@ fn pass_on(headers: &mut HeaderMap, own: &TraceContext) {
 fn describe<B>(span: &Span, request: &Request<B>, peer: &Peer) {
     attribute(span, "network.peer.address", peer.address().to_string());
     let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
-    // What the caller called: the authority of HTTP/2, or the header of HTTP/1.1.
+    // The host that the caller called: the authority of HTTP/2, or the header `host` of HTTP/1.1.
     let called = request.uri().authority().cloned().or_else(|| text(header::HOST)?.parse::<Authority>().ok());
     if let Some(called) = called {
         attribute(span, "server.address", short(called.host(), MAX_HOST));

@@ -1,5 +1,5 @@
 //! A connection with its deadlines: for the first byte of a request, for its head, for the next request, and for a peer
-//! that stops reading. Request bodies have theirs in [`calls`](super::calls).
+//! that stops reading. The deadline of request bodies is in [`calls`](super::calls).
 
 use std::{
     future::Future,
@@ -187,7 +187,7 @@ impl AsyncWrite for Socket {
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         match &mut this.stream {
-            // A plain stream has no buffer, so its flush says nothing about what the peer reads.
+            // A plain stream has no buffer, so its flush does not show whether the peer reads.
             Stream::Plain(stream) => Pin::new(stream).poll_flush(context),
             Stream::Tls(_) => this.written(context, AsyncWrite::poll_flush),
         }

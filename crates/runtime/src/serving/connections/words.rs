@@ -1,13 +1,13 @@
-//! The words by which metrics and spans name calls and their answers.
+//! The names of calls and of their answers in metrics and spans.
 
 use http::Method;
 use tonic::Code;
 
-/// The name of every unknown method and route, because callers could make up any number of them.
+/// The name of all unknown methods, because callers could invent any number of them.
 pub(super) const OTHER: &str = "_OTHER";
 pub(super) const GRPC_STATUS: &str = "grpc-status";
 
-/// The statuses by which a server says that it failed.
+/// The statuses that mean that the server failed.
 pub(super) const FAILURES: [&str; 6] =
     ["UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"];
 

@@ -1,4 +1,4 @@
-//! Refusing connections with a reason in words.
+//! Refuses connections, and sends the reason as text.
 
 use std::io;
 
@@ -69,8 +69,8 @@ pub(super) async fn refuse(mut stream: TcpStream, protocol: Protocol, reason: Re
     tokio::io::copy(&mut stream.take(MAX_DISCARDED), &mut tokio::io::sink()).await.map(drop)
 }
 
-/// Sends GOAWAY with an error code and a text for people (RFC 9113, 6.8), after the first request has arrived: a client
-/// does not report a GOAWAY that comes earlier.
+/// Sends GOAWAY with an error code and a text for people (RFC 9113, 6.8), after the first request has arrived. A client
+/// does not report a GOAWAY that arrives earlier.
 async fn go_away(stream: &mut TcpStream, code: u8, text: &str) -> io::Result<()> {
     const PREFACE: usize = 24;
     const HEADERS: u8 = 1;

@@ -1,4 +1,4 @@
-//! When certificates expire.
+//! The metric of the time until a certificate expires.
 
 use std::{path::Path, time::SystemTime};
 
@@ -8,9 +8,9 @@ use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 
 use super::meter::{are_on, meter};
 
-/// Observes how long the first certificate of a file is still valid. `what` says what it is for. The file is read once,
-/// as the certificate is used until the process ends. A file that cannot be read is skipped here: the listener that
-/// uses it says so.
+/// Observes how long the first certificate of a file is still valid. `what` names its use. The file is read once, as
+/// the certificate is used until the process ends. A file that cannot be read is skipped here, because the listener
+/// that uses it reports it.
 pub fn observe_certificate(what: &'static str, file: &Path) {
     if !are_on() {
         return;

@@ -46,7 +46,7 @@ impl Exemplars {
 
     pub(super) fn offer(&self, seconds: f64, trace: u128, span: u64) {
         let bucket = self.bounds.partition_point(|bound| *bound < seconds);
-        // The thread with the lock keeps an exemplar that is as good.
+        // The thread that has the lock stores an exemplar that is just as good.
         let Ok(mut kept) = self.buckets[bucket].try_lock() else { return };
         let now = SystemTime::now();
         if kept.is_none_or(|kept| now.duration_since(kept.at).is_ok_and(|age| age >= MIN_AGE)) {

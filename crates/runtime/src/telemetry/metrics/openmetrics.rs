@@ -1,8 +1,8 @@
-//! Metrics of OpenTelemetry as OpenMetrics 1.0 text, named as OpenTelemetry's rules for Prometheus say:
+//! Metrics of OpenTelemetry as OpenMetrics 1.0 text, named by OpenTelemetry's rules for Prometheus:
 //! `http.server.request.duration` in `s` is `http_server_request_duration_seconds`.
 //!
-//! The libraries that could do it write no exemplars: `opentelemetry-prometheus` goes through a library that writes the
-//! older text format, and `prometheus-client` takes exemplars from its own histograms only.
+//! The existing libraries write no exemplars: `opentelemetry-prometheus` uses a library that writes the older text
+//! format, and `prometheus-client` accepts exemplars from its own histograms only.
 
 use std::{fmt::Write as _, time::UNIX_EPOCH};
 
@@ -36,7 +36,7 @@ fn family<T: Copy + std::fmt::Debug>(out: &mut String, metric: &Metric, data: &M
         MetricData::Sum(sum) if sum.is_monotonic() => "counter",
         MetricData::Sum(_) | MetricData::Gauge(_) => "gauge",
         MetricData::Histogram(_) => "histogram",
-        // No instrument of Leadline has it.
+        // No instrument of Leadline is of this kind.
         MetricData::ExponentialHistogram(_) => return,
     };
     let _ = writeln!(out, "# TYPE {name} {kind}");
@@ -97,13 +97,13 @@ fn buckets<T: Copy>(out: &mut String, name: &str, of: &str, labels: &str, point:
     }
 }
 
-/// The name of a family, and the word of its unit, with which the name then ends.
+/// The name of a metric family, and its unit as a word. The name ends with that word.
 fn family_name(name: &str, unit: &str) -> (String, Option<&'static str>) {
     let mut name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
     let word = match unit {
         "s" => Some("seconds"),
         "By" => Some("bytes"),
-        // A count of things in braces, or nothing.
+        // The unit is a thing that is counted, such as `{attempt}`, or empty.
         _ => None,
     };
     if let Some(word) = word

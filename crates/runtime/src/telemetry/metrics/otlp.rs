@@ -11,10 +11,11 @@ use opentelemetry_sdk::{
 
 use super::super::export::{self, Reporting, Signal, Target};
 
-/// The milliseconds between two exports; the SDK reads it.
+/// The variable for the milliseconds between two exports. The SDK reads it.
 const INTERVAL: &str = "OTEL_METRIC_EXPORT_INTERVAL";
 
-/// The builder with a reader that exports, if a collector is configured; and a mistake in the variables.
+/// The builder, with a reader that exports if a collector is configured. The second value is a mistake in the
+/// variables.
 pub(super) fn added_to(builder: MeterProviderBuilder) -> (MeterProviderBuilder, Option<anyhow::Error>) {
     match exporter() {
         Ok(None) => (builder, None),
@@ -45,7 +46,7 @@ fn exporter() -> anyhow::Result<Option<Reporting<MetricExporter>>> {
     Ok(Some(Reporting::new(exporter, target.endpoint)))
 }
 
-/// The SDK uses its default instead of a wrong interval, and does not say so.
+/// Checks the interval, because the SDK replaces a wrong one by its default without a log line.
 fn interval() -> anyhow::Result<()> {
     if let Some(given) = export::set(INTERVAL) {
         let milliseconds: u64 = given.parse().with_context(|| format!("{INTERVAL}: {given:?} is not a number"))?;

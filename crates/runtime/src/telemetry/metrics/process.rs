@@ -64,7 +64,7 @@ fn of_process() {
         .build();
 }
 
-/// The conventions name no metrics of tokio.
+/// Observes the tokio runtime. The semantic conventions define no metrics for it.
 fn of_runtime() {
     let (meter, runtime) = (meter(), Handle::current());
     let metrics = runtime.metrics();

@@ -1,4 +1,4 @@
-//! A reader of metrics.
+//! The reader of metrics for `/metrics`.
 
 use std::{
     sync::{Arc, Weak},
@@ -10,7 +10,7 @@ use opentelemetry_sdk::{
     metrics::{InstrumentKind, ManualReader, Pipeline, Temporality, data::ResourceMetrics, reader::MetricReader},
 };
 
-/// A reader that is called by `/metrics`.
+/// A shared reader: one clone belongs to the meter provider, and `/metrics` collects with another.
 #[derive(Debug, Clone)]
 pub(super) struct Reader(Arc<ManualReader>);
 

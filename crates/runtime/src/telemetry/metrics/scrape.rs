@@ -1,4 +1,4 @@
-//! `/metrics`: what a Prometheus server reads.
+//! The metrics of this process for `/metrics`, from which a Prometheus server reads them.
 
 use std::sync::OnceLock;
 
@@ -18,7 +18,7 @@ pub(crate) fn are_scraped() -> bool {
     READER.get().is_some()
 }
 
-/// The current metrics; `None` if they are not for Prometheus.
+/// The current metrics as text; `None` if they are not for Prometheus, or if the process is ending.
 pub(crate) fn scraped() -> Option<String> {
     let mut metrics = ResourceMetrics::default();
     READER.get()?.collect(&mut metrics).ok()?;

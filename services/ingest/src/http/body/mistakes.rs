@@ -1,6 +1,6 @@
-//! Every mistake of an event that is JSON but not a valid event, in plain words.
+//! Names every mistake of an event that is JSON but not a valid event, in plain words.
 //!
-//! This runs only for events that are refused, so it may read them a second time.
+//! This runs only for events that are refused anyway, so it may parse them a second time.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
