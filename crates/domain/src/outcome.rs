@@ -4,7 +4,7 @@ use std::{fmt, ops::RangeInclusive, time::Duration};
 
 use crate::lead::HOPS;
 
-/// The status that means the absence of an HTTP response.
+/// The status that is stored and shown if there is no HTTP response.
 pub const NO_RESPONSE_STATUS: u16 = 999;
 
 /// 508 Loop Detected (RFC 5842, 7.2): the answer of ingest after too many hops.

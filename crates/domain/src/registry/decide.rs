@@ -1,4 +1,4 @@
-//! Decides commands against the registry. This is the only way to a new registry fact.
+//! Decides commands on the registry. Every change of the configuration comes from such a decision.
 
 use jiff::Timestamp;
 
@@ -43,9 +43,9 @@ pub enum Command {
     UpdateDestination(Destination),
     /// Enable a destination; held deliveries that were requested before the given time are not sent.
     EnableDestination(AccountId, DestinationId, Option<Timestamp>),
-    /// Switch off a destination because of a rule.
+    /// Switch off a destination by a rule.
     DeactivateDestination(AccountId, DestinationId, Deactivation),
-    /// A person switches off a destination.
+    /// Switch off a destination by hand.
     DisableDestination(AccountId, DestinationId),
     DeleteDestination(AccountId, DestinationId),
     CreateToken(Token),
@@ -56,13 +56,13 @@ pub enum Command {
     CreateOptOut(OptOut),
     /// Resume mails of a kind to an address.
     DeleteOptOut(AccountId, OptOutId),
-    /// The owner of an address confirms it.
+    /// Confirm an address for its owner.
     ConfirmEmail(Confirmation),
     CreateKey(ApiKey),
     RevokeKey(KeyId),
 }
 
-/// A change that may be recorded.
+/// A change that may be appended as a fact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
     pub change: Change,
@@ -74,7 +74,8 @@ impl Registry {
     /// Decides whether a command may be carried out.
     ///
     /// # Errors
-    /// If a field is invalid, or if the entity exists already or does not exist.
+    /// If a field is invalid, if the entity exists already, does not exist or is still used, or if there are too many
+    /// of its kind.
     pub fn decide(&self, command: Command, rules: UrlRules) -> Result<Decision, Refusal> {
         let change = match command {
             Command::CreateAccount(account) => self.decide_create_account(account)?,

@@ -69,6 +69,8 @@ impl Mistakes {
         None
     }
 
+    /// Ends the checks; `Ok` if nothing was noted.
+    ///
     /// # Errors
     /// The noted refusals.
     pub fn end(self) -> Result<(), Refusal> {
@@ -84,7 +86,7 @@ impl Mistakes {
         }
     }
 
-    /// Like [`Self::end`]. If anything was noted, the result of a further check is added.
+    /// Like [`Self::end`]. If anything was noted, it also runs a further check and adds its result.
     ///
     /// # Errors
     /// The noted refusals.

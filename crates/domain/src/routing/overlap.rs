@@ -1,4 +1,4 @@
-//! Which destinations override another one, and which ones it overrides, judged by their settings.
+//! Which destinations override a destination, and which ones it overrides, according to their settings.
 
 use std::sync::Arc;
 

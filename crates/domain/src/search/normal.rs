@@ -14,7 +14,7 @@ pub enum Kind {
     Text,
     /// A mail address; case, space, and the spelling of the domain are ignored.
     Email,
-    /// A phone number; everything is ignored except the digits, and whether it names its country.
+    /// A phone number; only its digits count, and whether it has a country code.
     Phone,
 }
 
@@ -56,9 +56,9 @@ impl Kind {
 
     /// The normal form of a value; `None` if it is not a value of this kind, or too long.
     pub fn normal(self, value: &str) -> Option<String> {
-        let mut normal = self.nearer(value)?;
+        let mut normal = self.normalise_once(value)?;
         for _ in 0..MAX_STEPS {
-            let next = self.nearer(&normal)?;
+            let next = self.normalise_once(&normal)?;
             if next == normal {
                 break;
             }
@@ -67,7 +67,7 @@ impl Kind {
         Some(normal)
     }
 
-    fn nearer(self, value: &str) -> Option<String> {
+    fn normalise_once(self, value: &str) -> Option<String> {
         if value.len() > MAX_BYTES {
             return None;
         }
@@ -112,8 +112,8 @@ fn email(value: &str) -> Option<String> {
     }
 }
 
-/// A number that names its country begins with `+`, even if it was written with `00`. The zero in `+49 (0) …` is only
-/// for callers in the country, so it is dropped.
+/// A number with a country code begins with `+`, even if it was written with `00`. The zero in `+49 (0) …` is only for
+/// callers in the country, so it is dropped.
 fn phone(value: &str) -> Option<String> {
     let value = value.trim();
     let value = match value.get(..4) {

@@ -21,8 +21,8 @@ const SOCKS_PORT: u16 = 1080;
 pub struct Transport {
     /// The client certificate of the TLS handshake (mutual TLS); `None` if there is none.
     pub client_certificate: Option<ClientCertificate>,
-    /// Certificates (PEM) of the authorities that sign the receiver's certificate. They replace all others. `None` if
-    /// the installation's authorities are used.
+    /// Certificates (PEM) of the authorities that sign the receiver's certificate. They replace the authorities of the
+    /// installation. `None` if those are used.
     pub authorities: Option<String>,
     /// The destination's own proxy; `None` if it has none.
     pub proxy: Option<DestinationProxy>,
@@ -197,8 +197,8 @@ mod tests {
             (check("socks5://proxy.example", "a:b", None), "proxy.username: has to be one line"),
             (check("socks5://proxy.example", "", Some(b"sealed")), "proxy.username: is missing"),
         ] {
-            let said = refused.unwrap_err();
-            assert!(said.starts_with(field), "{said}");
+            let problem = refused.unwrap_err();
+            assert!(problem.starts_with(field), "{problem}");
         }
     }
 
