@@ -117,7 +117,7 @@ fn unconfirmed_address_gets_no_mails() {
     apply(&mut registry, change);
     assert_eq!(willing(&registry), ["old@x.example", STRANGER]);
     assert!(matches!(decide(&registry, confirm()), Err(Refusal::AlreadyExists { .. })));
-    // A change that was decided before lists the address as unconfirmed again.
+    // A change that was decided before the confirmation lists the address as unconfirmed again.
     apply(&mut registry, Change::InterfaceUpdated(with_lead_mails(&[STRANGER], &["stranger@x.example"])));
     assert_eq!(willing(&registry), [STRANGER]);
     // An account that is created again under the same id has no confirmations.
