@@ -1,5 +1,5 @@
-//! Authenticated links: a text with a code that only the holder of the master key can make (HMAC-SHA256 with a key
-//! derived from the master key for this purpose alone).
+//! Authenticated links. A link contains a text and a code that only the holder of the master key can make. The code is
+//! an HMAC-SHA256, with a key that is derived from the master key for one purpose only.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit as _, Mac as _};

@@ -1,4 +1,4 @@
-//! Keyed hashes of values by which leads are found: HMAC-SHA256 with a key that is derived from the master key for each
+//! Keyed hashes of the values by which leads are found (HMAC-SHA256). The key is derived from the master key for each
 //! account, so equal values of two accounts have different hashes.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -61,7 +61,7 @@ mod tests {
         let all: HashSet<_> = others.iter().chain([&one]).collect();
         assert_eq!(all.len(), others.len() + 1);
         assert!(all.iter().all(|hash| hash.len() == 22), "{all:?}");
-        // Read models hold hashes, so the hash of a value must never change.
+        // Read models contain hashes, so the hash of a value must never change.
         assert_eq!(one, "PE_WrI4Vqgwr6-78EpLRUQ");
     }
 }

@@ -41,14 +41,14 @@ pub enum RawFormat {
     Base64,
 }
 
-/// Why a secret cannot be imported. The error shows nothing of the text.
+/// Why a secret cannot be imported. The error does not contain any part of the secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ImportError {
     /// The text is not in the notation that the error names.
     #[error("is not {0}")]
     Encoding(&'static str),
     /// The secret is too short or too long.
-    #[error("has {bytes} bytes, and has to have {min} to {max}")]
+    #[error("has {bytes} bytes, and must have {min} to {max}")]
     Length { bytes: usize, min: usize, max: usize },
 }
 

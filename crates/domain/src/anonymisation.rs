@@ -59,7 +59,7 @@ impl AnonymisationFact {
         }
     }
 
-    /// The message id, by which the broker stores a repeated append once.
+    /// The message id. The broker stores appends with the same id once.
     pub fn message_id(&self) -> String {
         match self {
             Self::LeadAnonymised(f) => format!("{}/{}/{}", f.account, f.lead, f.until.0),

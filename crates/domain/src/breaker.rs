@@ -88,7 +88,7 @@ impl Breaker {
         }
         self.failures = self.failures.saturating_add(1);
         self.state = match self.state {
-            // Requests that were in flight when the breaker opened say nothing new.
+            // Failures of requests that were in flight when the breaker opened do not extend the pause.
             State::Open { until, .. } if now < until => self.state,
             State::Open { pause, .. } => opened(now, pause.saturating_mul(2)),
             State::Recovering { .. } if threshold > 0 => opened(now, FIRST_PAUSE),

@@ -1,9 +1,9 @@
 //! Which lead events a destination wants, by their payload.
 //!
 //! A condition is a JSON object: `{"payload.country": {"in": ["DE", "AT"]}, "payload.budget": {"gte": 5000}}`. All of
-//! its entries must hold. A name is the path of a field, or `and`, `or` or `not`; a value is the required value of the
-//! field, or an object of operators, which must all hold. Parts of a path are the names of fields or the indices of a
-//! list, from 0; a dot within a name is written `\.`.
+//! its entries must hold. A name is the path of a field, or `and`, `or` or `not`. A value is the required value of the
+//! field, or an object of operators. All of these operators must hold. Parts of a path are the names of fields or the
+//! indices of a list, from 0; a dot within a name is written `\.`.
 //!
 //! | operator | holds if the field exists and |
 //! |---|---|

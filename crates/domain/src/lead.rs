@@ -38,7 +38,7 @@ pub struct LeadEvent {
 }
 
 impl LeadEvent {
-    /// The message id, by which the broker stores a repeated event once.
+    /// The message id. The broker stores appends with the same id once.
     pub fn message_id(&self) -> String {
         Self::message_id_of(&self.account, &self.event_id)
     }

@@ -148,7 +148,7 @@ pub struct ErrorNoticeSent {
 }
 
 impl NoticeFact {
-    /// The message id, by which the broker stores a repeated append once.
+    /// The message id. The broker stores appends with the same id once.
     pub fn message_id(&self) -> String {
         match self {
             Self::CalledFor(called) => format!("{}/called", called.notice),

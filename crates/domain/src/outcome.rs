@@ -70,7 +70,7 @@ impl fmt::Display for ErrorKind {
     }
 }
 
-/// A class of HTTP statuses (RFC 9110, 15): those that begin with this digit, from 1 to 5.
+/// A class of HTTP statuses (RFC 9110, 15): all statuses that begin with the same digit, from 1 to 5.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct HttpStatusClass(u8);
 

@@ -4,8 +4,8 @@
 //! normal form of values. Only normal forms are compared, and the read model keeps a keyed hash of each, never the
 //! value.
 //!
-//! Payloads are untrusted, so the work on each is bounded: the values of a field, the entries of lists that a path
-//! visits, and the size of a value.
+//! Payloads are untrusted, so the work on each is bounded. There are limits for the values of a field, the entries of
+//! lists that a path visits, and the size of a value.
 
 mod normal;
 

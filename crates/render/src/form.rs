@@ -1,8 +1,7 @@
 //! Forms: the fields of a payload as `application/x-www-form-urlencoded` (WHATWG URL, 5) or `multipart/form-data` (RFC
 //! 7578).
 //!
-//! Payloads are untrusted. Their fields cannot replace a constant, even if the receiver takes similar names for the
-//! same name.
+//! Payloads are untrusted. Their fields cannot replace a constant, even if the receiver treats similar names as equal.
 
 use std::collections::HashMap;
 
@@ -162,7 +161,7 @@ fn nest(name: &mut String, key: &str, nesting: Nesting) {
 }
 
 /// A name as the most tolerant receiver may read it: without surrounding blanks, without control characters, in lower
-/// case, and with PHP's underscores. If two names are then equal, a receiver may take them for the same field.
+/// case, and with PHP's underscores. If two names are then equal, a receiver may treat them as the same field.
 fn as_receivers_read(name: &str) -> String {
     let plain: String = name.chars().filter(|c| !c.is_control()).collect();
     plain.trim().to_lowercase().replace(['.', ' ', '['], "_").replace(']', "")

@@ -1,11 +1,12 @@
 //! Requests from settings and templates: renders the URL and the body of a destination for one event, and says which
 //! headers go with them.
 //!
-//! Rendering is pure, and bounded for every template and every event: a template takes at most [`FUEL`] steps, reads
-//! and writes at most [`MAX_WORK`] bytes, and needs at most [`STACK`] bytes of stack. It may use the functions that
-//! [`template::functions`] lists. Leads are untrusted, so no value can change the shape of a request. A body writes `{{
-//! value }}` as the content type demands ([`template::part`]). In a URL, it is percent-encoded, and a template cannot
-//! compute the scheme, the host or the number of path segments. Numbers keep their digits, and objects their order.
+//! Rendering is pure, and bounded for every template and every event. A template executes at most [`FUEL`]
+//! instructions, reads and writes at most [`MAX_WORK`] bytes, and needs at most [`STACK`] bytes of stack. It may use
+//! the functions that [`template::functions`] lists. Leads are untrusted, so no value can change the shape of a
+//! request. A template writes a value into a body as the content type demands ([`template::part`]), and percent-encodes
+//! it in a URL. It cannot compute the scheme, the host or the number of path segments. Numbers keep their digits, and
+//! objects their order.
 //!
 //! Errors are stored and shown to people who may not see the lead, so no error quotes a value of the lead.
 

@@ -97,9 +97,9 @@ impl FromStr for GroupRule {
 pub fn rights_of(rules: &[GroupRule], groups: &[String]) -> Option<(Rights, Vec<String>)> {
     let mut named = rules.iter().filter(|rule| groups.contains(&rule.group));
     let first = named.next()?;
-    let is_there =
+    let is_for_the_same =
         |rule: &&GroupRule| rule.rights.account == first.rights.account && rule.rights.client == first.rights.client;
-    let together: Vec<_> = [first].into_iter().chain(named.filter(is_there)).take(Person::MAX_GROUPS).collect();
+    let together: Vec<_> = [first].into_iter().chain(named.filter(is_for_the_same)).take(Person::MAX_GROUPS).collect();
     let scopes = together.iter().flat_map(|rule| rule.rights.scopes.named()).collect();
     let mut deciding: Vec<_> = together.iter().map(|rule| rule.group.clone()).collect();
     deciding.dedup();

@@ -276,8 +276,8 @@ pub struct RetryRequest {
     pub previous: Option<SpanRef>,
 }
 
-/// Requests another round of attempts for a failed delivery. With `force` it also does so for a delivery that
-/// succeeded, whose success the new round then replaces.
+/// Requests another round of attempts for a failed delivery or, with `force`, for one that succeeded. The results of
+/// the new round then replace the success.
 ///
 /// # Errors
 /// If the delivery has not ended, has succeeded without `force`, or can no longer be sent.

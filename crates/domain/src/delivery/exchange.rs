@@ -1,11 +1,11 @@
-//! What an attempt sent and received. It is for people: no decision depends on it.
+//! What an attempt sent and received. People read it. No decision depends on it.
 
 use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 
-/// An [`Exchange`] in the encoding of stored facts. Only people read it, so processes that read the facts do not decode
-/// it: that would cost more than decoding the rest of the fact.
+/// An [`Exchange`] in the encoding of stored facts. Only people read exchanges, so processes that read facts do not
+/// decode them. Decoding an exchange costs more than decoding the rest of its fact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EncodedExchange(pub Bytes);
 

@@ -14,7 +14,7 @@ use crate::{
     registry::request::shape::DeactivationCause,
 };
 
-/// The identity of a delivery. Every fact carries it, so that no reader needs a second fact to understand the first.
+/// The identity of a delivery. Every fact contains it, so a reader understands each fact without another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeliveryRef {
     /// Computed from account, event and destination.
@@ -27,7 +27,7 @@ pub struct DeliveryRef {
     pub event_id: EventId,
     pub event_type: EventType,
     pub lead: LeadId,
-    /// The sequence of the event in LEADS, which holds the payload.
+    /// The sequence in LEADS of the event, which contains the payload.
     pub lead_sequence: LeadSequence,
     /// The time at which the event was stored, or at which a job requested the missing delivery. `None` if the fact is
     /// older than this field.
@@ -193,7 +193,7 @@ pub enum FailureReason {
     TooOld,
     /// The destination was deleted.
     DestinationDeleted,
-    /// LEADS no longer holds the payload: the event is older than `--keep-events`.
+    /// LEADS no longer contains the payload, because the event is older than `--keep-events`.
     PayloadGone,
     /// The lead was anonymised.
     Anonymised,
@@ -335,8 +335,8 @@ impl DeliveryFact {
         self
     }
 
-    /// The message id, by which the broker stores a repeated append once. Each execution of an attempt has its own id:
-    /// a second execution may end differently, and both facts must be stored.
+    /// The message id. The broker stores appends with the same id once. Each execution of an attempt has its own id: a
+    /// second execution may end differently, and both facts must be stored.
     pub fn message_id(&self) -> String {
         let delivery = self.reference().delivery;
         match self {

@@ -21,7 +21,7 @@ use crate::{
 /// When notices are due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
-    /// The length of the window after a notice, in which failures of the destination are collected; if it is zero, each
+    /// The length of the window after a notice, in which failures of the destination are collected. If it is zero, each
     /// failure has its own notice at once.
     pub window: Duration,
     /// The number of failures in a row that call for a notice about the streak; 0 if no streak calls for one.

@@ -238,8 +238,8 @@ impl Registry {
         self.must_have_account(&confirmation.account)?;
         let (kind, email) = (EntityKind::Confirmation, confirmation.email.as_str());
         let entry = self.account(&confirmation.account);
-        let is_there = entry.is_some_and(|entry| entry.confirmed.contains(email));
-        self.must_be_new(is_there, kind, email)?;
+        let is_confirmed = entry.is_some_and(|entry| entry.confirmed.contains(email));
+        self.must_be_new(is_confirmed, kind, email)?;
         must_exist(entry.is_some_and(|entry| !entry.is_confirmed(email)), kind, email)?;
         Ok(Change::EmailConfirmed(confirmation))
     }
@@ -249,8 +249,8 @@ impl Registry {
         let taken = self.api_user(&user.account, &user.id).is_some();
         self.must_be_new(taken, EntityKind::ApiUser, user.id.as_str())?;
         check_api_user(&user)?;
-        let there = self.account(&user.account).map_or(0, |entry| entry.api_users().filter(|u| !u.deleted).count());
-        if there >= ApiUser::MAX {
+        let count = self.account(&user.account).map_or(0, |entry| entry.api_users().filter(|u| !u.deleted).count());
+        if count >= ApiUser::MAX {
             return Err(Refusal::TooMany { kind: EntityKind::ApiUser, max: ApiUser::MAX });
         }
         Ok(Change::ApiUserCreated(user))

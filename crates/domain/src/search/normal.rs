@@ -1,6 +1,6 @@
 //! Normal forms. Two values of a kind are equal if their normal forms are equal.
 //!
-//! The normal form of a normal form is itself. Every normal form is based on NFKC (Unicode Standard Annex 15), so a
+//! The normal form of a normal form is itself. Every normal form is based on NFKC (Unicode Standard Annex 15). So a
 //! full-width letter or digit equals the plain one, and a letter with a combining accent equals the accented letter.
 
 use icu_normalizer::ComposingNormalizerBorrowed;

@@ -16,9 +16,9 @@ use crate::common::{account, account_id, fact, interface, t};
 
 /// A registry with an account, an interface and further changes.
 fn registry(changes: impl IntoIterator<Item = Change>) -> Registry {
-    let there = [Change::AccountCreated(account()), Change::InterfaceCreated(interface("form"))];
+    let always = [Change::AccountCreated(account()), Change::InterfaceCreated(interface("form"))];
     let mut registry = Registry::default();
-    for change in there.into_iter().chain(changes) {
+    for change in always.into_iter().chain(changes) {
         apply(&mut registry, change);
     }
     registry

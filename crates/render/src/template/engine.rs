@@ -19,11 +19,12 @@ use crate::{
     },
 };
 
-/// Maximum number of tokens in one `{{ … }}` or `{% … %}`: the compiler recurses once for each operator of a chain.
+/// Maximum number of tokens in one `{{ … }}` or `{% … %}`, because the compiler recurses once for each operator of a
+/// chain.
 const MAX_TOKENS: usize = 1_000;
-/// Maximum number of `{% … %}` in a template: the compiler recurses once for each `elif`.
+/// Maximum number of `{% … %}` in a template, because the compiler recurses once for each `elif`.
 const MAX_TAGS: usize = 1_000;
-/// Maximum depth of nested loops: every lookup of a name goes through all of them.
+/// Maximum depth of nested loops, because every look-up of a name searches all of them.
 const MAX_NESTED_LOOPS: usize = 32;
 
 fn environment_of(part: Part) -> &'static Environment<'static> {

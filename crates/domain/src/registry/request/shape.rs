@@ -229,8 +229,8 @@ impl RequestShape {
         }
     }
 
-    /// Checks that a destination may set a header: the name must be a token of HTTP (RFC 9110, 5.6.2), and must neither
-    /// be one of Leadline's own headers nor describe the transfer of the message.
+    /// Checks that a destination may set a header. The name must be a token of HTTP (RFC 9110, 5.6.2) in lower case. It
+    /// must not be a header that Leadline sets, or one that describes the transfer of the message.
     pub fn check_header(name: &str) -> Result<(), String> {
         const RESERVED: [&str; 10] = [
             "host",

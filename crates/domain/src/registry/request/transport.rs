@@ -95,7 +95,10 @@ impl DestinationProxy {
         let url = Url::parse(&self.url).map_err(|e| invalid("proxy.url", format!("is not a URL: {e}")))?;
         ProxyAddress::of(&url).map_err(|problem| invalid("proxy.url", problem))?;
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(invalid("proxy.url", "must not contain credentials; they are username and password".into()));
+            return Err(invalid(
+                "proxy.url",
+                "must not contain credentials; give them as username and password".into(),
+            ));
         }
         let longest = Transport::MAX_PROXY_LOGIN;
         if self.username.len() > longest || self.username.chars().any(|c| c.is_control() || c == ':') {
@@ -103,7 +106,7 @@ impl DestinationProxy {
             return Err(invalid("proxy.username", problem));
         }
         if self.username.is_empty() && self.password.is_some() {
-            return Err(invalid("proxy.username", "is missing, and there is a password".into()));
+            return Err(invalid("proxy.username", "is missing, although there is a password".into()));
         }
         Ok(())
     }
