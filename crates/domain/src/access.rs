@@ -21,11 +21,11 @@ use crate::{
 /// What a method requires of its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
-    /// Any valid API key.
+    /// Any valid API key, except one that may only submit forms.
     AnyKey,
-    /// An API key with this scope.
+    /// An API key with this scope, or with one that includes it.
     Needs(Scope),
-    /// A platform-wide API key with this scope.
+    /// A platform-wide API key with this scope, or with one that includes it.
     Platform(Scope),
 }
 

@@ -71,11 +71,11 @@ text_id!(/** A signing secret of an account. */ TokenId, "token id", 64, "");
 text_id!(/** The opt-out of one address from mails of a kind. */ OptOutId, "opt-out id", 64, "");
 text_id!(/** The consent of an address's owner to mails about an account. */ ConfirmationId, "confirmation id", 64, "");
 text_id!(/** The public part of an API key. */ KeyId, "key id", 64, "");
-text_id!(/** The publisher's name of one event, unique in its account. Every request has it as `leadline-event-id`. */
+text_id!(/** The id that its publisher gave an event; unique in its account. Requests have it as `leadline-event-id`. */
     EventId, "event id", 128, ":");
-text_id!(/** The caller's name of one call. A second call with the same id creates nothing. */
+text_id!(/** The id that its caller gave a call. A second call with the same id creates nothing. */
     RequestId, "request id", 128, ":");
-text_id!(/** The publisher's name of one lead, which many events may be about. */ LeadId, "lead id", 128, ":");
+text_id!(/** The id that its publisher gave a lead. Many events may be about it. */ LeadId, "lead id", 128, ":");
 
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident, $kind:literal) => {

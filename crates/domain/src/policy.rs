@@ -17,7 +17,7 @@ pub struct RetryPolicy {
     /// The maximum jitter added to a scheduled delay, in percent of it; 0 to 50. The jitter is computed from the
     /// delivery and the attempt, so a redelivered message gets the same delay.
     pub jitter_percent: u8,
-    /// The maximum time from the request of the delivery to an attempt; `None` if there is no limit.
+    /// The maximum time from the request of a round to an attempt; `None` if there is no limit.
     pub max_age: Option<Duration>,
     /// When a delivery that has used up its attempts deactivates the destination.
     pub deactivate: Deactivate,

@@ -238,8 +238,8 @@ impl Registry {
         self.must_have_account(&confirmation.account)?;
         let (kind, email) = (EntityKind::Confirmation, confirmation.email.as_str());
         let entry = self.account(&confirmation.account);
-        let is_confirmed = entry.is_some_and(|entry| entry.confirmed.contains(email));
-        self.must_be_new(is_confirmed, kind, email)?;
+        let was_confirmed = entry.is_some_and(|entry| entry.confirmed.contains(email));
+        self.must_be_new(was_confirmed, kind, email)?;
         must_exist(entry.is_some_and(|entry| !entry.is_confirmed(email)), kind, email)?;
         Ok(Change::EmailConfirmed(confirmation))
     }

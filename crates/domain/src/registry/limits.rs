@@ -25,7 +25,7 @@ pub struct Limits {
     pub destinations: usize,
     /// The requests that one published event can cause.
     pub deliveries_per_event: usize,
-    /// Bytes of all URLs, body templates, conditions and certificates, which every process holds in memory.
+    /// Bytes of all URLs, body templates, forms, conditions and certificates, which every process has in memory.
     pub template_bytes: usize,
     pub clients: usize,
     pub interfaces: usize,
