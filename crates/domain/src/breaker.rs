@@ -46,7 +46,8 @@ pub const fn is_transport_failure(outcome: &AttemptOutcome) -> bool {
 }
 
 impl Breaker {
-    /// A breaker that starts with one request, for a lane with a large backlog.
+    /// A breaker that allows one request at first, for a destination that was just enabled. Its lane may have a large
+    /// backlog.
     pub const fn recovering() -> Self {
         Self { state: State::Recovering { width: 1 }, failures: 0 }
     }

@@ -66,7 +66,7 @@ pub struct DeliveryRequested {
     pub job: Option<JobId>,
 }
 
-/// The place of the work of a requested delivery.
+/// Where the work of a requested delivery waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestedWork {
     /// This fact is the work. `again` says that the event itself was the work before, so that an earlier attempt may
@@ -326,7 +326,7 @@ impl DeliveryFact {
         self
     }
 
-    /// Sets the place of a request's work; other facts stay unchanged.
+    /// Sets where the work of a request waits; other facts stay unchanged.
     #[must_use]
     pub fn with_work(mut self, work: RequestedWork) -> Self {
         if let Self::Requested(f) = &mut self {

@@ -1,11 +1,11 @@
 //! The state of a delivery, folded from its facts.
 //!
 //! Facts may arrive twice, and facts of two processes in either order. So the state is not a chain of transitions but a
-//! maximum: each fact has a *position* in the life of its delivery, and the furthest fact decides the state. A fold of
-//! the same facts in any order, any number of times, gives the same state.
+//! maximum: each fact has a *position* in the life of its delivery, and the fact with the furthest position decides the
+//! state. A fold of the same facts in any order, any number of times, gives the same state.
 //!
-//! A success is further than every other fact of its rounds. A resend begins a new series of rounds, which is further
-//! than all rounds before it. Every fact names its series.
+//! A success is further than every other fact of its series of rounds. A resend begins a new series, which is further
+//! than the series before it. Every fact names its series.
 
 use std::{cmp::Ordering, sync::Arc, time::Duration};
 
@@ -100,7 +100,7 @@ pub enum IllegalHistory {
 pub struct Position {
     /// The round of the latest resend; 0 if there was none.
     pub resend: u32,
-    /// A success is further than every other fact.
+    /// A success is further than every other fact of its series of rounds.
     pub succeeded: bool,
     /// The number of ended attempts, including that of the fact.
     pub attempts: u32,

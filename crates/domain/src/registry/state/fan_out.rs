@@ -1,8 +1,8 @@
 //! Fan-out: the number of destinations that one event may reach.
 //!
 //! Each pattern becomes a key: its beginning (`email.` for `email.*`, the empty text for `*`), or the one type that it
-//! matches. From a key, the keys of all wider patterns follow and are looked up. So patterns are not compared with each
-//! other, and the answer is immediate even for thousands of destinations with a hundred patterns each.
+//! matches. For each key, the keys of all wider patterns are computed and looked up. So patterns are not compared with
+//! each other, and the answer is immediate even for thousands of destinations with a hundred patterns each.
 
 use std::collections::{HashMap, HashSet};
 
