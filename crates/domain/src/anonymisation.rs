@@ -59,7 +59,7 @@ impl AnonymisationFact {
         }
     }
 
-    /// The message id. The broker stores appends with the same id once.
+    /// The message id. Of several appends with the same id, the broker stores only the first.
     pub fn message_id(&self) -> String {
         match self {
             Self::LeadAnonymised(f) => format!("{}/{}/{}", f.account, f.lead, f.until.0),

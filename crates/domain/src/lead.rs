@@ -38,7 +38,7 @@ pub struct LeadEvent {
 }
 
 impl LeadEvent {
-    /// The message id. The broker stores appends with the same id once.
+    /// The message id. Of several appends with the same id, the broker stores only the first.
     pub fn message_id(&self) -> String {
         Self::message_id_of(&self.account, &self.event_id)
     }
@@ -53,6 +53,7 @@ impl LeadEvent {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownEvent {
     pub lead: LeadId,
-    /// Its sequence in LEADS, which may no longer hold it. `None` if a process of an older version looked it up.
+    /// The sequence of the event in LEADS, which may no longer contain it. `None` if a process of an older version
+    /// looked up the event.
     pub sequence: Option<LeadSequence>,
 }

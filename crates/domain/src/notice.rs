@@ -148,7 +148,7 @@ pub struct ErrorNoticeSent {
 }
 
 impl NoticeFact {
-    /// The message id. The broker stores appends with the same id once.
+    /// The message id. Of several appends with the same id, the broker stores only the first.
     pub fn message_id(&self) -> String {
         match self {
             Self::CalledFor(called) => format!("{}/called", called.notice),

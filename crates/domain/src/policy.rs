@@ -11,8 +11,8 @@ use crate::outcome::ErrorKind;
 pub struct RetryPolicy {
     /// Quick retries after a transient failure, before the schedule starts.
     pub quick: QuickRetries,
-    /// The delay before each further attempt; 0 to [`RetryPolicy::MAX_STEPS`] of them, each at most
-    /// [`RetryPolicy::MAX_DELAY`].
+    /// The delay before each further attempt. There are 0 to [`RetryPolicy::MAX_STEPS`] delays of at most
+    /// [`RetryPolicy::MAX_DELAY`] each.
     pub schedule: Vec<Duration>,
     /// The maximum jitter added to a scheduled delay, in percent of it; 0 to 50. The jitter is computed from the
     /// delivery and the attempt, so a redelivered message gets the same delay.

@@ -5,7 +5,7 @@ use std::fmt;
 /// The maximum number of characters of a rejected value in a message: enough to recognise it.
 const MAX_QUOTED: usize = 80;
 /// The maximum size of a message, in bytes. Clients refuse long trailers: grpc-java above 8 KiB, C-core above 16 KiB.
-/// Percent-encoding there makes up to three bytes of one.
+/// In trailers, percent-encoding makes up to three bytes of one byte.
 pub const MAX_MESSAGE: usize = 900;
 
 /// A rejected value in a message. A long value is cut, and its length is added.

@@ -151,7 +151,7 @@ fn body(
 /// Type, time and the unchanged payload (Standard Webhooks, payload structure).
 fn envelope(input: &Input<'_>) -> Result<Bytes, RenderError> {
     let data: &RawValue = serde_json::from_slice(input.payload).map_err(RenderError::Envelope)?;
-    // An event type only has lower-case words and dots, a time only digits and signs, so they need no escapes.
+    // Neither an event type nor a time contains a character that JSON escapes.
     let text = format!(
         r#"{{"type":"{}","timestamp":"{}","data":{}}}"#,
         input.reference.event_type,

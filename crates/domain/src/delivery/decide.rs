@@ -46,7 +46,7 @@ pub enum Effect {
     },
 }
 
-/// The request of a delivery of a lead event to a destination.
+/// Requests the delivery of a lead event to a destination.
 pub fn request(event: &LeadEvent, sequence: LeadSequence, destination: &DestinationId, at: Timestamp) -> DeliveryFact {
     let reference = DeliveryRef {
         delivery: DeliveryId::of(&event.account, &event.event_id, destination),
@@ -64,7 +64,7 @@ pub fn request(event: &LeadEvent, sequence: LeadSequence, destination: &Destinat
     DeliveryFact::Requested(DeliveryRequested { reference: Arc::new(reference), at, work, job: None })
 }
 
-/// The request of a delivery that starts when the deliveries of the lead's earlier events have ended.
+/// Requests a delivery that starts when the deliveries of the lead's earlier events have ended.
 pub fn request_in_turn(
     event: &LeadEvent,
     sequence: LeadSequence,
@@ -74,14 +74,14 @@ pub fn request_in_turn(
     request(event, sequence, destination, at).with_work(RequestedWork::InTurn)
 }
 
-/// The request of a delivery whose work was parked before any fact about it was stored.
+/// Requests a delivery whose work was parked before any fact about the delivery was stored.
 pub fn request_parked(work: &Work) -> DeliveryFact {
     let (reference, at) = (Arc::clone(&work.reference), work.requested_at);
     DeliveryFact::Requested(DeliveryRequested { reference, at, work: RequestedWork::Parked, job: None })
 }
 
-/// The release of a delivery that waits in an ordered queue. `turn` is its place in the queue. `None` if the delivery
-/// does not wait in a queue.
+/// Releases a delivery that waits in an ordered queue. `turn` is its place in the queue. `None` if the delivery does
+/// not wait in a queue.
 pub fn release(requested: &DeliveryFact, turn: u64, at: Timestamp) -> Option<DeliveryFact> {
     let DeliveryFact::Requested(f) = requested else { return None };
     let reference = Arc::clone(&f.reference);

@@ -335,8 +335,8 @@ impl DeliveryFact {
         self
     }
 
-    /// The message id. The broker stores appends with the same id once. Each execution of an attempt has its own id: a
-    /// second execution may end differently, and both facts must be stored.
+    /// The message id. Of several appends with the same id, the broker stores only the first. Each execution of an
+    /// attempt has its own id: a second execution may end differently, and both facts must be stored.
     pub fn message_id(&self) -> String {
         let delivery = self.reference().delivery;
         match self {

@@ -36,7 +36,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// How much of a delay the following starts may make up for, because timers are not more precise.
+    /// The maximum delay that the following starts may make up for. Timers are not more precise than this.
     const SLACK: Duration = Duration::from_millis(10);
 
     /// A spread whose first item starts at once.

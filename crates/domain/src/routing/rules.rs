@@ -21,9 +21,9 @@ pub enum Rule {
     Name,
     /// The scope of the destination covers the event's origin.
     Scope,
-    /// One of its patterns matches the type.
+    /// One of the destination's patterns matches the type of the event.
     EventType,
-    /// Its condition holds for the payload.
+    /// The destination's condition holds for the payload.
     Condition,
     /// No destination of a higher level wants the event.
     Override,

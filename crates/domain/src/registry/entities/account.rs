@@ -14,7 +14,7 @@ pub struct Account {
     pub id: AccountId,
     /// Shown to people; at most 200 bytes.
     pub name: String,
-    /// The brand in its emails; `None` if the brand of the installation is used.
+    /// The brand in mails of the account; `None` if the brand of the installation is used.
     pub brand: Option<String>,
     /// The recipients of notices about failures.
     pub notification_emails: Vec<String>,

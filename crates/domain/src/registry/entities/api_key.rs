@@ -1,4 +1,4 @@
-//! An API key, and the ring of all API keys.
+//! An API key, and the collection of all API keys.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -25,7 +25,7 @@ pub struct ApiKey {
     /// Shown to people; at most 200 bytes.
     pub name: String,
     pub scopes: Scopes,
-    /// The hash of its secret.
+    /// The hash of the secret part of the key.
     pub hash: KeyHash,
     pub created_at: Timestamp,
     pub created_by: String,
