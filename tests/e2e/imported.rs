@@ -74,10 +74,10 @@ async fn invalid_secret_is_refused_without_repeating_it() {
     let world = World::start().await;
     let whsec = |base64: &str| Secret::Whsec(format!("whsec_{base64}"));
     for (secret, algorithm, fragment) in [
-        (whsec("aHVudGVyMg=="), "", "imported.whsec: has 7 bytes, and has to have 24 to 64"),
+        (whsec("aHVudGVyMg=="), "", "imported.whsec: has 7 bytes, and must have 24 to 64"),
         (whsec(&"AAAA".repeat(22)), "", "imported.whsec: has 66 bytes"),
         (whsec("hunter2 hunter2"), "", "imported.whsec: is not whsec_ and base64; if another sender signs"),
-        (Secret::Utf8("hunter2".into()), "", "imported.utf8: has 7 bytes, and has to have 8 to 256"),
+        (Secret::Utf8("hunter2".into()), "", "imported.utf8: has 7 bytes, and must have 8 to 256"),
         (Secret::Utf8("hunter2 ".repeat(40)), "", "imported.utf8: has 320 bytes"),
         (Secret::Hex("hunter2".into()), "", "imported.hex: is not an even number of hexadecimal digits"),
         (Secret::Base64("hunter2 hunter2".into()), "", "imported.base64: is not base64"),

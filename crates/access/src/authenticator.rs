@@ -20,7 +20,7 @@ use crate::{
     session::{Grant, NoSession, Sessions},
 };
 
-/// The scheme of the header (RFC 6750), in lower case; its case does not matter (RFC 9110).
+/// The scheme of the header `authorization` (RFC 6750), in lower case. Schemes are compared without case (RFC 9110).
 const SCHEME: &str = "bearer ";
 
 /// Why a call is refused.
@@ -41,10 +41,10 @@ pub enum Refused {
     /// The key is valid, but does not permit this call.
     #[error(transparent)]
     Denied(#[from] Denial),
-    /// The call has a session cookie, but not a session.
+    /// The call has a session cookie, but it is not a valid call in a session.
     #[error(transparent)]
     Session(#[from] NoSession),
-    /// It is unknown whether the registry is up to date.
+    /// The process cannot find out whether its registry view is up to date.
     #[error("cannot check the API key now; call again")]
     Unknown(#[from] FreshnessError),
 }
@@ -60,7 +60,7 @@ impl Refused {
     }
 }
 
-/// Not `#[from]`: `Display` already prints the refusal, so it must not be the source as well.
+/// Not `#[from]`: `Display` already prints the refusal, so the refusal must not be the source as well.
 impl From<KeyRefusal> for Refused {
     fn from(refusal: KeyRefusal) -> Self {
         Self::Key(refusal)
@@ -96,7 +96,7 @@ impl Authenticator {
     /// An authenticator for the keys of this registry view.
     ///
     /// # Errors
-    /// When a method of the API has no rule: then no method may be served.
+    /// If a method of the API has no rule. The process must not start then.
     pub fn new(registry: &RegistryView) -> Result<Self, RulesError> {
         Ok(Self { registry: registry.clone(), sessions: None, rules: Arc::new(Rules::of_api()?) })
     }
@@ -107,7 +107,7 @@ impl Authenticator {
         Self { sessions: Some(sessions), ..self }
     }
 
-    /// The principal that calls with these headers, if the rule permits it.
+    /// The principal that calls with these headers, if the rule permits the call.
     ///
     /// # Errors
     /// When the call is refused.
@@ -137,7 +137,7 @@ impl Authenticator {
         Ok(self.registry_with(&id).await?.authenticate(&id, &hash, Timestamp::now())?)
     }
 
-    /// The principal of a written API key.
+    /// The principal of an API key that is valid and may do more than submit forms.
     ///
     /// # Errors
     /// When the key is refused.
@@ -148,7 +148,8 @@ impl Authenticator {
         Ok(principal)
     }
 
-    /// The principal of a session, if its API key is still good, or the groups of its person still permit it.
+    /// The principal of a session. The API key of the session must still be valid, or a rule must still name a group of
+    /// its person.
     ///
     /// # Errors
     /// When the key is refused, or no rule names the groups of the person any more.
@@ -169,12 +170,12 @@ impl Authenticator {
         person.account().is_none_or(|account| self.registry.snapshot().account(account).is_some())
     }
 
-    /// The current configuration of an account; `None` if it does not exist.
+    /// The current configuration of an account; `None` if the account does not exist.
     pub fn account(&self, id: &AccountId) -> Option<Arc<AccountEntry>> {
         self.registry.snapshot().account(id).cloned()
     }
 
-    /// The registry, which has this key if it exists.
+    /// A snapshot of the registry. It contains the key if the key exists.
     async fn registry_with(&self, key: &KeyId) -> Result<Arc<Registry>, FreshnessError> {
         let registry = self.registry.snapshot();
         // Another process may have created the key a moment ago.

@@ -15,7 +15,7 @@ pub type AuthChannel = InterceptedService<Channel, AuthInterceptor>;
 pub struct AuthInterceptor(MetadataValue<Ascii>);
 
 impl AuthInterceptor {
-    /// Takes a key `ll_…`. `None` if no header can hold it.
+    /// `key` is the text `ll_…`. `None` if the text has characters that a header cannot contain.
     pub fn new(key: &str) -> Option<Self> {
         let mut value: MetadataValue<Ascii> = format!("Bearer {}", key.trim()).parse().ok()?;
         value.set_sensitive(true);

@@ -12,7 +12,7 @@ use tower::Service;
 
 use crate::authenticator::Authenticator;
 
-/// A service that only permitted callers reach.
+/// A service that only permitted callers can reach.
 #[derive(Debug, Clone)]
 pub struct Guarded<S> {
     authenticator: Authenticator,
@@ -45,7 +45,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        // The service that is ready has to be called; its clone serves the next call.
+        // `poll_ready` made this very service ready, so it has to take the call. The clone stays for the next call.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let authenticator = self.authenticator.clone();

@@ -19,10 +19,11 @@ use tonic::Status;
 
 use crate::authenticator::{Authenticator, Refused};
 
-/// How many bytes of a refused request are read. If a client is still sending when reading ends, it may see a broken
-/// connection instead of the answer.
+/// The maximum number of bytes that are read of a refused request. A client that sends more may see a broken connection
+/// instead of the answer.
 const MAX_DISCARDED: usize = 256 * 1024;
-/// How long a refused request is read: a client without a key must not keep a connection for longer.
+/// The maximum time for which a refused request is read, so that a client without a key cannot keep a connection for
+/// longer.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 /// The value of `Retry-After`, in seconds, when the key cannot be checked.
 const RETRY_AFTER: &str = "1";

@@ -1,13 +1,14 @@
 //! Authentication and authorisation of every server: who calls, and whether they may.
 //!
-//! [`Rules`] say what each method of the API requires of its callers; they are read from the descriptors. The
-//! [`Authenticator`] looks up the API key of a call in the registry view, and checks it against the rule: over gRPC
-//! with [`Authenticator::guard`], over HTTP with [`Authenticator::guard_http`]. [`Sessions`] let browsers call in the
-//! session of a person who has logged in to the console. Handlers find the caller as a [`domain::Principal`] in the
-//! extensions of the request, and ask it which account they may touch. [`AuthInterceptor`] is the client side.
+//! [`Rules`] say what each method of the API requires of its callers. They are read from the descriptors of the API.
+//! The [`Authenticator`] looks up the API key of a call in the registry view, and checks it against the rule.
+//! [`Authenticator::guard`] does this for gRPC services, and [`Authenticator::guard_http`] for HTTP routes.
+//! [`Sessions`] let browsers call in the session of a person who has logged in to the console. Handlers find the caller
+//! as a [`domain::Principal`] in the extensions of the request, and check with it which account the call may touch.
+//! [`AuthInterceptor`] is the client side.
 //!
-//! Guarantees: a method without a rule prevents the start, and is never called. A key that the registry view holds is
-//! checked without a request to the broker. Open endpoints (health, reflection, `/healthz`, `/readyz`) are not guarded.
+//! Guarantees: no server starts if a method has no rule. A key that the registry view contains is checked without a
+//! request to the broker. Open endpoints (health, reflection, `/healthz`, `/readyz`) are not guarded.
 
 mod authenticator;
 mod client;

@@ -1,4 +1,5 @@
-//! The rules of methods: what each requires of its callers, by its option in `proto/leadline/v1`.
+//! The rules of methods. The option `requires` of each method in `proto/leadline/v1` says what the method requires of
+//! its callers.
 
 use std::collections::HashMap;
 
@@ -12,7 +13,7 @@ const FOR_CLIENTS: &str = "leadline.v1.for_clients";
 /// The package whose methods need rules.
 const PACKAGE: &str = "leadline.v1";
 
-/// The rules of all methods.
+/// The rule of each method, by the path of the method.
 #[derive(Debug, Clone, Default)]
 pub struct Rules(HashMap<String, MethodRule>);
 
@@ -48,7 +49,7 @@ impl From<Rule> for MethodRule {
 }
 
 impl Rules {
-    /// Reads the rules of the API.
+    /// Reads the rules from the descriptors of the API.
     ///
     /// # Errors
     /// When a method has no rule.
@@ -114,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_method_without_a_rule_is_named() {
-        // The same API, read as if the option had another number.
+        // The same API, but its option `requires` has another number, so no method has a rule.
         let pool = DescriptorPool::decode(api::DESCRIPTORS).unwrap();
         let mut files: Vec<_> = pool.file_descriptor_protos().cloned().collect();
         for file in files.iter_mut().filter(|file| file.name() == "leadline/v1/access.proto") {

@@ -1,11 +1,11 @@
-//! Sessions of the console. A person logs in with an API key, with a link that was made with one, or at the identity
-//! provider.
+//! Sessions of the console. A person logs in with an API key, with a link that a logged-in caller created, or at the
+//! identity provider.
 //!
-//! A session is a cookie, and the server keeps nothing of it, so it works in every process and after a restart. The
-//! cookie names its holder, the bounds of the session and its end, with a code that only the holder of the master key
-//! can make. Each call looks the API key up in the registry view, so a session ends when its key does. A session from
-//! the identity provider ends when no rule names the groups of its person any more. A call also needs a header that
-//! pages of other sites can neither read nor send.
+//! A session is stored in its cookie only, so it is valid in every process and after a restart. The cookie contains the
+//! holder, the bounds and the end of the session, and a code that nobody can make without the master key. Each call
+//! looks up the API key in the registry view, so a session ends when its key is revoked or expires. A session from the
+//! identity provider ends when no rule names the groups of its person any more. A call also needs a header that pages
+//! of other sites can neither read nor send.
 
 use std::sync::{Arc, OnceLock};
 
@@ -20,20 +20,21 @@ use runtime::Addresses;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-/// The header that a call in a session has to carry.
+/// The header that each call in a session must carry.
 pub const CSRF: HeaderName = HeaderName::from_static("x-leadline-csrf");
-/// The site of the page that causes a request, as the browser sees it (Fetch Metadata). No page can change it.
+/// Says whether a page of another site caused the request (Fetch Metadata). Browsers set this header, and pages cannot
+/// change it.
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// The name of the cookie. Over https it has a prefix, so that browsers accept it from this host only (RFC 6265bis,
 /// 4.1.3.2).
 const COOKIE: &str = "leadline_session";
 const COOKIE_OVER_HTTPS: &str = "__Host-leadline_session";
-/// Separates these signatures of the master key from those of other links.
+/// The purposes of the signed texts ([`Links`]). A text that was signed for one purpose is not valid for another.
 const OF_COOKIES: &str = "leadline console session";
 const OF_CSRF: &str = "leadline console csrf";
 const OF_TOKENS: &str = "leadline console login";
 const OF_LOG_INS: &str = "leadline console log-in at the identity provider";
-/// The name of the cookie of an unfinished log-in at the identity provider; over https with the same prefix.
+/// The name of the cookie of an unfinished log-in at the identity provider. Over https it has the same prefix.
 const LOG_IN_COOKIE: &str = "leadline_log_in";
 const LOG_IN_COOKIE_OVER_HTTPS: &str = "__Host-leadline_log_in";
 
@@ -52,10 +53,10 @@ pub struct Site {
 pub struct NoSite(String);
 
 impl Site {
-    /// The site at this public URL, or else at the addresses.
+    /// The site at this public URL, or at the addresses of the process if there is no public URL.
     ///
     /// # Errors
-    /// If the text is not such a URL.
+    /// If the text is not a URL with http or https, or has a query or a fragment.
     pub fn new(public_url: Option<&str>, addresses: Arc<OnceLock<Addresses>>) -> Result<Self, NoSite> {
         let is_site =
             |url: &Url| ["https", "http"].contains(&url.scheme()) && url.query().is_none() && url.fragment().is_none();
@@ -63,7 +64,7 @@ impl Site {
         Ok(Self { public_url: public_url.map(parse).transpose()?, addresses })
     }
 
-    /// Whether browsers come over https.
+    /// Whether browsers use https.
     pub fn is_https(&self) -> bool {
         let is_tls = self.addresses.get().is_some_and(|addresses| addresses.tls);
         is_tls || self.public_url.as_ref().is_some_and(|url| url.scheme() == "https")
@@ -98,22 +99,29 @@ pub struct Grant {
     pub good_until: Timestamp,
 }
 
-/// A grant as text. The names of its fields are short, because cookies have to be.
+/// The JSON form of a grant. The names of its fields are short, because a cookie has to be short.
 #[derive(Debug, Serialize, Deserialize)]
 struct Written {
+    /// The id of the session.
     i: String,
     /// The id of the API key; empty if the holder is a person.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     k: String,
+    /// The person who holds the session; `None` if the holder is an API key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     o: Option<WrittenPerson>,
+    /// The account.
     #[serde(skip_serializing_if = "Option::is_none")]
     a: Option<String>,
+    /// The client.
     #[serde(skip_serializing_if = "Option::is_none")]
     c: Option<String>,
+    /// The scopes.
     s: Vec<String>,
+    /// The name that the person gave.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     n: String,
+    /// Whether the session is a portal.
     #[serde(default)]
     p: bool,
     /// The end of the session, in seconds.
@@ -122,6 +130,7 @@ struct Written {
     g: i64,
 }
 
+/// Issuer, subject, name and groups of a person.
 #[derive(Debug, Serialize, Deserialize)]
 struct WrittenPerson {
     i: String,
@@ -199,19 +208,19 @@ pub struct People {
 }
 
 impl People {
-    /// The principal of a person until this time; `None` if no rule names one of their groups, or another provider
-    /// vouched for them.
+    /// The principal of a person until this time; `None` if no rule names one of their groups, or if they logged in at
+    /// another provider.
     pub fn principal(&self, person: &Arc<Person>, until: Timestamp) -> Option<Principal> {
         let (rights, _) = rights_of(&self.rules, &person.groups).filter(|_| person.issuer == self.issuer)?;
         person.principal(&rights, until)
     }
 }
 
-/// Writes and reads sessions. Clones share the key.
+/// Writes and reads the cookies and the link tokens of sessions.
 #[derive(Debug, Clone)]
 pub struct Sessions {
     pub site: Site,
-    /// `None` if people have sessions of API keys only.
+    /// `None` if nobody can log in at an identity provider.
     pub people: Option<Arc<People>>,
     log_ins: Links,
     cookies: Links,
@@ -237,25 +246,25 @@ impl Sessions {
         self.cookies.write(&grant.write())
     }
 
-    /// The header that calls in this session need.
+    /// The value of the header [`CSRF`] that calls in this session need.
     pub fn csrf(&self, grant: &Grant) -> String {
         self.csrf.write(&grant.id)
     }
 
-    /// The token of a link.
+    /// The token of a log-in link.
     pub fn token(&self, grant: &Grant) -> String {
         self.tokens.write(&grant.write())
     }
 
-    /// The grant of a token; `None` if the token is not one of this installation, or its time is over.
+    /// The grant of a log-in link; `None` if this installation did not make the token, or the token has expired.
     pub fn of_token(&self, token: &str) -> Option<Grant> {
         Grant::read(&self.tokens.read(token)?).filter(|grant| Timestamp::now() < grant.good_until)
     }
 
-    /// The session of these headers; `None` if they have no cookie. Its key is not checked.
+    /// The session of these headers; `None` if they have no session cookie. The API key of the session is not checked.
     ///
     /// # Errors
-    /// If the cookie is not one of this installation, or the session has ended.
+    /// If this installation did not make the cookie, or the session has ended.
     pub fn of_headers(&self, headers: &HeaderMap) -> Option<Result<Grant, NoSession>> {
         let value = cookie_of(headers, self.site.cookie())?;
         let grant = self.cookies.read(value).and_then(|text| Grant::read(&text));
@@ -267,7 +276,8 @@ impl Sessions {
         self.log_ins.write(text)
     }
 
-    /// The text in such a cookie; `None` if the headers have no such cookie of this installation.
+    /// The text in the cookie of a log-in at the identity provider; `None` if the headers have no such cookie of this
+    /// installation.
     pub fn log_in_of(&self, headers: &HeaderMap) -> Option<String> {
         self.log_ins.read(cookie_of(headers, self.site.log_in_cookie())?)
     }
@@ -289,16 +299,18 @@ fn cookie_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     named.find(|(cookie, _)| *cookie == name).map(|(_, value)| value)
 }
 
-/// Checks that no page of another site causes a request. Clients other than browsers do not send `sec-fetch-site`.
+/// Checks that no page of another site caused a request. Clients other than browsers do not send `sec-fetch-site`, so
+/// they pass.
 ///
 /// # Errors
-/// If such a page causes it.
+/// If such a page caused it.
 pub fn from_here(headers: &HeaderMap) -> Result<(), NoSession> {
     let mut sites = headers.get_all(FETCH_SITE).iter();
     if sites.all(|site| site == "same-origin" || site == "none") { Ok(()) } else { Err(NoSession::CrossSite) }
 }
 
-/// The bounds of a session with the rights that the caller has now, until this time at most.
+/// The bounds of a session with the present rights of the caller. The session ends at this time, or when the API key
+/// expires if that is earlier.
 pub fn bounds_of(principal: &Principal, person: String, until: Timestamp) -> Bounds {
     let key = principal.key();
     Bounds {

@@ -1,7 +1,7 @@
 //! API keys: `ll_<id>_<secret>`, where the secret is 32 random bytes.
 //!
-//! Only the SHA-256 of the secret is stored. That is enough because the secret is random and cannot be guessed; a slow
-//! hash with salt, which passwords need, would gain nothing.
+//! Only the SHA-256 of the secret is stored. That is enough, because the secret is random and cannot be guessed. A slow
+//! hash with salt, which passwords need, would add no protection.
 
 use std::{fmt, fmt::Write as _, str::FromStr};
 

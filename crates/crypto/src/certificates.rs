@@ -1,7 +1,7 @@
 //! Certificates in PEM (RFC 7468): the client certificate of a destination, and the authorities that it trusts.
 //!
-//! The parsed certificates are encoded again before they are stored. Files often hold the private key as well, and
-//! nothing but the certificates is kept.
+//! Certificates are parsed, and encoded again before they are stored. A file often contains the private key as well,
+//! and only the certificates may be stored.
 
 use std::{fmt, sync::Arc};
 
@@ -36,7 +36,7 @@ impl fmt::Debug for ClientIdentity {
     }
 }
 
-/// Why certificates or keys cannot be used; in words that follow the name of a setting.
+/// Why certificates or keys cannot be used. The texts are worded to follow the name of a setting.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {
     /// There is no certificate, or one is damaged.
@@ -83,7 +83,7 @@ impl ClientIdentity {
     }
 }
 
-/// The certificates of authorities, encoded again, and the root store that trusts these only.
+/// The certificates of authorities, encoded again, and a root store that trusts only these.
 ///
 /// # Errors
 /// When there is no certificate, or one is damaged.

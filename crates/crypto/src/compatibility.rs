@@ -1,5 +1,5 @@
-//! HMACs as other senders of webhooks make them (RFC 2104). They use ring, which has every hash function that is
-//! needed; all other HMACs of this crate use SHA-256.
+//! HMACs in the formats of other senders of webhooks (RFC 2104). This module uses ring, because ring has all three hash
+//! functions. All other HMACs of this crate use SHA-256.
 
 use ring::hmac::{self, HMAC_SHA1_FOR_LEGACY_USE_ONLY, HMAC_SHA256, HMAC_SHA512};
 
@@ -14,7 +14,7 @@ pub enum Hash {
     Sha512,
 }
 
-/// The HMAC of these parts, one after another.
+/// The HMAC of these parts in the given order, as if they were one text.
 pub fn mac(hash: Hash, secret: &Secret, content: &[&[u8]]) -> Vec<u8> {
     let algorithm = match hash {
         Hash::Sha1 => HMAC_SHA1_FOR_LEGACY_USE_ONLY,

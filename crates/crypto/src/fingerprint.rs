@@ -1,4 +1,4 @@
-//! Fingerprints of master keys: they distinguish two keys and reveal nothing else about them.
+//! Fingerprints of master keys. They show whether two keys are the same, and reveal nothing else about them.
 
 use hmac::Mac as _;
 

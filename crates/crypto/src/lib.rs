@@ -1,6 +1,10 @@
-//! Secrets: encryption at rest ([`sealing`]), signatures ([`signature`]), signatures of other senders
-//! ([`compatibility`]), API keys ([`api_key`]), authenticated links ([`Links`]), fingerprints of master keys, keyed
-//! hashes of searchable values ([`SearchKey`]), and certificates of TLS clients and authorities ([`certificates`]).
+//! Secrets and signatures:
+//!
+//! * [`sealing`] – encryption at rest with the master key, and fingerprints of master keys
+//! * [`signature`] – signatures of Standard Webhooks, and [`compatibility`] – those of other senders
+//! * [`secret`] – signing secrets, and [`api_key`] – API keys
+//! * [`Links`] – authenticated links, and [`SearchKey`] – keyed hashes of searchable values
+//! * [`certificates`] – certificates of TLS clients and authorities
 //!
 //! Guarantee: `Debug` of a type that holds a secret does not print it.
 

@@ -1,5 +1,5 @@
-//! Authenticated links: a text with a code that only the holder of the master key can make (HMAC-SHA256 with a key
-//! derived from the master key for this purpose alone).
+//! Authenticated links. A link contains a text and a code that only the holder of the master key can make. The code is
+//! an HMAC-SHA256, with a key that is derived from the master key for one purpose only.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -7,7 +7,7 @@ use sha2::Sha256;
 
 use crate::sealing::MasterKey;
 
-/// The length of the code. Half of the MAC cannot be guessed, and keeps links short (RFC 2104 section 5).
+/// The length of the code. Half of a MAC is still too long to be guessed, and keeps links short (RFC 2104 section 5).
 const CODE_BYTES: usize = 16;
 
 /// Writes and reads links of one purpose.
@@ -25,17 +25,17 @@ impl Links {
     }
 
     /// A link that contains this text. The link consists of letters, digits, `-` and `_`.
-    pub fn write(&self, said: &str) -> String {
-        let code = self.mac.clone().chain_update(said).finalize().into_bytes();
-        URL_SAFE_NO_PAD.encode([&code[..CODE_BYTES], said.as_bytes()].concat())
+    pub fn write(&self, text: &str) -> String {
+        let code = self.mac.clone().chain_update(text).finalize().into_bytes();
+        URL_SAFE_NO_PAD.encode([&code[..CODE_BYTES], text.as_bytes()].concat())
     }
 
-    /// The text of a link; `None` if it was not written with the master key.
+    /// The text of a link; `None` if the link was not written with this master key for this purpose.
     pub fn read(&self, link: &str) -> Option<String> {
         let bytes = URL_SAFE_NO_PAD.decode(link).ok()?;
-        let (code, said) = bytes.split_at_checked(CODE_BYTES)?;
-        self.mac.clone().chain_update(said).verify_truncated_left(code).ok()?;
-        String::from_utf8(said.to_vec()).ok()
+        let (code, text) = bytes.split_at_checked(CODE_BYTES)?;
+        self.mac.clone().chain_update(text).verify_truncated_left(code).ok()?;
+        String::from_utf8(text.to_vec()).ok()
     }
 }
 
@@ -54,20 +54,20 @@ impl std::fmt::Debug for Links {
 pub struct ConfirmationCodes(Links);
 
 impl ConfirmationCodes {
-    /// Codes that are made with this key.
+    /// Codes that only the holder of this master key can make.
     pub fn new(key: &MasterKey) -> Self {
         Self(Links::new(key, "leadline confirm"))
     }
 
-    /// The code for an address and an account, whose id contains no `/`.
+    /// The code for an address and an account. The id of the account must not contain `/`.
     pub fn write(&self, account: &str, email: &str) -> String {
         self.0.write(&format!("{account}/{email}"))
     }
 
     /// Account and address; `None` if the code was not made with this key.
     pub fn read(&self, code: &str) -> Option<(String, String)> {
-        let said = self.0.read(code)?;
-        said.split_once('/').map(|(account, email)| (account.to_owned(), email.to_owned()))
+        let text = self.0.read(code)?;
+        text.split_once('/').map(|(account, email)| (account.to_owned(), email.to_owned()))
     }
 }
 
@@ -78,10 +78,10 @@ mod tests {
     #[test]
     fn a_changed_link_is_not_read() {
         let key = MasterKey::generate().unwrap();
-        let (links, said) = (Links::new(&key, "one"), "acme/error/ä@b.example");
-        let link = links.write(said);
+        let (links, text) = (Links::new(&key, "one"), "acme/error/ä@b.example");
+        let link = links.write(text);
         assert!(link.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-' || c == b'_'), "{link}");
-        assert_eq!(links.read(&link).as_deref(), Some(said));
+        assert_eq!(links.read(&link).as_deref(), Some(text));
         assert_eq!(Links::new(&key, "two").read(&link), None);
         assert_eq!(Links::new(&MasterKey::generate().unwrap(), "one").read(&link), None);
         let bytes = URL_SAFE_NO_PAD.decode(&link).unwrap();

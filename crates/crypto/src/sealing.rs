@@ -1,7 +1,8 @@
 //! Encryption of secrets at rest: AES-256-GCM with the installation's master key (NIST SP 800-38D).
 //!
 //! A sealed secret is one byte of format, a random nonce of 12 bytes, and the ciphertext with its tag. The name of its
-//! owner, a token or a destination, is authenticated with it, so a sealed secret cannot be moved to another owner.
+//! owner (a token, or a setting of a destination) is authenticated with it, so a sealed secret cannot be moved to
+//! another owner.
 
 use std::{fmt, str::FromStr};
 

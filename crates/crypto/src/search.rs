@@ -1,4 +1,4 @@
-//! Keyed hashes of values by which leads are found: HMAC-SHA256 with a key that is derived from the master key for each
+//! Keyed hashes of the values by which leads are found (HMAC-SHA256). The key is derived from the master key for each
 //! account, so equal values of two accounts have different hashes.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -7,8 +7,8 @@ use sha2::Sha256;
 
 use crate::{link::keyed, sealing::MasterKey};
 
-/// The length of a hash. Half of the MAC keeps tables small, and no two of 2^60 values share it by chance (RFC 2104
-/// section 5).
+/// The length of a hash. Half of a MAC keeps tables small, and is long enough that among 2^60 values no two have the
+/// same hash by chance (RFC 2104 section 5).
 const HASH_BYTES: usize = 16;
 
 /// Hashes the values of an account.
@@ -18,14 +18,14 @@ pub struct SearchKey {
 }
 
 impl SearchKey {
-    /// The key of an account.
+    /// The key for the values of an account.
     pub fn new(key: &MasterKey, account: &str) -> Self {
         // HKDF-Expand (RFC 5869 section 2.3) of one block: the master key cannot be derived from the result.
         let purpose = keyed(key.bytes()).chain_update("leadline search/").chain_update(account);
         Self { mac: keyed(&purpose.chain_update([1]).finalize().into_bytes()) }
     }
 
-    /// The hash of a value of a field. The name of the field contains no NUL; the hash has 22 characters: letters,
+    /// The hash of a value of a field. The name of the field must not contain NUL. The hash has 22 characters: letters,
     /// digits, `-` and `_`.
     pub fn hash(&self, field: &str, value: &str) -> String {
         let mac = self.mac.clone().chain_update(field).chain_update([0]).chain_update(value);
@@ -61,7 +61,7 @@ mod tests {
         let all: HashSet<_> = others.iter().chain([&one]).collect();
         assert_eq!(all.len(), others.len() + 1);
         assert!(all.iter().all(|hash| hash.len() == 22), "{all:?}");
-        // Read models hold hashes, so the hash of a value must never change.
+        // Read models contain hashes, so the hash of a value must never change.
         assert_eq!(one, "PE_WrI4Vqgwr6-78EpLRUQ");
     }
 }

@@ -5,7 +5,7 @@ use std::{fmt, ops::RangeInclusive};
 
 use base64::{
     Engine as _,
-    alphabet::{Alphabet, STANDARD as USUAL, URL_SAFE},
+    alphabet::{Alphabet, STANDARD as STANDARD_ALPHABET, URL_SAFE},
     engine::{
         DecodePaddingMode,
         general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD},
@@ -16,10 +16,10 @@ use base64::{
 const PREFIX: &str = "whsec_";
 /// The length of a new secret.
 const NEW_SECRET_BYTES: usize = 32;
-/// The length that Standard Webhooks asks for.
+/// The length that Standard Webhooks requires.
 const STANDARD_BYTES: RangeInclusive<usize> = 24..=64;
-/// The length of a secret of another sender. A shorter secret can be guessed. A longer one adds nothing, because HMAC
-/// hashes a secret that exceeds a block (128 bytes for SHA-512).
+/// The length of a secret of another sender. A shorter secret can be guessed. A longer one adds no protection, because
+/// HMAC first hashes a secret that exceeds a block (128 bytes for SHA-512).
 const RAW_BYTES: RangeInclusive<usize> = 8..=256;
 
 #[derive(Clone, PartialEq, Eq)]
@@ -37,18 +37,18 @@ pub enum RawFormat {
     Utf8,
     /// Hexadecimal digits.
     Hex,
-    /// Base64, with the usual alphabet or that of URLs, with or without padding.
+    /// Base64 with the standard or the URL-safe alphabet, with or without padding.
     Base64,
 }
 
-/// Why a secret cannot be imported. The error shows nothing of the text.
+/// Why a secret cannot be imported. The error does not contain any part of the secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ImportError {
-    /// The text does not have the named form.
+    /// The text is not in the notation that the error names.
     #[error("is not {0}")]
     Encoding(&'static str),
     /// The secret is too short or too long.
-    #[error("has {bytes} bytes, and has to have {min} to {max}")]
+    #[error("has {bytes} bytes, and must have {min} to {max}")]
     Length { bytes: usize, min: usize, max: usize },
 }
 
@@ -125,7 +125,7 @@ impl Secret {
 fn decoded(text: &str) -> Option<Vec<u8>> {
     let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     let decode = |alphabet: &Alphabet| GeneralPurpose::new(alphabet, config).decode(text).ok();
-    decode(&USUAL).or_else(|| decode(&URL_SAFE))
+    decode(&STANDARD_ALPHABET).or_else(|| decode(&URL_SAFE))
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {

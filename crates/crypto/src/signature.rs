@@ -1,7 +1,7 @@
 //! Signatures of webhooks, as in Standard Webhooks 1.0: symmetric (`v1`, HMAC-SHA256) or asymmetric (`v1a`, Ed25519).
 //!
 //! The signed content is `<webhook-id>.<webhook-timestamp>.<body>`, and a signature is written `<version>,<base64>`.
-//! During a rotation there is one signature for each valid secret, separated by blanks.
+//! During a rotation there is one signature for each valid secret, separated by spaces.
 
 use std::str::FromStr;
 
@@ -20,7 +20,7 @@ pub enum Rejection {
     /// The timestamp is too old, or in the future.
     #[error("the timestamp is more than five minutes away from this clock")]
     Timestamp,
-    /// No signature fits the content and the secret.
+    /// No signature matches the content and the secret.
     #[error("no signature matches the content and the secret")]
     Signature,
 }
@@ -108,10 +108,10 @@ fn pair(seed: &Secret) -> Ed25519KeyPair {
     let mut bytes = [0; SEED_BYTES];
     let length = seed.bytes().len().min(SEED_BYTES);
     bytes[..length].copy_from_slice(&seed.bytes()[..length]);
-    Ed25519KeyPair::from_seed_unchecked(&bytes).expect("every 32 bytes are a seed")
+    Ed25519KeyPair::from_seed_unchecked(&bytes).expect("any 32 bytes are a seed")
 }
 
-/// The signed content: id, time and body, joined by dots. An id has no dot, so it is unambiguous.
+/// The signed content: id, time and body, joined by dots. It is unambiguous, because an id contains no dot.
 fn content(id: &str, timestamp: i64, body: &[u8]) -> Vec<u8> {
     [id.as_bytes(), b".", timestamp.to_string().as_bytes(), b".", body].concat()
 }
@@ -125,7 +125,7 @@ pub fn sign<'a>(signers: impl IntoIterator<Item = &'a Signer>, id: &str, timesta
 /// Verifies a received signature in constant time.
 ///
 /// # Errors
-/// When the clocks differ too much, or no signature fits.
+/// When the clocks differ too much, or no signature matches.
 pub fn verify(
     verifier: &Verifier,
     id: &str,

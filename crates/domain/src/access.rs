@@ -21,11 +21,11 @@ use crate::{
 /// What a method requires of its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
-    /// Any valid API key.
+    /// Any valid API key, except one that may only submit forms.
     AnyKey,
-    /// An API key with this scope.
+    /// An API key with this scope, or with one that includes it.
     Needs(Scope),
-    /// A platform-wide API key with this scope.
+    /// A platform-wide API key with this scope, or with one that includes it.
     Platform(Scope),
 }
 
@@ -75,7 +75,8 @@ pub struct Bounds {
 /// The caller, known by an API key that was valid at the time of the call, or by what an identity provider signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
-    /// The API key; in a session, within the bounds of the session. A person without a key has a substitute.
+    /// The API key; in a session, narrowed to the bounds of the session. A person from an identity provider has a
+    /// substitute for a key.
     key: Arc<ApiKey>,
     /// `None` if the caller has an API key.
     identity: Option<Arc<Person>>,
@@ -101,7 +102,7 @@ impl Principal {
             (Some(own), Some(other)) if own != other => return None,
             (own, other) => own.clone().or_else(|| other.clone()),
         };
-        // Without an account, a client would be that of any account.
+        // Without an account, the id of a client would match clients of every account.
         if client.is_some() && account.is_none() {
             return None;
         }
@@ -117,7 +118,7 @@ impl Principal {
         &self.key
     }
 
-    /// The id of the key or of its substitute, by which limits count.
+    /// The id of the key or of its substitute. Limits for each caller count by it.
     pub fn id(&self) -> &KeyId {
         &self.key.id
     }
@@ -149,8 +150,8 @@ impl Principal {
         self.is_portal
     }
 
-    /// Checks that a caller that is bound to a client may call a method. `open` says whether the method keeps to the
-    /// caller's client.
+    /// Checks that a caller that is bound to a client may call a method. `open` says whether the method limits its
+    /// answers to the caller's client.
     ///
     /// # Errors
     /// If the caller is bound to a client, and the method is not open to such callers.
@@ -169,7 +170,7 @@ impl Principal {
         if self.is_portal { Err(Denial::FromPortal { caller: self.to_string() }) } else { Ok(()) }
     }
 
-    /// Whether the rule of a method admits the caller.
+    /// Checks that the caller meets the rule of a method.
     ///
     /// # Errors
     /// The right that the caller lacks.
@@ -204,8 +205,8 @@ impl Principal {
         }
     }
 
-    /// Whether the caller may create this API key: within its own account if it has one, and with no scope that it
-    /// lacks itself. An administrator may also give the scope `payload`.
+    /// Whether the caller may create this API key. The key must belong to the account of the caller, if the caller has
+    /// one, and must have no scope that the caller lacks. An administrator may also give the scope `payload`.
     ///
     /// # Errors
     /// The right that the caller lacks.
@@ -226,7 +227,7 @@ impl Principal {
 }
 
 impl Person {
-    /// The person as a caller, until the end of their session.
+    /// The person as a caller, until the end of their session; `None` if no id can be made for the person.
     pub fn principal(self: &Arc<Self>, rights: &Rights, until: Timestamp) -> Option<Principal> {
         let key = ApiKey {
             id: self.id()?,

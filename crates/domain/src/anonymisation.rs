@@ -59,7 +59,7 @@ impl AnonymisationFact {
         }
     }
 
-    /// The message id, by which the broker stores a repeated append once.
+    /// The message id. Of several appends with the same id, the broker stores only the first.
     pub fn message_id(&self) -> String {
         match self {
             Self::LeadAnonymised(f) => format!("{}/{}/{}", f.account, f.lead, f.until.0),
@@ -90,7 +90,7 @@ pub fn blank_attempt(attempted: DeliveryAttempted) -> DeliveryFact {
 pub fn end_of(delivery: &Delivery, at: Timestamp) -> Option<DeliveryFact> {
     let ended = matches!(delivery.status, DeliveryStatus::Succeeded | DeliveryStatus::Failed);
     (!ended).then(|| {
-        // Counted here, so that the failure of the attempt in flight does not outrank this fact.
+        // The attempt in flight is counted here, so that its failure does not outrank this fact.
         let in_flight = u32::from(delivery.status == DeliveryStatus::Processing);
         DeliveryFact::Abandoned(DeliveryAbandoned {
             reference: delivery.reference.clone(),
@@ -103,8 +103,8 @@ pub fn end_of(delivery: &Delivery, at: Timestamp) -> Option<DeliveryFact> {
     })
 }
 
-/// The work that ends a waiting delivery of an anonymised lead at once: it finds no payload to send, and releases the
-/// next delivery of the ordered queue.
+/// The work that ends a waiting delivery of an anonymised lead at once; `None` if the delivery has no timer. The
+/// dispatcher finds no payload to send, ends the delivery, and releases the next one of the ordered queue.
 pub fn brought_forward(delivery: &Delivery) -> Option<Work> {
     delivery.next_attempt_at.map(|_| Work {
         reference: Arc::clone(&delivery.reference),

@@ -1,6 +1,6 @@
-//! The breaker of a lane. Too many transport failures in a row stop all requests except probes; after a probe succeeds,
-//! the number of requests grows slowly. Before the breaker opens, each failure narrows the lane, so that fewer further
-//! requests time out.
+//! The breaker of a lane. Too many transport failures in a row stop all requests except probes. After a probe succeeds,
+//! the number of requests grows slowly. Before the breaker opens, each failure lowers the number of requests in flight,
+//! so that fewer of them time out.
 //!
 //! The breaker limits the requests in flight. Each call passes the time, counted from any fixed start.
 
@@ -16,11 +16,11 @@ pub const MAX_PAUSE: Duration = Duration::from_secs(60);
 /// Whether the lane may send requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// The concurrency limit of the lane applies, less a part for each transport failure in a row.
+    /// The concurrency limit of the lane applies. Each transport failure in a row reduces it by a part.
     Closed,
-    /// No request until then; then one probe.
+    /// No request may start until this time. Then one probe may start.
     Open { until: Duration, pause: Duration },
-    /// At most `width` requests, and one more after each success.
+    /// At most `width` requests may be in flight. Each success adds one.
     Recovering { width: u32 },
 }
 
@@ -46,7 +46,8 @@ pub const fn is_transport_failure(outcome: &AttemptOutcome) -> bool {
 }
 
 impl Breaker {
-    /// A breaker that starts with one request, for a lane with a large backlog.
+    /// A breaker that allows one request at first, for a destination that was just enabled. Its lane may have a large
+    /// backlog.
     pub const fn recovering() -> Self {
         Self { state: State::Recovering { width: 1 }, failures: 0 }
     }
@@ -88,7 +89,7 @@ impl Breaker {
         }
         self.failures = self.failures.saturating_add(1);
         self.state = match self.state {
-            // Requests that were in flight when the breaker opened say nothing new.
+            // Failures of requests that were in flight when the breaker opened do not extend the pause.
             State::Open { until, .. } if now < until => self.state,
             State::Open { pause, .. } => opened(now, pause.saturating_mul(2)),
             State::Recovering { .. } if threshold > 0 => opened(now, FIRST_PAUSE),
@@ -98,8 +99,8 @@ impl Breaker {
     }
 }
 
-/// The width that remains after this many failures in a row; at least 1, and the whole width if the breaker never
-/// opens.
+/// The number of requests that may be in flight after this many failures in a row. It is at least 1, and the whole
+/// width if the breaker never opens.
 fn narrowed(width: u32, failures: u32, threshold: u32) -> u32 {
     let lost = width.saturating_mul(failures).checked_div(threshold).unwrap_or(0);
     width.saturating_sub(lost).max(1)

@@ -1,9 +1,9 @@
 //! Which lead events a destination wants, by their payload.
 //!
 //! A condition is a JSON object: `{"payload.country": {"in": ["DE", "AT"]}, "payload.budget": {"gte": 5000}}`. All of
-//! its entries must hold. A name is the path of a field, or `and`, `or` or `not`; a value is the required value of the
-//! field, or an object of operators, which must all hold. Parts of a path are the names of fields or the indices of a
-//! list, from 0; a dot within a name is written `\.`.
+//! its entries must hold. A name is the path of a field, or `and`, `or` or `not`. A value is the required value of the
+//! field, or an object of operators. All of these operators must hold. Parts of a path are the names of fields or the
+//! indices of a list, from 0; a dot within a name is written `\.`.
 //!
 //! | operator | holds if the field exists and |
 //! |---|---|
@@ -13,14 +13,15 @@
 //! | `gt`, `gte`, `lt`, `lte` | is a number above or below this number, or a text after or before this text |
 //! | `starts_with` | is a text that begins with this text |
 //! | `contains` | is a text that contains this text, or a list that contains this value |
-//! | `exists` | `true`: has any value, even `null`; `false` holds if the field is missing |
+//! | `exists` | with `true`: has any value, even `null`; with `false` the term holds if the field is missing |
 //!
-//! A field that is missing, or of another type than the operator takes, makes a term false. `not` inverts its
-//! condition, even if a missing field made it false. Numbers are compared exactly, as decimals; texts by their
-//! characters, with case. If an object has a name twice, the last value counts.
+//! A term is false if its field is missing, except `exists` with `false`. It is also false if its operator cannot
+//! compare a value of this type; `ne` and `nin` can compare every type. `not` inverts its condition, even if a missing
+//! field made the condition false. Numbers are compared exactly, as decimals; texts by their characters, with case. If
+//! an object has a name twice, the last value counts.
 //!
-//! Size, depth and number of terms of a condition are bounded, so that an evaluation costs at most one look-up in the
-//! payload for each term.
+//! The size, the depth and the number of terms of a condition are bounded, because each term costs one look-up in the
+//! payload.
 
 mod node;
 mod parse;

@@ -3,7 +3,7 @@
 
 use std::cmp::Ordering;
 
-/// Exponents are exact up to this one; larger ones, which do not occur in practice, count as equal.
+/// The largest exponent that is compared exactly. Larger exponents, which do not occur in practice, count as equal.
 const MAX_EXPONENT: i64 = 1_000_000_000_000_000_000;
 
 /// Compares two numbers in JSON notation.

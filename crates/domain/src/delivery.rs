@@ -1,8 +1,8 @@
 //! Deliveries: one lead event for one destination.
 //!
-//! [`facts`] are stored, and [`state`] folds them. [`decide`] decides what may happen next, [`mod@lost_work`] whether the
-//! work of a delivery is lost, [`deactivation`] whether an attempt deactivates its destination, and [`tracing`] which
-//! trace an attempt belongs to.
+//! [`facts`] are stored, and [`state`] folds them. [`decide`] decides what may happen next. [`mod@lost_work`] finds out
+//! whether the work of a delivery is lost, [`deactivation`] whether an attempt deactivates its destination, and
+//! [`tracing`] which trace an attempt belongs to.
 
 mod deactivation;
 mod decide;

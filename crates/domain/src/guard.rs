@@ -1,8 +1,8 @@
 //! The guard decides which addresses Leadline may call: public ones, and those that the operator allows.
 //!
 //! The addresses of a host name are checked when it is resolved for the connection that follows. An address literal in
-//! a URL is checked when a destination is made or updated, and again before each request. Forms of IPv6 that carry an
-//! IPv4 address are judged by that address.
+//! a URL is checked when a destination is made or updated, and again before each request. An IPv6 address that contains
+//! an IPv4 address is checked as both.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -27,8 +27,8 @@ const NOT_PUBLIC: [&str; 26] = [
     "224.0.0.0/4",
     "240.0.0.0/4",
     "::/96",
-    // NAT64 with the operator's own prefix (RFC 8215). The position of the IPv4 address depends on the prefix length
-    // (RFC 6052, 2.2), which is unknown, so the whole network is refused.
+    // NAT64 with the operator's own prefix (RFC 8215). The position of the IPv4 address depends on the length of the
+    // prefix (RFC 6052, 2.2), which is unknown. So the whole network is refused.
     "64:ff9b:1::/48",
     "100::/64",
     "100:0:0:1::/64",
@@ -41,7 +41,7 @@ const NOT_PUBLIC: [&str; 26] = [
     "ff00::/8",
 ];
 
-/// Decides which addresses may be called.
+/// Checks whether an address may be called.
 #[derive(Debug, Clone)]
 pub struct Guard {
     refused: Vec<IpNet>,
@@ -98,7 +98,7 @@ impl Guard {
     }
 }
 
-/// The IPv4 address that an IPv6 address carries, or the address itself.
+/// The IPv4 address that an IPv6 address contains, or the address itself.
 fn effective(address: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = address else { return address };
     embedded_ipv4(v6).map_or(address, IpAddr::V4)
@@ -228,7 +228,7 @@ mod tests {
         }
     }
 
-    /// Every IPv6 address that can carry this IPv4 address.
+    /// IPv6 addresses that contain this IPv4 address, one of each form.
     fn disguises(v4: Ipv4Addr) -> Vec<IpAddr> {
         let [a, b, c, d] = v4.octets();
         let (high, low) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
@@ -258,7 +258,7 @@ mod tests {
 
         #[test]
         fn an_embedded_ipv4_address_is_checked_itself(
-            // Half of them come from the networks that matter, because random addresses hardly ever do.
+            // Half of the addresses come from private networks, because random addresses are hardly ever private.
             bits in prop_oneof![
                 any::<u32>(),
                 (prop::sample::select(vec![0x0a00_0000_u32, 0x7f00_0000, 0xa9fe_a900, 0xc0a8_0000]), any::<u8>())

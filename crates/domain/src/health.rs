@@ -18,7 +18,7 @@ pub struct Latencies(pub [u64; Latencies::BUCKETS]);
 
 impl Latencies {
     pub const BUCKETS: usize = 20;
-    /// The end of each bucket except the last one, in milliseconds. The last one ends with the longest timeout of a
+    /// The end of each bucket except the last one, in milliseconds. The last one ends at the maximum timeout of a
     /// destination.
     const ENDS: [u64; Self::BUCKETS - 1] =
         [2, 5, 10, 20, 30, 50, 75, 100, 150, 200, 300, 500, 750, 1_000, 2_000, 3_000, 5_000, 10_000, 20_000];
@@ -34,8 +34,8 @@ impl Latencies {
         self.0.iter_mut().zip(other.0).for_each(|(count, more)| *count += more);
     }
 
-    /// The time within which `percent` of 100 attempts were answered, interpolated within its bucket; `None` if there
-    /// was no attempt.
+    /// The time within which `percent` percent of the attempts were answered, interpolated within its bucket; `None` if
+    /// there was no attempt.
     pub fn percentile(&self, percent: u64) -> Option<Duration> {
         let total: u64 = self.0.iter().sum();
         // The position of the attempt, from 1.
@@ -54,7 +54,7 @@ impl Latencies {
     }
 }
 
-/// How many attempts got which answer: 2xx, 3xx, 4xx, 5xx, none. Other statuses are not counted.
+/// The number of attempts by answer: 2xx, 3xx, 4xx, 5xx, none. Other statuses are not counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Answers(pub [u64; Answers::KINDS]);
 
@@ -78,7 +78,7 @@ impl Answers {
     }
 }
 
-/// How many deliveries ended and how many attempts were made in some time.
+/// The numbers of ended deliveries and of attempts in a period.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     pub succeeded: u64,
@@ -118,7 +118,7 @@ impl Counts {
     }
 }
 
-/// The attempts at a destination so far.
+/// The latest results of the attempts at a destination.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Streak {
     pub last_success_at: Option<Timestamp>,
@@ -170,7 +170,7 @@ pub enum LaneCondition {
 }
 
 impl LaneCondition {
-    /// The condition after a time without a report.
+    /// The condition when its report is this old.
     #[must_use]
     pub const fn aged(self, by: Duration) -> Self {
         match self {

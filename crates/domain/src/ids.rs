@@ -1,9 +1,8 @@
-//! Ids. Each has its own type, and is parsed once at the edge and trusted afterwards.
+//! Ids. Each kind of id has its own type. An id is parsed once at the edge and trusted afterwards.
 //!
-//! Accounts, clients, interfaces, API users, destinations, tokens and keys are *subject-safe*: they are tokens of
-//! broker subjects.
-//! Event and lead ids come from upstream systems and may also use `:`; they may not use `.`, because the signed content
-//! of a webhook is `id.timestamp.body` and has to be unambiguous (Standard Webhooks).
+//! The ids of accounts, clients, interfaces, API users, destinations, tokens and keys are *subject-safe*: they can be
+//! tokens of NATS subjects. Event and lead ids come from publishers and may also contain `:`. They may not contain `.`,
+//! because the signed content of a webhook is `id.timestamp.body` and has to be unambiguous (Standard Webhooks).
 
 pub(crate) mod computed;
 mod event_type;
@@ -66,17 +65,17 @@ macro_rules! text_id {
 text_id!(/** The owner of leads and of the configuration. */ AccountId, "account id", 64, "");
 text_id!(/** A form, page or campaign that produces leads. */ InterfaceId, "interface id", 64, "");
 text_id!(/** A customer of an account. */ ClientId, "client id", 64, "");
-text_id!(/** A person or program behind the API of an account. */ ApiUserId, "api user id", 64, "");
+text_id!(/** A person or program that uses the API for an account. */ ApiUserId, "api user id", 64, "");
 text_id!(/** A webhook endpoint with its settings. */ DestinationId, "destination id", 64, "");
 text_id!(/** A signing secret of an account. */ TokenId, "token id", 64, "");
 text_id!(/** The opt-out of one address from mails of a kind. */ OptOutId, "opt-out id", 64, "");
 text_id!(/** The consent of an address's owner to mails about an account. */ ConfirmationId, "confirmation id", 64, "");
 text_id!(/** The public part of an API key. */ KeyId, "key id", 64, "");
-text_id!(/** One event, as its publisher names it; unique in its account; the `leadline-event-id` of every request. */
+text_id!(/** The id that its publisher gave an event; unique in its account. Requests have it as `leadline-event-id`. */
     EventId, "event id", 128, ":");
-text_id!(/** One call, as its caller names it; a repeated call creates nothing more. */
+text_id!(/** The id that its caller gave a call. A second call with the same id creates nothing. */
     RequestId, "request id", 128, ":");
-text_id!(/** One lead, as its publisher names it; many events may concern it. */ LeadId, "lead id", 128, ":");
+text_id!(/** The id that its publisher gave a lead. Many events may be about it. */ LeadId, "lead id", 128, ":");
 
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident, $kind:literal) => {
@@ -85,7 +84,7 @@ macro_rules! uuid_id {
         pub struct $name(Uuid);
 
         impl $name {
-            /// Wraps an existing id.
+            /// The id with this UUID.
             pub const fn from_uuid(uuid: Uuid) -> Self {
                 Self(uuid)
             }
@@ -120,12 +119,12 @@ macro_rules! uuid_id {
 }
 
 uuid_id!(/** One lead event for one destination; computed from both. */ DeliveryId, "delivery id");
-uuid_id!(/** One execution of an attempt; the dispatcher makes it. */ AttemptId, "attempt id");
+uuid_id!(/** One execution of an attempt. The dispatcher makes the id. */ AttemptId, "attempt id");
 uuid_id!(/** A bulk retry or a recovery; computed from the call that starts it. */ JobId, "job id");
 uuid_id!(/** One notice; computed from its subject, so that people get it once. */ NoticeId, "notice id");
 
 impl RequestId {
-    /// The id of a call whose caller gives none.
+    /// A new id for a call whose caller gives none.
     pub fn from_uuid(uuid: Uuid) -> Self {
         Self(uuid.to_string().into())
     }
@@ -153,7 +152,7 @@ impl InterfaceId {
         Self(Self::OPERATIONS.into())
     }
 
-    /// Whether Leadline reserves the id, so that no account can have such an interface.
+    /// Whether the id is reserved for Leadline, so that no account can have such an interface.
     pub fn is_reserved(&self) -> bool {
         self.is_tests() || self.as_str() == Self::OPERATIONS
     }

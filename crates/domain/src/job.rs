@@ -1,4 +1,4 @@
-//! Jobs: bulk retries of failed deliveries, and recoveries, which bring a destination the events that it missed.
+//! Jobs: bulk retries of failed deliveries, and recoveries, which send a destination the events that it missed.
 //!
 //! [`facts`] are stored, and [`state`] folds them. [`decide`] decides about each delivery or event that a job reaches,
 //! and [`pace`] when the next one may start.

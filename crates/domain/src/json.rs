@@ -1,7 +1,8 @@
 //! A lossless JSON parser: numbers keep their digits, objects their order, and a lone surrogate becomes U+FFFD.
 //!
 //! `serde_json` is not used, because it refuses lone surrogates and `1e999`, and rounds numbers that an `f64` cannot
-//! hold. Its feature `arbitrary_precision` would change every crate of the process, and still refuse the surrogates.
+//! represent. Its feature `arbitrary_precision` would change the behaviour of every crate of the process, and lone
+//! surrogates would still be refused.
 
 use crate::payload::MAX_DEPTH;
 
@@ -139,9 +140,9 @@ impl Reader<'_> {
     /// Skips white space, then consumes this byte if it is the next one.
     fn takes(&mut self, byte: u8) -> bool {
         self.space();
-        let there = self.next() == Some(byte);
-        self.at += usize::from(there);
-        there
+        let is_next = self.next() == Some(byte);
+        self.at += usize::from(is_next);
+        is_next
     }
 
     fn value(&mut self, depth: usize) -> Result<Json, JsonError> {

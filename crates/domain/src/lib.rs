@@ -7,15 +7,16 @@
 //! * [`lead`] – lead events
 //! * [`registry`] – accounts, clients, interfaces, API users, destinations, tokens and API keys, as facts and as state
 //! * [`access`] – authorisation
-//! * [`routing`] – which destinations want a lead event, and [`condition`] – by its payload
-//! * [`delivery`] – the facts of a delivery and the state they add up to
+//! * [`routing`] – which destinations want a lead event, and [`condition`] – their conditions on its payload
+//! * [`delivery`] – the facts of a delivery, and the state that they fold to
 //! * [`job`] – bulk retries and recoveries
 //! * [`policy`] – when attempts follow each other, and [`breaker`] – when the lane stops requests
 //! * [`guard`] – which addresses may be called
 //! * [`outcome`] – the results of attempts, and [`advice`] – what people can do about failures
+//! * [`problem`] – failures with one cause at one destination, and [`health`] – the health of a destination
 //! * [`notice`] – notices, which people get by mail
 //! * [`anonymisation`] – which leads were anonymised
-//! * [`payload`] and [`json`] – payloads, and [`search`] – the values in them by which leads are found
+//! * [`payload`] and [`json`] – payloads, and [`search`] – the values inside payloads by which leads are found
 //! * [`text`] – rejected values, quoted in messages
 
 pub mod access;

@@ -1,8 +1,8 @@
-//! Notices, and the facts that they were sent.
+//! Notices, and the facts about them.
 //!
 //! [`destination_health`] decides which notices a fact about a delivery calls for, and [`interface_state`] decides
 //! which notices new leads call for. One fact stores that a notice was called for ([`NoticeCalledFor`]), and another
-//! that it was sent. Neither holds data of a lead: the notifier looks it up when it writes the mail.
+//! that it was sent. Neither fact contains data of a lead. The notifier looks up this data when it writes the mail.
 
 mod called_for;
 mod destination_health;
@@ -35,7 +35,7 @@ pub enum NoticeFact {
     CalledFor(NoticeCalledFor),
     /// An email about another subject was handed to the mail server.
     Sent(NoticeSent),
-    /// The mail server took the email for one of several recipients.
+    /// The mail server accepted the email for one of several recipients.
     Reached(NoticeReached),
     /// Some recipients get no email.
     GivenUp(NoticeGivenUp),
@@ -43,10 +43,10 @@ pub enum NoticeFact {
     Acknowledged(ProblemAcknowledged),
 }
 
-/// What is known about the recipients of a notice.
+/// Which recipients of a notice have got their mail, as far as the facts show.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NoticeProgress {
-    /// Whether no recipient is left.
+    /// Whether no recipient is still waiting for the mail.
     pub done: bool,
     /// The recipients that have got a mail so far.
     pub reached: Vec<String>,
@@ -81,8 +81,8 @@ pub struct NoticeSent {
     pub at: Timestamp,
 }
 
-/// The mail server took the email for one of several recipients. A retry for the others does not send it to this one
-/// again.
+/// The mail server accepted the email for one of several recipients. A retry for the others does not send the email to
+/// this recipient again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoticeReached {
     pub notice: NoticeId,
@@ -91,7 +91,7 @@ pub struct NoticeReached {
     pub at: Timestamp,
 }
 
-/// The mail server refused an email permanently, or did not take it for too long.
+/// The mail server refused an email permanently, or did not accept it for too long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoticeGivenUp {
     pub notice: NoticeId,
@@ -148,7 +148,7 @@ pub struct ErrorNoticeSent {
 }
 
 impl NoticeFact {
-    /// The message id, by which the broker stores a repeated append once.
+    /// The message id. Of several appends with the same id, the broker stores only the first.
     pub fn message_id(&self) -> String {
         match self {
             Self::CalledFor(called) => format!("{}/called", called.notice),

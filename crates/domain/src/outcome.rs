@@ -4,7 +4,7 @@ use std::{fmt, ops::RangeInclusive, time::Duration};
 
 use crate::lead::HOPS;
 
-/// The status that means the absence of an HTTP response.
+/// The status that is stored and shown if there is no HTTP response.
 pub const NO_RESPONSE_STATUS: u16 = 999;
 
 /// 508 Loop Detected (RFC 5842, 7.2): the answer of ingest after too many hops.
@@ -70,7 +70,7 @@ impl fmt::Display for ErrorKind {
     }
 }
 
-/// A class of HTTP statuses (RFC 9110, 15): those that begin with this digit, from 1 to 5.
+/// A class of HTTP statuses (RFC 9110, 15): all statuses that begin with the same digit, from 1 to 5.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct HttpStatusClass(u8);
 

@@ -14,7 +14,7 @@ pub(crate) const MAX_PARTS: usize = 32;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PathError {
     problem: String,
-    /// Whether the text does not begin like a path, and may be another name.
+    /// Whether the text does not begin like a path, so that it may be meant as another name.
     elsewhere: bool,
 }
 

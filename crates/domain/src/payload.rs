@@ -1,4 +1,4 @@
-//! The rule that every payload must obey, so that each destination can get it.
+//! The limit of every payload, so that each destination can get it.
 
 /// The maximum depth of nested lists and objects in a payload. Each level costs a reader one stack frame.
 pub const MAX_DEPTH: usize = 512;

@@ -1,4 +1,4 @@
-//! Retry policies: when attempts follow each other. A policy is data on its destination; this module only reads it.
+//! Retry policies: when attempts follow each other. A policy is a setting of a destination.
 
 mod next_step;
 
@@ -11,13 +11,13 @@ use crate::outcome::ErrorKind;
 pub struct RetryPolicy {
     /// Quick retries after a transient failure, before the schedule starts.
     pub quick: QuickRetries,
-    /// The delay before each further attempt; 0 to [`RetryPolicy::MAX_STEPS`] of them, each at most
-    /// [`RetryPolicy::MAX_DELAY`].
+    /// The delay before each further attempt. There are 0 to [`RetryPolicy::MAX_STEPS`] delays of at most
+    /// [`RetryPolicy::MAX_DELAY`] each.
     pub schedule: Vec<Duration>,
     /// The maximum jitter added to a scheduled delay, in percent of it; 0 to 50. The jitter is computed from the
     /// delivery and the attempt, so a redelivered message gets the same delay.
     pub jitter_percent: u8,
-    /// The maximum time from the request of the delivery to an attempt; `None` if there is no limit.
+    /// The maximum time from the request of a round to an attempt; `None` if there is no limit.
     pub max_age: Option<Duration>,
     /// When a delivery that has used up its attempts deactivates the destination.
     pub deactivate: Deactivate,
@@ -105,13 +105,13 @@ impl RetryPolicy {
     /// The maximum pause between quick retries.
     pub const MAX_PAUSE: Duration = minutes(1);
     /// The maximum number of waits in a round that use neither a quick retry nor a step, because the receiver asked for
-    /// them. It covers a month of a daily quota.
+    /// them. It is enough for a month at a receiver with a daily quota.
     pub const MAX_FREE_WAITS: u32 = 30;
     /// The maximum jitter, in percent of a delay.
     pub const MAX_JITTER: u8 = 50;
 
-    /// Three quick retries five seconds apart for transient failures, then four attempts within the hour, then
-    /// deactivation if nothing succeeded meanwhile.
+    /// Up to three quick retries after transient failures, five seconds apart. Then four attempts within the hour. Then
+    /// the destination is deactivated, if nothing succeeded meanwhile.
     pub fn standard() -> Self {
         Self {
             quick: QuickRetries {

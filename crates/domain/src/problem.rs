@@ -1,6 +1,7 @@
 //! Problems: failures with one cause at one destination.
 //!
-//! A problem is folded from facts one by one, so that its rows do not depend on the batches of facts.
+//! A problem is folded from facts one by one, so that its rows in the read model do not depend on how the projector
+//! groups the facts.
 
 use std::fmt;
 
@@ -25,7 +26,8 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// The cause of a delivery's failure; `None` if its latest attempt did not fail, or if a person ended it.
+    /// Why a delivery fails; `None` if its latest attempt did not fail, if a person decided to end it, or if it is a
+    /// test.
     pub fn of(delivery: &Delivery) -> Option<Self> {
         if delivery.status == DeliveryStatus::Succeeded || delivery.reference.event_type.is_test() {
             return None;
@@ -75,7 +77,7 @@ impl fmt::Display for Cause {
     }
 }
 
-/// The change of problems by a fact about a delivery.
+/// How a fact about a delivery changes the problems of its destination.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Step {
     /// The cause with which the delivery no longer fails.

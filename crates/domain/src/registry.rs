@@ -1,8 +1,8 @@
 //! The registry: accounts, clients, interfaces, API users, destinations, tokens and API keys.
 //!
 //! [`entities`] and [`request`] define the content of facts, and [`facts`] the facts themselves. [`state`] folds the
-//! facts. [`decide`] is the only way to a new fact; a [`refusal`] explains why a command leads to no fact. [`checks`]
-//! checks fields, and [`limits`] bounds the entities of an account.
+//! facts. Every change of the configuration comes from [`decide`]; a [`refusal`] explains why a command leads to no
+//! change. [`checks`] checks fields, and [`limits`] bounds the entities of an account.
 
 mod decide;
 mod facts;
@@ -32,7 +32,7 @@ pub(crate) mod request {
     pub(super) mod transport;
 }
 
-/// The checks of each field alone, and of a request's fields together.
+/// The checks of single fields, and of the fields that shape requests together.
 mod checks {
     pub(super) mod fields;
     pub(super) mod requests;

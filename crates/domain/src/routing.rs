@@ -1,7 +1,7 @@
 //! Routing: which destinations want a lead event, and why.
 //!
-//! One function evaluates the [`rules`] of a destination. The router decides by the answers, and [`explain`] shows
-//! them, so both always agree.
+//! One function evaluates the [`rules`] of a destination. The router decides by the answers, and [`explain`] shows the
+//! same answers, so both always agree.
 
 mod explanation;
 mod overlap;
@@ -26,7 +26,7 @@ use crate::{
 /// condition holds for the payload. Among the destinations that want the event, the highest level wins: a destination
 /// of the account overrides those of its clients, and these override those of its interfaces. A destination whose
 /// condition does not hold does not want the event, so it overrides nothing. With the routing `all`, every destination
-/// that wants the event gets it. A disabled destination still wants its events; they are held for it.
+/// that wants the event gets it. A disabled destination still wants its events, and their deliveries are held.
 ///
 /// An event that names its destination goes only there, and patterns and condition are ignored.
 ///
@@ -52,7 +52,7 @@ fn routed(registry: &Registry, input: &RuleInput<'_>) -> Vec<Arc<Destination>> {
 }
 
 /// The destinations that must have a delivery of an event: those that wanted it when it was published and still want
-/// it. Destinations that were created or changed in between may have been routed either way. A test
+/// it. For a destination that was created or changed in between, both results of the routing are correct. A test
 /// delivery is never missing.
 pub fn owed(then: &Registry, now: &Registry, event: &LeadEvent) -> Vec<DestinationId> {
     if event.interface.is_tests() {

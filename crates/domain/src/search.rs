@@ -1,11 +1,11 @@
 //! The values inside payloads by which leads are found.
 //!
-//! An interface names searchable fields, each with a name, a path into the payload, and a kind, which decides the
+//! An interface has searchable fields, each with a name, a path into the payload, and a kind. The kind decides the
 //! normal form of values. Only normal forms are compared, and the read model keeps a keyed hash of each, never the
 //! value.
 //!
-//! Payloads are untrusted, so the work on each is bounded: the values of a field, the entries of lists that a path
-//! visits, and the size of a value.
+//! Payloads are untrusted, so the work on each is bounded. There are limits for the values of a field, the entries of
+//! lists that a path visits, and the size of a value.
 
 mod normal;
 
@@ -35,8 +35,10 @@ const MAX_PATH: usize = 256;
 pub struct FieldName(String);
 
 impl FieldName {
+    /// Parses a name.
+    ///
     /// # Errors
-    /// If the text is not a name. The error is the problem.
+    /// Why the text is not a name.
     pub fn parse(text: &str) -> Result<Self, String> {
         let plain = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
         if plain && text.len() <= MAX_NAME && text.starts_with(|first: char| first.is_ascii_lowercase()) {
@@ -65,8 +67,10 @@ pub struct FieldPath {
 }
 
 impl FieldPath {
+    /// Parses a path.
+    ///
     /// # Errors
-    /// If the text is not a path. The error is the problem.
+    /// Why the text is not a path.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.len() > MAX_PATH {
             return Err(format!("has {} bytes, and {MAX_PATH} is the limit", text.len()));
@@ -87,8 +91,8 @@ impl FieldPath {
         let odd = |part: &&String| part.contains(['[', ']', '*', '$']) || part.trim() != part.as_str();
         let part = self.parts.iter().find(odd)?;
         Some(format!(
-            "{} names a field {}, as it is written; an index is a part of its own (payload.phones.0), and without one a \
-             path means every entry of a list",
+            "{} names a field {}, taken literally; write an index as a separate part (payload.phones.0); without an \
+             index, a path covers every entry of a list",
             self.text,
             quoted(part)
         ))
@@ -103,7 +107,7 @@ pub struct SearchField {
     pub kind: Kind,
 }
 
-/// Warnings about fields that are probably not meant as written.
+/// Warnings about fields that are probably a mistake.
 pub fn warnings(fields: &[SearchField]) -> Vec<String> {
     let mut warnings: Vec<_> = fields.iter().filter_map(|field| field.path.doubt()).collect();
     for (index, field) in fields.iter().enumerate() {
@@ -171,7 +175,7 @@ impl Search {
     }
 }
 
-/// A required value of leads: one of these normal forms.
+/// A value that a search requires: the field of the lead has one of these normal forms.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
     pub field: FieldName,
@@ -250,7 +254,7 @@ mod tests {
         let (email, phone) = (field("email", "payload.email", Kind::Email), field("phone", "payload.tel", Kind::Phone));
         assert_eq!(warned(&[email.clone(), phone]), "");
         for path in ["payload.items[0].email", "payload.*.email", "payload. email"] {
-            assert!(warned(&[field("email", path, Kind::Email)]).contains("an index is a part of its own"), "{path}");
+            assert!(warned(&[field("email", path, Kind::Email)]).contains("as a separate part"), "{path}");
         }
         assert!(warned(&[email.clone(), field("mail", "payload.email", Kind::Email)]).contains("are the same value"));
         assert_eq!(warned(&[email.clone(), field("any", "payload.email", Kind::Text)]), "");

@@ -4,8 +4,8 @@ use std::fmt;
 
 /// The maximum number of characters of a rejected value in a message: enough to recognise it.
 const MAX_QUOTED: usize = 80;
-/// The maximum size of a message, in bytes. Clients refuse long trailers: grpc-java above 8 KiB, C-core above 16 KiB. A
-/// byte can take three bytes there.
+/// The maximum size of a message, in bytes. Clients refuse long trailers: grpc-java above 8 KiB, C-core above 16 KiB.
+/// In trailers, percent-encoding makes up to three bytes of one byte.
 pub const MAX_MESSAGE: usize = 900;
 
 /// A rejected value in a message. A long value is cut, and its length is added.
@@ -31,7 +31,7 @@ pub fn bounded(message: String) -> String {
     bounded_to(MAX_MESSAGE, message)
 }
 
-/// A text of at most `max` bytes, shortened in the same way.
+/// A text of at most `max` bytes. A longer one also loses its middle.
 pub fn bounded_to(max: usize, text: String) -> String {
     const GAP: &str = " … ";
     if text.len() <= max {

@@ -6,7 +6,7 @@ use domain::json;
 
 /// Maximum length of a rendered URL, in bytes; most servers refuse longer ones.
 pub const MAX_URL: usize = 8 * 1024;
-/// Maximum number of instructions that a template may take.
+/// Maximum number of instructions of the engine for one template.
 pub const FUEL: u64 = 100_000;
 /// Maximum size of a rendered body, in bytes.
 pub const LARGEST: usize = 1024 * 1024;
@@ -17,7 +17,7 @@ pub enum RenderError {
     /// The template is wrong, or uses a value that the event does not have.
     #[error("{part} template, line {line}: {problem}")]
     Template {
-        /// URL or body.
+        /// `URL` or `body`.
         part: &'static str,
         /// Counted from 1.
         line: usize,
@@ -26,24 +26,18 @@ pub enum RenderError {
     /// The result is not a URL.
     #[error("URL template: the result for this lead is not a URL")]
     Url(#[from] ::url::ParseError),
-    /// The receiver would refuse it, and it is too large to be recorded.
+    /// The URL is longer than [`MAX_URL`]. A receiver would refuse it, and it is too large to be recorded.
     #[error("URL template: the URL for this lead has {size} bytes, and {MAX_URL} is the limit")]
-    LongUrl {
-        /// In bytes.
-        size: usize,
-    },
+    LongUrl { size: usize },
     /// A template may only compute path and query.
     #[error("URL template: the URL for this lead leads to another host; only path and query may be filled in")]
     Host,
     /// The template fixes the number of path segments.
     #[error("URL template: the lead may not change the shape of the path: {0}")]
     Path(String),
-    /// The receiver would refuse it, and it takes too much memory.
+    /// The body is larger than [`LARGEST`]. A receiver would refuse it, and it takes too much memory.
     #[error("body template: the body for this lead has {size} bytes, and {LARGEST} is the limit")]
-    LargeBody {
-        /// In bytes.
-        size: usize,
-    },
+    LargeBody { size: usize },
     /// A rendered body has to be JSON.
     #[error(
         "body template: the result is not JSON; values bring their own quotes: write \
@@ -71,7 +65,7 @@ pub enum RenderError {
     /// An envelope can only hold JSON.
     #[error("the payload is not JSON")]
     Envelope(#[source] serde_json::Error),
-    /// The operating system has no thread for it.
+    /// The operating system cannot start a thread for the template.
     #[error("cannot try the template now")]
     NoThread(#[source] std::io::Error),
 }

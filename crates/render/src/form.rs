@@ -1,7 +1,7 @@
 //! Forms: the fields of a payload as `application/x-www-form-urlencoded` (WHATWG URL, 5) or `multipart/form-data` (RFC
 //! 7578).
 //!
-//! Strangers write payloads. Their fields cannot replace a constant, even if the receiver reads names carelessly.
+//! Payloads are untrusted. Their fields cannot replace a constant, even if the receiver treats similar names as equal.
 
 use std::collections::HashMap;
 
@@ -40,7 +40,7 @@ pub(crate) fn multipart(form: &Form, input: &Input<'_>) -> Result<(Bytes, String
     }
     let mut body = String::new();
     for (name, value) in fields {
-        // Browsers do the same (WHATWG HTML, 4.10.21.8): servers understand no other escape.
+        // These are the escapes that browsers write (WHATWG HTML, 4.10.21.8). Servers understand no others.
         let name = name.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A");
         body.push_str(&format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"));
         if body.len() > LARGEST {
@@ -129,7 +129,7 @@ impl Fields<'_> {
             self.path.push('.');
         }
         self.path.push_str(key);
-        // No form names a field by a longer path.
+        // The settings of a form contain no longer path.
         let renamed =
             (self.path.len() <= Form::MAX_NAME).then(|| self.renamed.get(self.path.as_str()).copied()).flatten();
         let added = match renamed {
@@ -160,8 +160,8 @@ fn nest(name: &mut String, key: &str, nesting: Nesting) {
     }
 }
 
-/// A name as the most careless receiver may read it: without surrounding blanks, without control characters, in lower
-/// case, and with PHP's underscores. Two names that are then equal may be the same field.
+/// A name as the most tolerant receiver may read it: without surrounding blanks, without control characters, in lower
+/// case, and with PHP's underscores. If two names are then equal, a receiver may treat them as the same field.
 fn as_receivers_read(name: &str) -> String {
     let plain: String = name.chars().filter(|c| !c.is_control()).collect();
     plain.trim().to_lowercase().replace(['.', ' ', '['], "_").replace(']', "")

@@ -1,5 +1,5 @@
-//! The headers of a request that follow from settings and delivery. This module knows no secrets: the caller passes the
-//! values that it made with secrets, or texts in their place.
+//! The headers of a request that follow from the settings and the delivery. This module knows no secrets. The caller
+//! passes the values that it made with secrets, or placeholders for them.
 
 use std::borrow::Cow;
 
@@ -22,7 +22,7 @@ pub struct Head<'a> {
     pub reference: &'a DeliveryRef,
     /// The number of the attempt, from 1.
     pub attempt: u32,
-    /// How many deliveries led to the event.
+    /// The number of deliveries that led to the event.
     pub hops: u32,
     /// `None` if there is no body.
     pub content_type: Option<&'a str>,
@@ -39,8 +39,8 @@ pub struct Head<'a> {
 }
 
 impl Head<'_> {
-    /// The headers in the order in which they are set. A later one takes the place of an earlier one with the same
-    /// name, so that no header of a destination replaces one of Leadline's own.
+    /// The headers in the order in which they are set. A later header replaces an earlier one with the same name, so a
+    /// header of a destination cannot replace a header of Leadline.
     pub fn headers(&self) -> Vec<(&str, HeaderText<'_>)> {
         fn line<'a>(name: &'a str, value: impl Into<Cow<'a, str>>) -> (&'a str, HeaderText<'a>) {
             (name, HeaderText::Plain(value.into()))
@@ -70,7 +70,7 @@ impl Head<'_> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeaderText<'a> {
     Plain(Cow<'a, str>),
-    /// The place of the credentials of the destination. The caller sets them, or shows a note.
+    /// The credentials of the destination. The caller puts them here, or shows a note instead.
     Credentials,
 }
 

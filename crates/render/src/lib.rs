@@ -1,14 +1,14 @@
 //! Requests from settings and templates: renders the URL and the body of a destination for one event, and says which
 //! headers go with them.
 //!
-//! Rendering is pure, and bounded for every template and every event: a template takes at most [`FUEL`] steps, reads
-//! and writes at most [`MAX_WORK`] bytes, and needs at most [`STACK`] bytes of stack. It may use the functions that
-//! [`template::functions`] lists. Strangers write leads, so no value can change the shape of the request: in a body
-//! `{{ value }}` is written as the content type demands ([`template::part`]), in a URL it is percent-encoded, and a
-//! template cannot compute the scheme, the host or the number of path segments. Numbers keep their digits, and objects
-//! their order.
+//! Rendering is pure, and bounded for every template and every event. A template executes at most [`FUEL`]
+//! instructions, reads and writes at most [`MAX_WORK`] bytes, and needs at most [`STACK`] bytes of stack. It may use
+//! the functions that [`template::functions`] lists. Leads are untrusted, so no value can change the shape of a
+//! request. A template writes a value into a body as the content type demands ([`template::part`]), and percent-encodes
+//! it in a URL. It cannot compute the scheme, the host or the number of path segments. Numbers keep their digits, and
+//! objects their order.
 //!
-//! Errors are stored and shown to people who may not see the lead, so none of them quotes a value of it.
+//! Errors are stored and shown to people who may not see the lead, so no error quotes a value of the lead.
 
 mod error;
 mod form;
@@ -72,7 +72,8 @@ impl RenderError {
     }
 }
 
-/// Whether a destination has templates. Rendering them may take long: use a thread of its own, with [`STACK`] bytes.
+/// Whether a destination has templates. Rendering them may take long, so use a separate thread with a stack of
+/// [`STACK`] bytes.
 pub fn has_template(destination: &Destination) -> bool {
     is_template(&destination.url) || matches!(destination.request.body, Body::Template(_))
 }
@@ -103,11 +104,11 @@ pub fn render(destination: &Destination, input: &Input<'_>) -> Result<Rendered, 
     Ok(Rendered { url: url::checked(&filled, &url)?, body, content_type })
 }
 
-/// Renders URL and body of a request. If the destination [`has_template`], this happens on a thread of its own, for
-/// which the calling thread waits.
+/// Renders URL and body of a request. If the destination [`has_template`], a separate thread does this, and the calling
+/// thread waits for it.
 ///
 /// # Errors
-/// As [`render`], or if the operating system has no thread for it.
+/// As [`render`], or if the operating system cannot start a thread.
 pub fn render_apart(destination: &Destination, input: &Input<'_>) -> Result<Rendered, RenderError> {
     if !has_template(destination) {
         return render(destination, input);
@@ -150,7 +151,7 @@ fn body(
 /// Type, time and the unchanged payload (Standard Webhooks, payload structure).
 fn envelope(input: &Input<'_>) -> Result<Bytes, RenderError> {
     let data: &RawValue = serde_json::from_slice(input.payload).map_err(RenderError::Envelope)?;
-    // An event type only has lower-case words and dots, a time only digits and signs, so they need no escapes.
+    // Neither an event type nor a time contains a character that JSON escapes.
     let text = format!(
         r#"{{"type":"{}","timestamp":"{}","data":{}}}"#,
         input.reference.event_type,

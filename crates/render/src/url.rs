@@ -1,4 +1,4 @@
-//! Rendered URLs: the check that no lead changes where a request goes, and how URLs are shown to people who may not see
+//! Rendered URLs: the check that no lead changes where a request goes, and the form of URLs for people who may not see
 //! the lead.
 
 use url::Url;
@@ -40,7 +40,7 @@ pub fn without_values(settings: &str, requested: &str) -> String {
     }
     let fixed = settings.find("{{").into_iter().chain(settings.find("{%")).min().map(|end| &settings[..end]);
     let is_from_settings = match fixed {
-        // A request that could not be rendered has the template itself.
+        // If the request could not be rendered, the recorded URL is the template itself.
         _ if requested == settings => true,
         None => Url::parse(settings).is_ok_and(|url| url.as_str() == requested),
         Some(fixed) => Url::parse(fixed).is_ok_and(|begin| requested.starts_with(begin.as_str())),
@@ -58,7 +58,7 @@ fn path(text: &str) -> &str {
     before_query.split_once(['/', '\\']).map_or("", |(_, path)| path)
 }
 
-/// Whether a server, or a URL parser, takes the segment for "this" or "the one above" (RFC 3986, 3.3).
+/// Whether a server or a URL parser reads the segment as `.` or `..` (RFC 3986, 3.3).
 fn is_dots(segment: &str) -> bool {
     let plain = segment.to_ascii_lowercase().replace("%2e", ".").replace(['\t', '\n', '\r'], "");
     matches!(plain.trim(), "." | "..")

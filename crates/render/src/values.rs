@@ -109,7 +109,7 @@ fn value(json: Json) -> Value {
     }
 }
 
-/// A number of the engine if it has the same digits; otherwise an [`Exact`].
+/// A number of the engine if the engine writes it with the same digits; otherwise an [`Exact`].
 fn number(digits: String) -> Value {
     let plain = digits.len() <= MAX_PLAIN_DIGITS && !digits.starts_with("-0");
     if let Some(integer) = plain.then(|| digits.parse::<i64>().ok()).flatten() {
@@ -140,7 +140,7 @@ pub(crate) fn decimal(value: &Value) -> Option<String> {
     serde_json::Number::from_f64(f64::try_from(value.clone()).ok()?).map(|number| number.to_string())
 }
 
-/// A number that the engine cannot hold digit by digit.
+/// A number that the engine cannot represent with all its digits.
 #[derive(Debug)]
 pub(crate) struct Exact(String);
 
@@ -183,13 +183,13 @@ impl Object for Raw {
     }
 }
 
-/// An unknown field of a payload: it has every field, and is a list of one.
+/// A placeholder for an unknown field of a payload. It has every field, and is a list with one item.
 #[derive(Debug)]
 pub(crate) struct Placeholder {
     quoted: bool,
 }
 
-/// The text of a placeholder; it can also be read as a number.
+/// The text of a placeholder. It is also a number.
 pub(crate) const PLACEHOLDER: &str = "1";
 
 pub(crate) fn is_placeholder(value: &Value) -> bool {

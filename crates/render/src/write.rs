@@ -1,4 +1,4 @@
-//! Writes values: as JSON into JSON, percent-encoded into a URL and a form, escaped into XML, as they are into any
+//! Writes values: as JSON into JSON, percent-encoded into a URL or a form, escaped into XML, and unchanged into any
 //! other text.
 
 use minijinja::{
@@ -43,7 +43,8 @@ pub(crate) fn into_url(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &
     Ok(out.write_str(&percent_encoded(&text))?)
 }
 
-/// Encodes all characters except the unreserved ones of RFC 3986. A blank is %20, which URLs and forms have in common.
+/// Encodes all characters except the unreserved ones of RFC 3986. A blank becomes %20, which is valid in URLs and in
+/// forms.
 pub(crate) fn percent_encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -66,7 +67,7 @@ pub(crate) fn into_xml(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &
     escaped(out, state, value, xml::escaped)
 }
 
-/// Writes a value as it is.
+/// Writes a value unchanged.
 pub(crate) fn into_text(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
     let meter = Meter::of(state);
     if let Some(raw) = raw(value, meter)? {
@@ -88,7 +89,7 @@ fn escaped(
     }
     meter.charge_for(value, MAX_ESCAPE_GROWTH)?;
     let text = one_piece(value);
-    // Only a block that was captured is safe: its values were escaped when they were written into it.
+    // Only a captured block is marked as safe. Its values were escaped when they were written into the block.
     Ok(out.write_str(&if value.is_safe() { text } else { escape(&text) })?)
 }
 

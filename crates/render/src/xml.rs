@@ -22,7 +22,7 @@ impl NoXml {
         problem.to_string().chars().take(MAX_PROBLEM).collect::<String>().into()
     }
 
-    /// The same without words of the document.
+    /// The same error without quotations from the document.
     pub(crate) fn without_quotes(self) -> Self {
         match self.problem {
             Cow::Owned(_) => Self { problem: "it is not well-formed".into(), ..self },
@@ -31,7 +31,7 @@ impl NoXml {
     }
 }
 
-/// How many characters of the parser's message are shown: names of elements may be long.
+/// The maximum number of characters of the parser's message that are shown, because names of elements may be long.
 const MAX_PROBLEM: usize = 300;
 
 /// Escapes a text for an element or a quoted attribute. Characters that XML does not allow become U+FFFD (XML 1.0,
@@ -45,7 +45,7 @@ pub(crate) fn escaped(text: &str) -> String {
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&apos;"),
-            // Without this a parser would read a line feed.
+            // Without the escape, a parser would read a line feed.
             '\r' => out.push_str("&#13;"),
             '\t' | '\n' => out.push(c),
             c if c < ' ' || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push(char::REPLACEMENT_CHARACTER),
@@ -55,8 +55,8 @@ pub(crate) fn escaped(text: &str) -> String {
     out
 }
 
-/// Checks that a text is one well-formed element with an optional prolog. Repeated attributes are not noticed:
-/// comparing each with each takes too long.
+/// Checks that a text is one well-formed element with an optional prolog. Repeated attributes are not detected, because
+/// comparing all pairs would take too long.
 ///
 /// # Errors
 /// When it is not well-formed; the error says where.
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn well_formed_documents_are_taken() {
+    fn well_formed_documents_are_accepted() {
         for text in [
             "<a/>",
             "<?xml version=\"1.0\"?>\n<!-- a lead -->\n<a b='1' c=\"&lt;2&#x20;\">x &amp; y<b/></a>\n",

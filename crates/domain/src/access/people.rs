@@ -12,7 +12,7 @@ const NAMESPACE: Uuid = Uuid::from_u128(0x7d0a_5f0c_5f0e_4d0b_9a41_1c4f_2c6e_9b3
 /// The maximum length of a group's name, in bytes. It is short, because the cookie of a session holds such names.
 const MAX_GROUP: usize = 100;
 
-/// A person who is known by the identity provider of the installation.
+/// A person whom the identity provider of the installation knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person {
     /// The identity provider.
@@ -21,12 +21,12 @@ pub struct Person {
     pub subject: String,
     /// Their mail address or name; empty if the provider gives neither.
     pub name: String,
-    /// Those of their groups that decide what they may do.
+    /// The groups of the person that decide what they may do. Other groups are left out.
     pub groups: Vec<String>,
 }
 
 impl Person {
-    /// The maximum number of groups that are remembered.
+    /// The maximum number of groups of a person that are stored.
     pub const MAX_GROUPS: usize = 10;
 
     /// The id of the person's substitute for an API key. No API key has this id.
@@ -97,9 +97,9 @@ impl FromStr for GroupRule {
 pub fn rights_of(rules: &[GroupRule], groups: &[String]) -> Option<(Rights, Vec<String>)> {
     let mut named = rules.iter().filter(|rule| groups.contains(&rule.group));
     let first = named.next()?;
-    let is_there =
+    let is_for_the_same =
         |rule: &&GroupRule| rule.rights.account == first.rights.account && rule.rights.client == first.rights.client;
-    let together: Vec<_> = [first].into_iter().chain(named.filter(is_there)).take(Person::MAX_GROUPS).collect();
+    let together: Vec<_> = [first].into_iter().chain(named.filter(is_for_the_same)).take(Person::MAX_GROUPS).collect();
     let scopes = together.iter().flat_map(|rule| rule.rights.scopes.named()).collect();
     let mut deciding: Vec<_> = together.iter().map(|rule| rule.group.clone()).collect();
     deciding.dedup();

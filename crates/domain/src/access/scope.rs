@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A scope of an API key: what the key permits.
+/// One right of an API key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Scope {
     /// Publishing lead events, and nothing else.
@@ -34,7 +34,7 @@ impl Scope {
         }
     }
 
-    /// The scope that a word names.
+    /// The scope that a word names; `None` if it names none.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|scope| scope.as_str() == word)
     }

@@ -9,7 +9,7 @@ use crate::{
     text::quoted,
 };
 
-// The bounds of `Condition`, which names them for others.
+// Other modules use these bounds as constants of `Condition`.
 pub(super) const MAX_BYTES: usize = 8 * 1024;
 pub(super) const MAX_TERMS: usize = 100;
 pub(super) const MAX_DEPTH: usize = 8;
@@ -64,7 +64,7 @@ impl Reader {
             return wrong(within, format!("is nested more than {MAX_DEPTH} levels deep"));
         }
         if fields.is_empty() {
-            return wrong(within, "has no term; leave the condition empty to want every event");
+            return wrong(within, "has no term; leave the condition empty if every event is wanted");
         }
         let nodes = fields.iter().map(|(name, value)| self.entry(name, value, within, depth));
         nodes.collect::<Read<_>>().map(Node::All)
@@ -148,7 +148,7 @@ fn joined(within: &str, name: &str) -> String {
     if within.is_empty() { display_name(name) } else { format!("{within}.{}", display_name(name)) }
 }
 
-/// A name as places show it: unchanged if it is short and plain.
+/// A name as places show it. A short and plain name is not quoted.
 fn display_name(name: &str) -> String {
     let is_plain = name.len() <= 80 && !name.chars().any(|c| c.is_control() || c == '"');
     if is_plain { name.to_owned() } else { quoted(name).to_string() }

@@ -1,9 +1,9 @@
 //! Whether an attempt deactivates its destination.
 //!
-//! A delivery that used up its attempts deactivates its destination, unless its policy forbids that or another delivery
-//! succeeded meanwhile: then the receiver works, and rejects only this lead. The domain does not know the successes. If
-//! the decision depends on them ([`spared_by_success_since`]), the dispatcher looks for a success, and the
-//! [`Execution`] says whether it found one.
+//! A delivery that used up its attempts deactivates its destination. It does not if its policy forbids that, or if
+//! another delivery succeeded meanwhile. Such a success shows that the receiver works, and rejects only this lead. The
+//! domain does not know the successes. If the decision depends on them ([`spared_by_success_since`]), the dispatcher
+//! looks for a success, and the [`Execution`] says whether it found one.
 
 use jiff::Timestamp;
 
@@ -20,8 +20,8 @@ use crate::{
 /// 410: the receiver is gone for good (RFC 9110, 15.5.11).
 const STATUS_GONE: u16 = 410;
 
-/// The time since which a success at the destination prevents its deactivation by this execution; `None` if the
-/// decision does not depend on a success.
+/// If a delivery succeeded at the destination since this time, this execution does not deactivate the destination.
+/// `None` if the decision does not depend on a success.
 pub fn spared_by_success_since(work: &Work, policy: &RetryPolicy, execution: &Execution) -> Option<Timestamp> {
     let (next_step, _) = next_step(work, policy, execution);
     let decides = policy.deactivate == Deactivate::IfNothingSucceeded
@@ -59,7 +59,7 @@ pub(super) fn deactivation(
 
 /// The cause of a deactivation if no delivery succeeded at the destination. Apart from 410, only used-up attempts
 /// count, because other reasons to fail do not concern the receiver. A test delivery deactivates nothing, because its
-/// failure only answers the person who tests.
+/// failure concerns only the person who tests.
 fn cause(work: &Work, policy: &RetryPolicy, execution: &Execution, next_step: NextStep) -> Option<DeactivationCause> {
     if work.reference.event_type.is_test() || execution.destination_off {
         return None;
@@ -72,7 +72,8 @@ fn cause(work: &Work, policy: &RetryPolicy, execution: &Execution, next_step: Ne
 }
 
 /// When the delivery first failed. The work knows that time only in round 0. In a later round, and for work that
-/// replaces lost work, it is the time of the request, which is the latest known time before the first failure.
+/// replaces lost work, this function returns the time of the request, which is the latest known time before the first
+/// failure.
 fn first_failure(work: &Work, ended_at: Timestamp) -> Timestamp {
     match work.first_failed_at {
         Some(at) if work.round == 0 => at,

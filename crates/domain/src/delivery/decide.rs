@@ -46,7 +46,7 @@ pub enum Effect {
     },
 }
 
-/// The request of a delivery of a lead event to a destination.
+/// Requests the delivery of a lead event to a destination.
 pub fn request(event: &LeadEvent, sequence: LeadSequence, destination: &DestinationId, at: Timestamp) -> DeliveryFact {
     let reference = DeliveryRef {
         delivery: DeliveryId::of(&event.account, &event.event_id, destination),
@@ -64,7 +64,7 @@ pub fn request(event: &LeadEvent, sequence: LeadSequence, destination: &Destinat
     DeliveryFact::Requested(DeliveryRequested { reference: Arc::new(reference), at, work, job: None })
 }
 
-/// The request of a delivery that starts when the deliveries of the lead's earlier events have ended.
+/// Requests a delivery that starts when the deliveries of the lead's earlier events have ended.
 pub fn request_in_turn(
     event: &LeadEvent,
     sequence: LeadSequence,
@@ -74,14 +74,14 @@ pub fn request_in_turn(
     request(event, sequence, destination, at).with_work(RequestedWork::InTurn)
 }
 
-/// The request of a delivery whose work was parked before any fact about it was stored.
+/// Requests a delivery whose work was parked before any fact about the delivery was stored.
 pub fn request_parked(work: &Work) -> DeliveryFact {
     let (reference, at) = (Arc::clone(&work.reference), work.requested_at);
     DeliveryFact::Requested(DeliveryRequested { reference, at, work: RequestedWork::Parked, job: None })
 }
 
-/// The release of a delivery that waits in an ordered queue, at this place; `None` if the delivery does not wait in a
-/// queue.
+/// Releases a delivery that waits in an ordered queue. `turn` is its place in the queue. `None` if the delivery does
+/// not wait in a queue.
 pub fn release(requested: &DeliveryFact, turn: u64, at: Timestamp) -> Option<DeliveryFact> {
     let DeliveryFact::Requested(f) = requested else { return None };
     let reference = Arc::clone(&f.reference);
@@ -148,7 +148,7 @@ pub fn release_next(work: &Work) -> Option<Effect> {
     work.in_turn.then(|| Effect::PassTurn { ended: Arc::clone(&work.reference), again: work.redelivered })
 }
 
-/// Holds the work until its destination is enabled again: the fact, and the work to park.
+/// Holds the work until its destination is enabled again. Returns the fact to append and the work to park.
 pub fn hold(work: &Work, reason: HoldReason, at: Timestamp) -> (DeliveryFact, Work) {
     let held = Work { holds: work.holds + 1, ..work.clone() };
     let fact = DeliveryFact::Held(DeliveryHeld {
@@ -163,7 +163,7 @@ pub fn hold(work: &Work, reason: HoldReason, at: Timestamp) -> (DeliveryFact, Wo
     (fact, held)
 }
 
-/// Ends work that can never be done.
+/// Ends work that cannot be done any more.
 pub fn abandon(work: &Work, reason: FailureReason, at: Timestamp) -> Vec<Effect> {
     let fact = DeliveryFact::Abandoned(DeliveryAbandoned {
         reference: Arc::clone(&work.reference),
@@ -176,16 +176,14 @@ pub fn abandon(work: &Work, reason: FailureReason, at: Timestamp) -> Vec<Effect>
     [Effect::Append(fact)].into_iter().chain(release_next(work)).collect()
 }
 
-/// The surroundings of a delivery that a retry depends on.
+/// The configuration and the state of the lead that decide whether a delivery can be retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RetryContext {
-    /// The interface that the lead came from was deleted.
+    /// Whether the interface that the lead came from was deleted.
     pub interface_deleted: bool,
-    /// The destination was deleted.
     pub destination_deleted: bool,
-    /// The lead was anonymised.
     pub lead_anonymised: bool,
-    /// LEADS no longer holds the payload.
+    /// Whether LEADS no longer contains the payload.
     pub payload_gone: bool,
     /// Whether the destination accepts deliveries. If not, a retry is accepted and waits.
     pub switch: Switch,
@@ -222,7 +220,7 @@ pub enum RetryRefusal {
     InterfaceDeleted,
     #[error("the destination was deleted")]
     DestinationDeleted,
-    /// LEADS no longer holds the payload.
+    /// LEADS no longer contains the payload.
     #[error("the payload is no longer stored")]
     PayloadGone,
     #[error("the account has no such delivery")]
@@ -250,7 +248,7 @@ impl RetryRefusal {
         }
     }
 
-    /// The refusal that a stored word names. `status` belongs to `not_failed`.
+    /// The refusal that a stored word names; `None` if it names none. The word `not_failed` also needs the `status`.
     pub fn parse(word: &str, status: Option<DeliveryStatus>) -> Option<Self> {
         Some(match word {
             "not_failed" => Self::NotFailed(status?),
@@ -278,8 +276,8 @@ pub struct RetryRequest {
     pub previous: Option<SpanRef>,
 }
 
-/// Requests another round of attempts for a failed delivery, or with `force` for one that succeeded. The results of the
-/// new round then replace the success.
+/// Requests another round of attempts for a failed delivery or, with `force`, for one that succeeded. The results of
+/// the new round then replace the success.
 ///
 /// # Errors
 /// If the delivery has not ended, has succeeded without `force`, or can no longer be sent.

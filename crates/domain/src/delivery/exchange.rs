@@ -1,18 +1,18 @@
-//! What an attempt sent and received. It is for people: no decision depends on it.
+//! What an attempt sent and received. People read it. No decision depends on it.
 
 use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 
-/// An [`Exchange`] in the encoding of stored facts. Only people read it, so processes that read the facts do not decode
-/// it: that would cost more than decoding the rest of the fact.
+/// An [`Exchange`] in the encoding of stored facts. Only people read exchanges, so processes that read facts do not
+/// decode them. Decoding an exchange costs more than decoding the rest of its fact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EncodedExchange(pub Bytes);
 
 /// The request of an attempt as it was sent, and the answer apart from the outcome. It has no secrets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Exchange {
-    /// In the order in which the headers were made.
+    /// The headers of the request, in the order in which they were set.
     pub request_headers: Vec<HeaderLine>,
     pub request_size: u64,
     /// The SHA-256 of the request's body.
@@ -36,17 +36,17 @@ pub struct HeaderLine {
     pub value: String,
 }
 
-/// How long each step took; `None` if the step did not happen or did not end. A reused connection has no steps before
-/// the first byte.
+/// How long each step took, not counting the steps before it; `None` if the step did not happen or did not end. A
+/// reused connection has no steps before the first byte.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Times {
-    /// Until the addresses of the host were known.
+    /// The look-up of the host's addresses.
     pub dns: Option<Duration>,
-    /// Until the connection was open; through proxies, if there are any.
+    /// The opening of the connection, through the proxies if there are any.
     pub connect: Option<Duration>,
-    /// Until the TLS handshake ended.
+    /// The TLS handshake.
     pub tls: Option<Duration>,
-    /// From the request to the head of its answer.
+    /// The time from the request to the head of its answer.
     pub first_byte: Option<Duration>,
 }
 
@@ -61,7 +61,7 @@ pub enum HttpVersion {
 impl HttpVersion {
     pub const ALL: [Self; 3] = [Self::Http10, Self::Http11, Self::Http2];
 
-    /// As users see it.
+    /// The name that users see.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Http10 => "HTTP/1.0",

@@ -1,4 +1,4 @@
-//! One execution of an attempt, and what follows by the retry policy.
+//! One execution of an attempt, and the next step that the retry policy decides.
 
 use std::time::Duration;
 
@@ -31,12 +31,11 @@ pub struct Execution {
     /// Whether a delivery succeeded at the destination since this one first failed. The dispatcher looks it up only if
     /// [`spared_by_success_since`](super::spared_by_success_since) requires it.
     pub others_succeeded: bool,
-    /// Its span; `None` if the attempt belongs to no trace.
+    /// The span of the execution; `None` if the attempt belongs to no trace.
     pub trace: Option<SpanRef>,
 }
 
 impl Execution {
-    /// When it ended.
     pub fn ended_at(&self) -> Timestamp {
         self.started_at.checked_add(self.duration).unwrap_or(Timestamp::MAX)
     }

@@ -14,7 +14,7 @@ use crate::{
     registry::request::shape::DeactivationCause,
 };
 
-/// The identity of a delivery. Every fact carries it, so that no reader needs a second fact to understand the first.
+/// The identity of a delivery. Every fact contains it, so a reader understands each fact without another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeliveryRef {
     /// Computed from account, event and destination.
@@ -27,7 +27,7 @@ pub struct DeliveryRef {
     pub event_id: EventId,
     pub event_type: EventType,
     pub lead: LeadId,
-    /// The sequence of the event in LEADS, which holds the payload.
+    /// The sequence in LEADS of the event, which contains the payload.
     pub lead_sequence: LeadSequence,
     /// The time at which the event was stored, or at which a job requested the missing delivery. `None` if the fact is
     /// older than this field.
@@ -40,11 +40,11 @@ pub enum DeliveryFact {
     /// The router requested the delivery. This fact is missing if an attempt came first, because then the event itself
     /// was the work.
     Requested(DeliveryRequested),
-    /// The delivery is the next one of its ordered queue.
+    /// The delivery is the next one of its ordered queue, so it may start.
     Released(DeliveryReleased),
     /// A caller asked for another round of attempts.
     RetryRequested(RetryRequested),
-    /// An attempt has lasted long enough for a person to see it.
+    /// An attempt started. The fact is stored only for attempts that take long, and before attempts of suspect work.
     AttemptStarted(AttemptStarted),
     /// An attempt ended.
     Attempted(DeliveryAttempted),
@@ -66,15 +66,15 @@ pub struct DeliveryRequested {
     pub job: Option<JobId>,
 }
 
-/// The place of the work of a requested delivery.
+/// Where the work of a requested delivery waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestedWork {
-    /// This fact is the work. `again` says that an attempt may have left a timer before, when the event itself was the
-    /// work.
+    /// This fact is the work. `again` says that the event itself was the work before, so that an earlier attempt may
+    /// have set a timer.
     Here { again: bool },
     /// [`DeliveryReleased`] will be the work. No attempt starts before it.
     InTurn,
-    /// The event was the work, and is parked. This fact only makes the delivery known.
+    /// The event was the work, and a lane has parked it. This fact only makes the delivery known to the read model.
     Parked,
 }
 
@@ -97,7 +97,7 @@ pub struct RetryRequested {
     pub round: u32,
     /// The round of the latest resend, this one included; 0 if there was none.
     pub resend: u32,
-    /// The number of attempts before.
+    /// The number of attempts before this round.
     pub attempts: u32,
     pub at: Timestamp,
     pub by: String,
@@ -105,7 +105,7 @@ pub struct RetryRequested {
     pub reason: String,
     /// The id of the call; `None` if the caller gave none, or a job requested the retry.
     pub request: Option<RequestId>,
-    /// The job that asked for it; `None` if no job did.
+    /// The job that requested the retry; `None` if no job did.
     pub job: Option<JobId>,
     /// The span of the latest attempt; `None` if it is not known.
     pub previous: Option<SpanRef>,
@@ -118,7 +118,8 @@ impl RetryRequested {
     }
 }
 
-/// An attempt has lasted long enough for a person to see it.
+/// An attempt started. This fact shows people that a long attempt is in flight. For suspect work, it also records the
+/// start in case the attempt kills the process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttemptStarted {
     pub reference: Arc<DeliveryRef>,
@@ -183,7 +184,7 @@ pub enum NextStep {
     Failed(FailureReason),
 }
 
-/// Why a delivery failed, until a person retries it.
+/// Why a delivery failed. The delivery stays failed until a retry is requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FailureReason {
     /// The retry policy has no further attempt.
@@ -192,13 +193,13 @@ pub enum FailureReason {
     TooOld,
     /// The destination was deleted.
     DestinationDeleted,
-    /// LEADS no longer holds the payload: the event is older than `--keep-events`.
+    /// LEADS no longer contains the payload, because the event is older than `--keep-events`.
     PayloadGone,
     /// The lead was anonymised.
     Anonymised,
-    /// An operator decided not to send it.
+    /// The destination was enabled with `skip_held`, and the delivery was requested before that.
     Skipped,
-    /// The destination sends the lead back to Leadline, in a loop.
+    /// The receiver publishes the lead to Leadline again, in a loop.
     Loop,
     /// The settings of the destination cannot render a request of this lead; another attempt would fail too.
     Render,
@@ -244,9 +245,9 @@ impl FailureReason {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeliveryHeld {
     pub reference: Arc<DeliveryRef>,
-    /// The number of attempts before.
+    /// The number of attempts before the hold.
     pub attempts: u32,
-    /// The round of the hold.
+    /// The round in which the delivery is held.
     pub round: u32,
     /// The round of the latest resend; 0 if there was none.
     pub resend: u32,
@@ -305,7 +306,7 @@ impl DeliveryFact {
         }
     }
 
-    /// The job that asked for it; `None` if no job did.
+    /// The job that requested the delivery or the retry; `None` if no job did.
     pub const fn job(&self) -> Option<JobId> {
         match self {
             Self::Requested(f) => f.job,
@@ -314,7 +315,7 @@ impl DeliveryFact {
         }
     }
 
-    /// Sets this job as the cause of the fact.
+    /// Names this job as the cause of a request; other facts stay unchanged.
     #[must_use]
     pub fn requested_in(mut self, job: JobId) -> Self {
         match &mut self {
@@ -325,7 +326,7 @@ impl DeliveryFact {
         self
     }
 
-    /// Sets the place of a request's work; other facts stay unchanged.
+    /// Sets where the work of a request waits; other facts stay unchanged.
     #[must_use]
     pub fn with_work(mut self, work: RequestedWork) -> Self {
         if let Self::Requested(f) = &mut self {
@@ -334,8 +335,8 @@ impl DeliveryFact {
         self
     }
 
-    /// The message id, by which the broker stores a repeated append once. Two executions of one attempt are two facts,
-    /// because the second may end differently, and neither may hide the other.
+    /// The message id. Of several appends with the same id, the broker stores only the first. Each execution of an
+    /// attempt has its own id: a second execution may end differently, and both facts must be stored.
     pub fn message_id(&self) -> String {
         let delivery = self.reference().delivery;
         match self {

@@ -9,7 +9,7 @@ use crate::{
     registry::EventTypePattern,
 };
 
-/// A choice among deliveries; every field that is set must match.
+/// Selects deliveries. Every field that is set must match.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct DeliveryFilter {
     pub account: Option<AccountId>,
@@ -34,13 +34,13 @@ pub struct DeliveryFilter {
 }
 
 impl DeliveryFilter {
-    /// Whether the latest attempt matches, by its status: 0 if there is none, 999 if it got no answer.
+    /// Whether the latest attempt matches. `status` is 0 if there is no attempt, and 999 if it got no answer.
     pub fn matches_answer(&self, status: u16) -> bool {
         self.http_status.is_none_or(|wanted| wanted == status)
             && self.http_status_class.is_none_or(|class| class.statuses().contains(&status))
     }
 
-    /// Whether the conditions about the latest attempt leave out every success.
+    /// Whether the conditions about the latest attempt exclude every success.
     pub fn is_of_failed_attempts(&self) -> bool {
         self.http_status.is_some_and(|status| !HttpStatusClass::SUCCESS.statuses().contains(&status))
             || self.http_status_class.is_some_and(|class| class != HttpStatusClass::SUCCESS)

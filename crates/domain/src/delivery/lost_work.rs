@@ -1,5 +1,6 @@
-//! Whether an unfinished delivery continues by itself. Its pending work waits in the broker: as the event or a fact
-//! that asks for an attempt, as a timer, parked, or in an ordered queue. Work that is in none of these places is lost.
+//! Whether an unfinished delivery continues by itself. The pending work of a delivery waits in the broker: as the event
+//! or a fact that asks for an attempt, as a timer, parked, or in an ordered queue. If it is in none of these places, it
+//! is lost.
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,7 +29,7 @@ pub struct PendingState {
     pub turn: Option<DeliveryId>,
 }
 
-/// Whether a delivery should have continued so long ago that its pending work has to be looked up.
+/// Whether a delivery should have continued more than `after` ago, so that its pending work has to be looked up.
 pub fn may_be_lost(delivery: &Delivery, now: Timestamp, after: Duration) -> bool {
     let due = delivery.next_attempt_at.map_or(delivery.updated_at, |next| next.max(delivery.updated_at));
     is_open(delivery.status) && due.checked_add(after).is_ok_and(|late| late < now)
@@ -38,9 +39,9 @@ pub fn may_be_lost(delivery: &Delivery, now: Timestamp, after: Duration) -> bool
 /// policy is lost with the work, so the policy starts again.
 pub fn lost_work(delivery: &Delivery, pending: PendingState) -> Option<Work> {
     let id = delivery.reference.delivery;
-    let asked_for = delivery.updated_at.checked_add(MAX_CLOCK_SKEW).map_or(true, |by| by >= pending.handled_before);
+    let in_work = delivery.updated_at.checked_add(MAX_CLOCK_SKEW).map_or(true, |by| by >= pending.handled_before);
     let waits_for_another = pending.turn.is_some_and(|turn| turn != id);
-    if !is_open(delivery.status) || asked_for || pending.timer || pending.parked || waits_for_another {
+    if !is_open(delivery.status) || in_work || pending.timer || pending.parked || waits_for_another {
         return None;
     }
     let first_round = delivery.requested_at.filter(|_| delivery.round == 0);

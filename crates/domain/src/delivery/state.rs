@@ -1,11 +1,11 @@
 //! The state of a delivery, folded from its facts.
 //!
 //! Facts may arrive twice, and facts of two processes in either order. So the state is not a chain of transitions but a
-//! maximum: each fact has a *position* in the life of its delivery, and the furthest fact decides the state. A fold of
-//! the same facts in any order, any number of times, gives the same state.
+//! maximum: each fact has a *position* in the life of its delivery, and the fact with the furthest position decides the
+//! state. A fold of the same facts in any order, any number of times, gives the same state.
 //!
-//! A success is further than every other fact of its rounds. A resend begins a new series of rounds, which is further
-//! than all rounds before it. Every fact names its series.
+//! A success is further than every other fact of its series of rounds. A resend begins a new series, which is further
+//! than the series before it. Every fact names its series.
 
 use std::{cmp::Ordering, sync::Arc, time::Duration};
 
@@ -57,8 +57,8 @@ impl DeliveryStatus {
     }
 
     /// The status that users see, given the switch of the destination. A delivery that waits for a destination that is
-    /// off is held, although the fact is stored only when its work reaches the lane, which may be days later. A
-    /// delivery that waits in an ordered queue stays pending.
+    /// off is shown as held at once. The fact is stored only when the work of the delivery reaches the lane, which may
+    /// be days later. A delivery that waits in an ordered queue stays pending.
     #[must_use]
     pub const fn at_destination(self, switch: Switch) -> Self {
         match (self, switch) {
@@ -79,7 +79,7 @@ pub enum Switch {
     OffInOrder,
 }
 
-/// A history that is impossible.
+/// Why a fact cannot belong to the history of a delivery.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IllegalHistory {
     /// The fact belongs to another delivery.
@@ -100,7 +100,7 @@ pub enum IllegalHistory {
 pub struct Position {
     /// The round of the latest resend; 0 if there was none.
     pub resend: u32,
-    /// A success is further than every other fact.
+    /// A success is further than every other fact of its series of rounds.
     pub succeeded: bool,
     /// The number of ended attempts, including that of the fact.
     pub attempts: u32,
@@ -112,11 +112,12 @@ pub struct Position {
     pub phase: u8,
     /// Of two executions of one attempt, the later one is further.
     pub at: Timestamp,
-    /// Any total order, for facts with equal times.
+    /// Gives facts with equal times an arbitrary, but fixed order.
     pub tie: u128,
 }
 
-/// A success first, then the later attempt; compared from the first field to the last.
+/// The rank of an attempt; compared from the first field to the last. A success outranks a failure, and a later attempt
+/// an earlier one.
 type AttemptRank = (bool, u32, Timestamp, AttemptId, bool);
 
 /// The result of the latest attempt.
@@ -159,7 +160,7 @@ pub struct Delivery {
     pub last: Option<LastAttempt>,
     /// The round of the latest resend before the latest attempt; 0 if there was none.
     pub last_resend: u32,
-    /// The latest request for attempts, if a job made it.
+    /// The latest round that a job requested; `None` if no job requested one.
     pub job: Option<InJob>,
     /// When the furthest fact happened.
     pub updated_at: Timestamp,
@@ -186,7 +187,7 @@ impl Delivery {
         Ok(state)
     }
 
-    /// The rank of the latest attempt. An attempt after a resend is later than all before it.
+    /// The rank of the latest attempt. An attempt after a resend outranks all attempts before the resend.
     fn last_rank(&self) -> Option<(u32, AttemptRank)> {
         self.last.as_ref().map(|last| (self.last_resend, last.rank()))
     }

@@ -10,13 +10,13 @@ use super::{
 };
 use crate::policy::RetryProgress;
 
-/// A pending attempt: the dispatcher holds it, and timers and parked messages carry it.
+/// A pending attempt. It is in the memory of a dispatcher, in a timer or in a parked message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Work {
     pub reference: Arc<DeliveryRef>,
     /// The number of the attempt, from 1.
     pub attempt: u32,
-    /// The number of manual retries before.
+    /// The number of manual retries so far.
     pub round: u32,
     /// The round of the latest resend; 0 if there was none.
     pub resend: u32,

@@ -1,4 +1,4 @@
-//! Ids that are computed from others, so that a repeated call or decision gets the same id.
+//! Ids that are computed from other ids, so that a repeated call or decision leads to the same id.
 
 use uuid::Uuid;
 

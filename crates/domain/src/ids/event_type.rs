@@ -52,12 +52,12 @@ impl EventType {
         Self(Self::WEBHOOK_TEST.into())
     }
 
-    /// Whether it is the type of test deliveries.
+    /// Whether this is the type of test deliveries.
     pub fn is_test(&self) -> bool {
         self.as_str() == Self::WEBHOOK_TEST
     }
 
-    /// Whether it is the type of an operational event, which is about Leadline's own work and not about a lead.
+    /// Whether this is the type of an operational event, which is about Leadline's own work and not about a lead.
     pub fn is_operational(&self) -> bool {
         self.as_str().starts_with(Self::OPERATIONAL)
     }

@@ -1,4 +1,4 @@
-//! How ids are parsed.
+//! The parser of ids.
 
 use std::sync::Arc;
 

@@ -91,8 +91,8 @@ pub struct Candidate<'a> {
 }
 
 impl Recovery {
-    /// Why the recovery skips an event, by the current configuration; `None` if the destination should have the event,
-    /// so that its delivery must be looked up.
+    /// Why the recovery skips an event, by the current configuration. `None` if the destination should have the event;
+    /// then the delivery has to be looked up.
     pub fn passes_over(&self, registry: &Registry, event: &LeadEvent) -> Option<JobDecision> {
         let in_time = event.received_at >= self.since && self.until.is_none_or(|until| event.received_at < until);
         // A recovery skips test deliveries.
@@ -143,8 +143,8 @@ pub fn consider_retry(
     decision(job, id, requested)
 }
 
-/// Whether a recovery sends an event again although the destination has a delivery of it. An event that is in LEADS
-/// twice is sent once.
+/// Whether a recovery sends an event although the destination has a delivery of it. An event that LEADS contains twice
+/// is sent once.
 fn is_to_be_sent(job: &JobStarted, delivery: &Delivery, sequence: LeadSequence) -> bool {
     match delivery.status {
         DeliveryStatus::Failed => true,
@@ -154,7 +154,7 @@ fn is_to_be_sent(job: &JobStarted, delivery: &Delivery, sequence: LeadSequence) 
 }
 
 impl JobStarted {
-    /// The request of each round.
+    /// The request for each delivery that the job retries.
     fn retry_request(&self) -> RetryRequest {
         RetryRequest {
             by: self.by.clone(),

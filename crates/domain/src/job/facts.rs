@@ -53,11 +53,11 @@ pub enum Plan {
     RetryListed(Arc<[DeliveryId]>),
     /// Retry the matching deliveries that failed, and with `force` also those that succeeded; the oldest first.
     RetryFiltered(Box<DeliveryFilter>),
-    /// Bring a destination the events that it missed, the oldest first.
+    /// Send a destination the events that it missed, the oldest first.
     Recover(Recovery),
 }
 
-/// The events that a recovery brings to a destination.
+/// The events that a recovery sends to a destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recovery {
     pub destination: DestinationId,
@@ -95,7 +95,7 @@ pub struct Progress {
     pub sample: Vec<Sample>,
 }
 
-/// The place that a job has reached.
+/// How far a job has come.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Cursor {
     /// Before the first item.
@@ -109,7 +109,7 @@ pub enum Cursor {
     Event(LeadSequence),
 }
 
-/// The results of a job so far; in a dry run, what they would be.
+/// The results of a job so far. A dry run counts what the job would do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Deliveries or events that the job examined.
@@ -120,7 +120,7 @@ pub struct Counts {
     pub requested: u64,
     /// Events that the destination has, or is about to get.
     pub had: u64,
-    /// Events that the destination would want, but that are older than it.
+    /// Events that the destination wants, but that are older than the destination.
     pub before_created: u64,
     /// Refused deliveries, by reason.
     pub refused: BTreeMap<RetryRefusal, u64>,

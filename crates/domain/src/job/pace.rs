@@ -22,13 +22,13 @@ impl Pace {
         self.0.get()
     }
 
-    /// The time between two turns.
+    /// The time between the starts of two items of work.
     pub fn interval(self) -> Duration {
         Duration::from_secs(1) / self.0.get()
     }
 }
 
-/// Spreads work evenly; after a pause it does not catch up.
+/// Spreads the starts of work evenly. After a pause, it does not make up for the missed starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Spread {
     interval: Duration,
@@ -36,19 +36,19 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// How far turns may run ahead of the even spread, because timers are not more precise.
+    /// The maximum delay that the following starts may make up for. Timers are not more precise than this.
     const SLACK: Duration = Duration::from_millis(10);
 
-    /// A spread whose first turn starts at once.
+    /// A spread whose first item starts at once.
     pub fn new(pace: Pace) -> Self {
         Self { interval: pace.interval(), next: Duration::ZERO }
     }
 
-    /// Takes the next turn and returns its time, on a monotonic clock with any fixed start. A turn in the past starts
-    /// at once.
+    /// Returns when the next item may start, as a time of the same monotonic clock as `now`. If this time is in the
+    /// past, the item may start at once.
     pub fn turn(&mut self, now: Duration) -> Duration {
-        let turn = self.next.max(now.saturating_sub(Self::SLACK));
-        self.next = turn.saturating_add(self.interval);
-        turn
+        let start = self.next.max(now.saturating_sub(Self::SLACK));
+        self.next = start.saturating_add(self.interval);
+        start
     }
 }

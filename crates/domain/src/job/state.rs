@@ -43,7 +43,7 @@ impl JobStatus {
     }
 }
 
-/// A history that is impossible.
+/// Why a fact cannot belong to the history of a job.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IllegalJob {
     /// The fact belongs to another job.
@@ -110,7 +110,7 @@ impl Job {
     pub fn facts(&self) -> Vec<JobFact> {
         let mut facts = vec![JobFact::Started(self.started.clone())];
         if self.progress.step > 0 {
-            // The end, if there is one, has the latest time.
+            // If the job has ended, this is the time of its end, which the last fact then sets again.
             let (reference, progress) = (self.reference().clone(), self.progress.clone());
             facts.push(JobFact::Progressed(JobProgressed {
                 reference,

@@ -19,7 +19,7 @@ pub struct NoticeCalledFor {
     /// Computed from the subject of the notice.
     pub notice: NoticeId,
     pub account: AccountId,
-    /// When its cause began, by the clock of the broker. No mail about it can be older.
+    /// When the broker stored the cause of the notice. No mail about the notice can be older.
     pub since: Timestamp,
     /// Whether a crashed process may have stored the notice before.
     pub again: bool,
@@ -33,7 +33,7 @@ pub enum About {
     Failure { destination: DestinationId, sequence: u64 },
     /// Failures within a window after a notice.
     FurtherFailures { destination: DestinationId, window: Window },
-    /// A destination fails again and again.
+    /// A destination fails repeatedly.
     RepeatedFailures {
         destination: DestinationId,
         /// The number of failed deliveries in a row.
@@ -76,7 +76,7 @@ impl About {
         }
     }
 
-    /// Whether it is about several things that happened, each in a trace of its own.
+    /// Whether the notice is about several events, each with its own trace.
     pub const fn collects(&self) -> bool {
         match self {
             Self::FurtherFailures { .. } | Self::RepeatedFailures { .. } | Self::FurtherLeads { .. } => true,

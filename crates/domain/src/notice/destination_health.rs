@@ -1,9 +1,9 @@
 //! Destination health: the notices about a destination, decided from its facts in the order of the stream.
 //!
 //! The first failure calls for a notice at once, which opens a window. The failures in the window share a notice at its
-//! end, which opens the next window. After a window without failures, the next failure calls for one at once. Besides,
-//! there is one notice about a failure streak, and one when a delivery succeeds again after a streak or a deactivation.
-//! For a destination that alternates between failure and success, the number of these notices is limited.
+//! end, which opens the next window. After a window without failures, the next failure calls for one at once. There is
+//! also one notice about a failure streak, and one when a delivery succeeds again after a streak or a deactivation. For
+//! a destination that alternates between failure and success, the number of these notices is limited.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,7 +21,7 @@ use crate::{
 /// When notices are due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
-    /// The length of the window after a notice, in which failures of the destination are collected; if it is zero, each
+    /// The length of the window after a notice, in which failures of the destination are collected. If it is zero, each
     /// failure has its own notice at once.
     pub window: Duration,
     /// The number of failures in a row that call for a notice about the streak; 0 if no streak calls for one.
@@ -48,7 +48,7 @@ pub struct DestinationHealth {
     pub window: Option<Window>,
     /// The failure streak: the deliveries that failed since the last success.
     pub failures: u32,
-    /// When the first delivery of the streak failed; `None` if none has.
+    /// When the first delivery of the streak failed; `None` if there is no streak.
     pub failing_since: Option<Timestamp>,
     /// Whether this streak has called for a notice.
     pub alerted: bool,
@@ -182,7 +182,8 @@ impl DestinationState {
         called.extend(self.event(EventType::DELIVERY_FAILED, seen));
     }
 
-    /// Several attempts that end together may each have deactivated the destination; only the first calls for a notice.
+    /// Several attempts that end together may each have deactivated the destination. Only the first one causes an
+    /// operational event.
     fn deactivate(&mut self, f: &DeliveryAttempted, seen: Observed<'_>, called: &mut Vec<Reaction>) {
         if self.health.deactivated_at.is_none_or(|before| f.started_at > before) {
             self.health.deactivated_at = Some(f.ended_at());

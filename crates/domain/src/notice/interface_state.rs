@@ -1,4 +1,5 @@
-//! The notices about new leads of an interface: the first lead at once, further ones within the window together.
+//! The notices about new leads of an interface. The first lead has a notice at once, and further leads within the
+//! window share one.
 //!
 //! This works as [`super::destination_health`] does for failures, and the state is stored in the same way. A process
 //! that repeats a step calls for the same notice.

@@ -7,7 +7,7 @@ pub enum NoticeKind {
     Error,
     /// A destination that a rule switched off.
     Deactivation,
-    /// A destination that fails again and again.
+    /// A destination that fails repeatedly.
     RepeatedFailures,
     /// A destination that works again.
     Recovery,
@@ -40,8 +40,8 @@ impl NoticeKind {
         Self::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
 
-    /// Whether its mails precede those of other kinds, because it says that leads do not arrive, or that they arrive
-    /// again.
+    /// Whether its mails are sent before those of other kinds. Such a notice says that leads do not arrive, or that
+    /// they arrive again.
     pub const fn has_precedence(self) -> bool {
         match self {
             Self::Error | Self::Deactivation | Self::RepeatedFailures | Self::Recovery => true,

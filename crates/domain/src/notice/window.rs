@@ -1,4 +1,4 @@
-//! Windows: what happened within a time and shares a notice.
+//! Windows: the failures or the new leads of a period, which share one notice.
 
 use jiff::Timestamp;
 
@@ -22,9 +22,9 @@ pub struct Window {
 /// The number of failures with the same error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ErrorCount {
-    /// The HTTP status; 0 if there was no attempt because the payload is gone.
+    /// The HTTP status; 0 if the delivery ended without another attempt.
     pub status: u16,
-    /// Why no response came; `None` if one came.
+    /// Why no response came; `None` if one came, or if there was no attempt.
     pub kind: Option<ErrorKind>,
     pub count: u64,
 }

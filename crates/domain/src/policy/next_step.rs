@@ -31,11 +31,11 @@ impl RetryPolicy {
             return (NextStep::Failed(FailureReason::Render), progress);
         }
         let planned = self.planned(delivery, attempt, progress, outcome);
-        let usual = planned.map(|(delay, _)| delay).or(self.last_delay());
-        let longer = outcome.asks_to_pause().filter(|wish| usual.is_some_and(|usual| *wish > usual));
+        let planned_delay = planned.map(|(delay, _)| delay).or(self.last_delay());
+        let longer = outcome.asks_to_pause().filter(|asked| planned_delay.is_some_and(|delay| *asked > delay));
         let (delay, next) = match (longer, planned) {
-            (Some(wish), _) if progress.waits < Self::MAX_FREE_WAITS => {
-                (wish, RetryProgress { waits: progress.waits + 1, ..progress })
+            (Some(asked), _) if progress.waits < Self::MAX_FREE_WAITS => {
+                (asked, RetryProgress { waits: progress.waits + 1, ..progress })
             }
             (_, Some((delay, next))) => (delay.max(outcome.retry_after().unwrap_or_default()), next),
             (_, None) => return (NextStep::Failed(FailureReason::Exhausted), progress),
@@ -83,12 +83,12 @@ impl QuickRetries {
     }
 }
 
-/// `time` plus `wait`, or the end of time.
+/// `time` plus `wait`, at most the latest time that can be expressed.
 fn after(time: Timestamp, wait: Duration) -> Timestamp {
     SignedDuration::try_from(wait).ok().and_then(|wait| time.checked_add(wait).ok()).unwrap_or(Timestamp::MAX)
 }
 
-/// Between zero and `percent` of `delay`, computed from delivery and attempt (the finaliser of SplitMix64).
+/// A part of `delay` between 0 and `percent` percent, computed from delivery and attempt (the finaliser of SplitMix64).
 fn jitter(delivery: DeliveryId, attempt: u32, delay: Duration, percent: u8) -> Duration {
     let (high, low) = delivery.uuid().as_u64_pair();
     let mut x = high ^ low.rotate_left(32) ^ u64::from(attempt).wrapping_mul(0x9e37_79b9_7f4a_7c15);

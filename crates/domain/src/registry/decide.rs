@@ -1,4 +1,4 @@
-//! Decides commands against the registry. This is the only way to a new registry fact.
+//! Decides commands on the registry. Every change of the configuration comes from such a decision.
 
 use jiff::Timestamp;
 
@@ -43,9 +43,9 @@ pub enum Command {
     UpdateDestination(Destination),
     /// Enable a destination; held deliveries that were requested before the given time are not sent.
     EnableDestination(AccountId, DestinationId, Option<Timestamp>),
-    /// Switch off a destination because of a rule.
+    /// Switch off a destination by a rule.
     DeactivateDestination(AccountId, DestinationId, Deactivation),
-    /// A person switches off a destination.
+    /// Switch off a destination by hand.
     DisableDestination(AccountId, DestinationId),
     DeleteDestination(AccountId, DestinationId),
     CreateToken(Token),
@@ -56,13 +56,13 @@ pub enum Command {
     CreateOptOut(OptOut),
     /// Resume mails of a kind to an address.
     DeleteOptOut(AccountId, OptOutId),
-    /// The owner of an address confirms it.
+    /// Confirm an address for its owner.
     ConfirmEmail(Confirmation),
     CreateKey(ApiKey),
     RevokeKey(KeyId),
 }
 
-/// A change that may be recorded.
+/// A change that may be appended as a fact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
     pub change: Change,
@@ -74,7 +74,8 @@ impl Registry {
     /// Decides whether a command may be carried out.
     ///
     /// # Errors
-    /// If a field is invalid, or if the entity exists already or does not exist.
+    /// If a field is invalid, if the entity exists already, does not exist or is still used, or if there are too many
+    /// of its kind.
     pub fn decide(&self, command: Command, rules: UrlRules) -> Result<Decision, Refusal> {
         let change = match command {
             Command::CreateAccount(account) => self.decide_create_account(account)?,
@@ -237,8 +238,8 @@ impl Registry {
         self.must_have_account(&confirmation.account)?;
         let (kind, email) = (EntityKind::Confirmation, confirmation.email.as_str());
         let entry = self.account(&confirmation.account);
-        let is_there = entry.is_some_and(|entry| entry.confirmed.contains(email));
-        self.must_be_new(is_there, kind, email)?;
+        let was_confirmed = entry.is_some_and(|entry| entry.confirmed.contains(email));
+        self.must_be_new(was_confirmed, kind, email)?;
         must_exist(entry.is_some_and(|entry| !entry.is_confirmed(email)), kind, email)?;
         Ok(Change::EmailConfirmed(confirmation))
     }
@@ -248,8 +249,8 @@ impl Registry {
         let taken = self.api_user(&user.account, &user.id).is_some();
         self.must_be_new(taken, EntityKind::ApiUser, user.id.as_str())?;
         check_api_user(&user)?;
-        let there = self.account(&user.account).map_or(0, |entry| entry.api_users().filter(|u| !u.deleted).count());
-        if there >= ApiUser::MAX {
+        let count = self.account(&user.account).map_or(0, |entry| entry.api_users().filter(|u| !u.deleted).count());
+        if count >= ApiUser::MAX {
             return Err(Refusal::TooMany { kind: EntityKind::ApiUser, max: ApiUser::MAX });
         }
         Ok(Change::ApiUserCreated(user))

@@ -62,13 +62,13 @@ pub enum Change {
     KeyCreated(ApiKey),
     /// An API key was revoked. The registry keeps it, because facts name it.
     KeyRevoked(Option<AccountId>, KeyId),
-    /// A caller read the payload of an event. The registry does not change and keeps no version, because there may be
-    /// many views. The audit log shows them.
+    /// A caller read the payload of an event. The audit log shows it. The registry stays unchanged, and stores no
+    /// version of the event, because there may be many views.
     PayloadViewed(AccountId, EventId, LeadId),
 }
 
 impl Change {
-    /// The word for the change.
+    /// The word for what happened to the entity.
     pub const fn action(&self) -> &'static str {
         match self {
             Self::AccountCreated(_)
@@ -131,7 +131,7 @@ impl Change {
         (Some(account), kind, id)
     }
 
-    /// The addresses that a fact lists, and the unconfirmed ones among them.
+    /// The mail addresses that a fact lists, and the unconfirmed ones among them.
     pub fn emails(&self) -> (Vec<&String>, &[String]) {
         match self {
             Self::AccountCreated(account) | Self::AccountUpdated(account) => {

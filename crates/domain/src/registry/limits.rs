@@ -1,4 +1,4 @@
-//! The limits of an account. Lowering a limit removes nothing, and only refuses further entities.
+//! The limits of an account. If a limit is lowered, existing entities stay, and only further ones are refused.
 
 use crate::{
     ids::AccountId,
@@ -25,7 +25,7 @@ pub struct Limits {
     pub destinations: usize,
     /// The requests that one published event can cause.
     pub deliveries_per_event: usize,
-    /// Bytes of all URLs, body templates, conditions and certificates, which every process holds in memory.
+    /// Bytes of all URLs, body templates, forms, conditions and certificates, which every process has in memory.
     pub template_bytes: usize,
     pub clients: usize,
     pub interfaces: usize,
@@ -33,8 +33,8 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// Several times the numbers of the largest customers of such services, and small enough that one account does not
-    /// affect the others.
+    /// Each limit is several times what the largest customers of such services need, and small enough that one account
+    /// does not affect the others.
     fn default() -> Self {
         Self {
             destinations: 2_000,
@@ -57,16 +57,16 @@ impl Limits {
         let Some(entry) = registry.account(id) else { return Ok(()) };
         match change {
             Change::ClientCreated(_) => {
-                let there = entry.clients().filter(|client| !client.deleted).count();
-                at_most(id, there + 1, "clients", self.clients, "--max-clients")
+                let count = entry.clients().filter(|client| !client.deleted).count();
+                at_most(id, count + 1, "clients", self.clients, "--max-clients")
             }
             Change::InterfaceCreated(_) => {
-                let there = entry.interfaces().filter(|interface| !interface.deleted).count();
-                at_most(id, there + 1, "interfaces", self.interfaces, "--max-interfaces")
+                let count = entry.interfaces().filter(|interface| !interface.deleted).count();
+                at_most(id, count + 1, "interfaces", self.interfaces, "--max-interfaces")
             }
             Change::TokenCreated(_) => {
-                let there = entry.tokens().filter(|token| !token.deleted).count();
-                at_most(id, there + 1, "tokens", self.tokens, "--max-tokens")
+                let count = entry.tokens().filter(|token| !token.deleted).count();
+                at_most(id, count + 1, "tokens", self.tokens, "--max-tokens")
             }
             Change::DestinationCreated(new) => {
                 at_most(id, existing(entry).count() + 1, "destinations", self.destinations, "--max-destinations")?;
@@ -98,8 +98,8 @@ impl Limits {
         if after <= before {
             return Ok(());
         }
-        let there: usize = existing(entry).map(template_bytes).sum();
-        let (would, what) = (there - before + after, "bytes of URLs, templates, conditions and certificates");
+        let total: usize = existing(entry).map(template_bytes).sum();
+        let (would, what) = (total - before + after, "bytes of URLs, templates, conditions and certificates");
         at_most(&new.account, would, what, self.template_bytes, "--max-template-bytes")
     }
 

@@ -20,12 +20,12 @@ pub enum Refusal {
     #[error("{} {id:?} does not exist", .kind.as_str())]
     NotFound { kind: EntityKind, id: String },
     /// Another entity still uses this one.
-    #[error("{} {id:?} is needed by {} {by:?}, which still uses it", .kind.as_str(), .user.as_str())]
+    #[error("{} {id:?} is still used by {} {by:?}", .kind.as_str(), .user.as_str())]
     InUse { kind: EntityKind, id: String, user: EntityKind, by: String },
     /// The account would exceed a limit of the operator.
     #[error(
         "account {account} would have {would} {what}, and {limit} is the limit ({setting}); delete what is not needed, or \
-         ask the operator for more"
+         ask the operator for a higher limit"
     )]
     Limit {
         account: AccountId,
@@ -37,7 +37,7 @@ pub enum Refusal {
         setting: &'static str,
     },
     /// The limit of the kind is reached.
-    #[error("{max} entities of the kind {} exist, and {max} is the limit; delete or revoke one first", .kind.as_str())]
+    #[error("{max} entities of the kind {} exist, which is the limit; delete or revoke one first", .kind.as_str())]
     TooMany { kind: EntityKind, max: usize },
 }
 
@@ -69,6 +69,8 @@ impl Mistakes {
         None
     }
 
+    /// Ends the checks; `Ok` if nothing was noted.
+    ///
     /// # Errors
     /// The noted refusals.
     pub fn end(self) -> Result<(), Refusal> {
@@ -84,7 +86,7 @@ impl Mistakes {
         }
     }
 
-    /// Like [`Self::end`]. If anything was noted, the result of a further check is added.
+    /// Like [`Self::end`]. If anything was noted, it also runs a further check and adds its result.
     ///
     /// # Errors
     /// The noted refusals.

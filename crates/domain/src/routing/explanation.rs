@@ -12,7 +12,7 @@ use crate::{
 pub enum Outcome {
     Yes,
     No,
-    /// An earlier rule decided.
+    /// The rule was not evaluated, because an earlier one decided.
     NotAsked,
 }
 
@@ -27,8 +27,8 @@ pub struct Answer<'a> {
 /// The answer of every rule, in their order. The destination gets the event if no rule refuses it;
 /// [`destinations_for`](super::destinations_for) decides the same with the same registry.
 ///
-/// `then` is the configuration that the router knew. `now` is a later one, which explains why a destination did not
-/// exist.
+/// `then` is the configuration that the router used. `now` is a later one. It shows whether a missing destination was
+/// created later.
 pub fn explain<'a>(then: &'a Registry, now: &Registry, event: &'a LeadEvent, id: &DestinationId) -> Vec<Answer<'a>> {
     let input = RuleInput::about(event);
     let account = then.account(&event.account);

@@ -1,4 +1,4 @@
-//! Which destinations override another one, and which ones it overrides, judged by their settings.
+//! Which destinations override a destination, and which ones it overrides, according to their settings.
 
 use std::sync::Arc;
 
@@ -48,7 +48,7 @@ fn may_share(a: &Destination, b: &Destination) -> bool {
     let origins = match (&a.scope, &b.scope) {
         (Scope::Client(a), Scope::Client(b)) => a == b,
         (Scope::Interface(a), Scope::Interface(b)) => a == b,
-        // Any client may send to any interface.
+        // An event of any client may come from any interface.
         _ => true,
     };
     origins && a.event_types.iter().any(|a| b.event_types.iter().any(|b| a.shares_with(b)))

@@ -15,15 +15,15 @@ use crate::{
 /// A rule that decides whether a destination gets an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Rule {
-    /// The account of the event has the destination.
+    /// The destination exists in the account of the event.
     Existence,
     /// The event names this destination, or no destination.
     Name,
     /// The scope of the destination covers the event's origin.
     Scope,
-    /// One of its patterns matches the type.
+    /// One of the destination's patterns matches the type of the event.
     EventType,
-    /// Its condition holds for the payload.
+    /// The destination's condition holds for the payload.
     Condition,
     /// No destination of a higher level wants the event.
     Override,
@@ -113,7 +113,7 @@ pub(super) fn overriding<'a>(
 pub enum Reason<'a> {
     Exists,
     NoSuchDestination,
-    /// The destination was created at this time, so only later events find it.
+    /// The destination was created at this time, so only later events reach it.
     CreatedLater(Timestamp),
     DeletedBefore,
     NamesNone,
@@ -227,7 +227,7 @@ pub(super) fn wanting(registry: &Registry, input: &RuleInput<'_>) -> Vec<Arc<Des
     match &event.destination {
         Some(named) => registry.destination(named).filter(wants).cloned().into_iter().collect(),
         None => {
-            // The index finds the destinations that the rule of scopes allows.
+            // The index contains exactly the destinations that the rule `Scope` allows.
             account.destinations_covering(event.client.as_ref(), &event.interface).filter(wants).cloned().collect()
         }
     }

@@ -1,6 +1,6 @@
 //! Normal forms. Two values of a kind are equal if their normal forms are equal.
 //!
-//! The normal form of a normal form is itself. Every normal form is based on NFKC (Unicode Standard Annex 15), so a
+//! The normal form of a normal form is itself. Every normal form is based on NFKC (Unicode Standard Annex 15). So a
 //! full-width letter or digit equals the plain one, and a letter with a combining accent equals the accented letter.
 
 use icu_normalizer::ComposingNormalizerBorrowed;
@@ -14,7 +14,7 @@ pub enum Kind {
     Text,
     /// A mail address; case, space, and the spelling of the domain are ignored.
     Email,
-    /// A phone number; everything is ignored except the digits, and whether it names its country.
+    /// A phone number; only its digits count, and whether it has a country code.
     Phone,
 }
 
@@ -56,9 +56,9 @@ impl Kind {
 
     /// The normal form of a value; `None` if it is not a value of this kind, or too long.
     pub fn normal(self, value: &str) -> Option<String> {
-        let mut normal = self.nearer(value)?;
+        let mut normal = self.normalise_once(value)?;
         for _ in 0..MAX_STEPS {
-            let next = self.nearer(&normal)?;
+            let next = self.normalise_once(&normal)?;
             if next == normal {
                 break;
             }
@@ -67,7 +67,7 @@ impl Kind {
         Some(normal)
     }
 
-    fn nearer(self, value: &str) -> Option<String> {
+    fn normalise_once(self, value: &str) -> Option<String> {
         if value.len() > MAX_BYTES {
             return None;
         }
@@ -112,8 +112,8 @@ fn email(value: &str) -> Option<String> {
     }
 }
 
-/// A number that names its country begins with `+`, even if it was written with `00`. The zero in `+49 (0) …` is only
-/// for callers in the country, so it is dropped.
+/// A number with a country code begins with `+`, even if it was written with `00`. The zero in `+49 (0) …` is only for
+/// callers in the country, so it is dropped.
 fn phone(value: &str) -> Option<String> {
     let value = value.trim();
     let value = match value.get(..4) {

@@ -78,8 +78,8 @@ fn late_failure_does_not_revive_an_anonymised_delivery() {
     let late = DeliveryFact::Attempted(fact);
     let ended = folded(&[requested(), started.clone(), end.clone(), late]);
     assert_eq!((ended.status, ended.failure), (DeliveryStatus::Failed, Some(FailureReason::Anonymised)));
-    let taken = DeliveryFact::Attempted(attempted(200, &policy));
-    assert_eq!(folded(&[requested(), started, end, taken]).status, DeliveryStatus::Succeeded, "the receiver has it");
+    let accepted = DeliveryFact::Attempted(attempted(200, &policy));
+    assert_eq!(folded(&[requested(), started, end, accepted]).status, DeliveryStatus::Succeeded, "the receiver has it");
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn anonymisation_brings_only_timers_forward() {
     let waiting = folded(&[requested(), DeliveryFact::Attempted(retried)]);
     let work = brought_forward(&waiting).unwrap();
     assert_eq!((work.attempt, work.round, work.reference), (attempt + 1, round, waiting.reference));
-    for rests in [vec![requested()], vec![requested(), DeliveryFact::Attempted(attempted(200, &never()))]] {
-        assert!(brought_forward(&folded(&rests)).is_none());
+    for facts in [vec![requested()], vec![requested(), DeliveryFact::Attempted(attempted(200, &never()))]] {
+        assert!(brought_forward(&folded(&facts)).is_none());
     }
 }

@@ -26,12 +26,12 @@ fn decide(registry: &Registry, command: Command) -> Result<Decision, Refusal> {
 }
 
 fn wrong_field(command: Command) -> Option<&'static str> {
-    let there = [
+    let existing = [
         Change::InterfaceCreated(interface("form")),
         Change::ClientCreated(client("north")),
         Change::ApiUserCreated(api_user("ada", "ada@acme.example", Role::Admin)),
     ];
-    match decide(&registry(there), command) {
+    match decide(&registry(existing), command) {
         Ok(_) => None,
         Err(Refusal::Invalid { field, .. }) => Some(field),
         Err(other) => panic!("{other}"),

@@ -11,7 +11,7 @@ use domain::{
 
 use crate::common::{execution, refused, requested, status, t, work};
 
-/// Without further attempts.
+/// A policy without further attempts.
 fn policy(deactivate: Deactivate) -> RetryPolicy {
     RetryPolicy { deactivate, ..RetryPolicy::manual() }
 }
@@ -28,12 +28,12 @@ fn ended(work: &Work, policy: &RetryPolicy, outcome: AttemptOutcome, others_succ
         Effect::Deactivate { why, .. } => Some(why.clone()),
         _ => None,
     });
-    // Attempt and configuration agree.
-    let said = effects.iter().find_map(|effect| match effect {
+    // The fact of the attempt and the deactivation have the same cause.
+    let recorded = effects.iter().find_map(|effect| match effect {
         Effect::Append(DeliveryFact::Attempted(f)) => Some(f.deactivated),
         _ => None,
     });
-    assert_eq!(said.unwrap(), why.as_ref().map(|why| why.cause));
+    assert_eq!(recorded.unwrap(), why.as_ref().map(|why| why.cause));
     why
 }
 

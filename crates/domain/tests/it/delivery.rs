@@ -1,4 +1,4 @@
-//! The events of a delivery, and the state that follows from its facts.
+//! The effects of attempts, holds and retries, and the state that follows from the facts of a delivery.
 
 use std::time::Duration;
 

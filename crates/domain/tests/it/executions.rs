@@ -1,4 +1,4 @@
-//! Histories in which two processes make the same attempt at once, and long attempts are announced.
+//! Histories in which several processes make the same attempt at once, and facts show that long attempts started.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -22,14 +22,14 @@ struct Sender {
     /// Seconds from the receipt of the work to the start.
     late_by: i64,
     seconds: u64,
-    /// Whether its start is announced.
+    /// Whether a fact shows its start.
     announced: bool,
 }
 
 /// The next event of a history.
 #[derive(Debug, Clone)]
 enum Step {
-    /// Each of these senders makes the attempt.
+    /// Each of these senders executes the attempt.
     Attempt(Vec<Sender>),
     /// The work is held.
     Hold,
@@ -63,7 +63,7 @@ fn policy() -> RetryPolicy {
     }
 }
 
-/// A delivery with its recorded facts, and its work, which is in at most one place.
+/// A delivery with its facts, and its pending work, of which there is at most one item.
 struct Life {
     facts: Vec<DeliveryFact>,
     work: Option<Work>,
@@ -123,9 +123,9 @@ impl Life {
                 at: started_at,
             }));
         }
-        let handed_out = Work { redelivered, ..work.clone() };
-        for effect in after_attempt(&handed_out, &policy(), made) {
-            // Effects on the destination are not part of the history.
+        let received = Work { redelivered, ..work.clone() };
+        for effect in after_attempt(&received, &policy(), made) {
+            // Effects on the destination are not part of the history of the delivery.
             if let Effect::SetTimer { work, .. } = effect {
                 self.work = Some(work);
             } else if let Effect::CancelTimer { .. } = effect {

@@ -13,7 +13,7 @@ use crate::common::{abandoned, execution, requested, status, t, work};
 /// The next event of a history.
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    /// The attempt gets this answer. A second execution may follow, because the first process died.
+    /// The attempt gets this answer. A second execution with its own answer may follow, because the first process died.
     Attempt { status: u16, doubled_with: Option<u16> },
     /// The destination is disabled.
     Hold,
@@ -35,7 +35,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 0..25)
 }
 
-/// The place of the work after a step: dispatcher, timer or parking stream; `None` if the delivery has ended.
+/// A delivery with its facts and its pending work. `work` is `None` if the delivery has ended.
 struct Life {
     facts: Vec<DeliveryFact>,
     work: Option<Work>,
@@ -133,8 +133,8 @@ proptest! {
         let life = Life::live(&steps);
         let state = life.state();
         let finished = matches!(state.status, DeliveryStatus::Succeeded | DeliveryStatus::Failed);
-        let somewhere = life.work.is_some();
-        prop_assert!(finished || somewhere, "{:?} and nowhere", state.status);
+        let has_work = life.work.is_some();
+        prop_assert!(finished || has_work, "{:?}, but without work", state.status);
         if state.status == DeliveryStatus::Held {
             prop_assert!(life.work.unwrap().holds > 0);
         }

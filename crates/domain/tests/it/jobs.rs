@@ -224,7 +224,7 @@ fn recovery_follows_the_current_configuration() {
         ("without until", &plain, open, received(200, "form", "lead.created"), None),
         ("another interface", &plain, recovery(), received(150, "page", "lead.created"), Some(JobDecision::NotWanted)),
         ("another type", &plain, recovery(), received(150, "form", "email.open"), Some(JobDecision::NotWanted)),
-        ("a type of now", &updated, recovery(), received(150, "form", "email.open"), None),
+        ("a type of the updated destination", &updated, recovery(), received(150, "form", "email.open"), None),
         ("overridden", &overridden, recovery(), received(150, "form", "lead.created"), Some(JobDecision::NotWanted)),
         ("a test", &plain, recovery(), test, Some(JobDecision::NotWanted)),
         ("too old", &plain, recovery(), received(149, "form", "lead.created"), Some(JobDecision::BeforeCreated)),
@@ -246,9 +246,9 @@ fn recovery_requests_missing_and_retries_failed_deliveries() {
     };
     let JobDecision::Ask(fact) = consider(None, RetryContext::default()) else { panic!() };
     let DeliveryFact::Requested(stored) = &fact else { panic!("{fact:?}") };
-    let router_s =
+    let of_router =
         domain::DeliveryRef { requested_at: Some(t(600)), ..(*crate::common::reference_of(&requested())).clone() };
-    assert_eq!(*stored.reference, router_s, "the same as the router's request");
+    assert_eq!(*stored.reference, of_router, "the same as the router's request");
     assert_eq!((stored.at, stored.job), (t(600), Some(job.reference.job)));
     assert_eq!(fact.message_id(), requested().message_id());
 
@@ -351,7 +351,8 @@ proptest! {
         prop_assert_eq!(fold(&repeated), whole);
     }
 
-    /// In any period, the turns are at most those of the pace and one more; a pause is not made up for.
+    /// In any period, there is at most one start more than the pace allows. After a pause, missed starts are not made
+    /// up for.
     #[test]
     fn pace_spreads_turns_evenly(
         pace in 1..=Pace::FASTEST,

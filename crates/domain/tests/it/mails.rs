@@ -16,9 +16,9 @@ use crate::common::{account, account_id, fact, interface, t};
 
 /// A registry with an account, an interface and further changes.
 fn registry(changes: impl IntoIterator<Item = Change>) -> Registry {
-    let there = [Change::AccountCreated(account()), Change::InterfaceCreated(interface("form"))];
+    let always = [Change::AccountCreated(account()), Change::InterfaceCreated(interface("form"))];
     let mut registry = Registry::default();
-    for change in there.into_iter().chain(changes) {
+    for change in always.into_iter().chain(changes) {
         apply(&mut registry, change);
     }
     registry
@@ -117,7 +117,7 @@ fn unconfirmed_address_gets_no_mails() {
     apply(&mut registry, change);
     assert_eq!(willing(&registry), ["old@x.example", STRANGER]);
     assert!(matches!(decide(&registry, confirm()), Err(Refusal::AlreadyExists { .. })));
-    // A change that was decided before lists the address as unconfirmed again.
+    // A change that was decided before the confirmation lists the address as unconfirmed again.
     apply(&mut registry, Change::InterfaceUpdated(with_lead_mails(&[STRANGER], &["stranger@x.example"])));
     assert_eq!(willing(&registry), [STRANGER]);
     // An account that is created again under the same id has no confirmations.

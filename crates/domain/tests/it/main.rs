@@ -1,4 +1,4 @@
-//! The rules of the domain over its public interface: tables, properties and stories.
+//! Tests of the domain's rules over its public interface: tables, properties and histories.
 #![allow(clippy::unwrap_used)] // helpers of tests may panic
 
 mod anonymisation;

@@ -1,4 +1,4 @@
-//! Ordered queues: which deliveries wait for a turn, when the turn comes, and when it passes on.
+//! Ordered queues: which deliveries wait, when a delivery is released, and when its end releases the next one.
 
 use domain::{
     DeliveryFact, DeliveryStatus, LeadEvent, LeadSequence, Registry, RetryPolicy, Work,
@@ -81,7 +81,7 @@ fn request_and_release_in_any_order_give_the_same_state() {
     }
 }
 
-/// A registry with one destination that has these values of `ordered`, one after another, from sequence 2 on.
+/// A registry with one destination. Its setting `ordered` has these values, one after another, from sequence 2 on.
 fn registry(changes: &[bool]) -> (Registry, Destination) {
     let mut registry = Registry::default();
     registry.apply(1, &fact(Change::AccountCreated(account())));

@@ -1,4 +1,4 @@
-//! Problems and health follow from facts, in any order of times.
+//! Problems and the health of destinations, as they follow from facts.
 
 use std::{sync::Arc, time::Duration};
 
@@ -167,7 +167,7 @@ proptest! {
         let shown = latencies.percentile(percent).unwrap();
         let mut of_exact = Latencies::default();
         of_exact.add(Duration::from_millis(exact));
-        // The end of a bucket belongs to it, because the last attempt of a bucket may be there.
+        // The end of a bucket counts as part of it, because the percentile of its last attempt is there.
         let mut of_shown = Latencies::default();
         of_shown.add(shown.saturating_sub(Duration::from_micros(1)));
         prop_assert_eq!(of_shown, of_exact, "{:?} for {} ms", shown, exact);

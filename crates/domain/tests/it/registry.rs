@@ -195,7 +195,7 @@ fn token_cannot_be_deleted_while_a_destination_uses_it() {
     let mut registry = registry();
     let delete = || Command::DeleteToken(account_id(), token_id("key"));
     let refusal = decide(&registry, delete()).unwrap_err();
-    assert_eq!(refusal.to_string(), "token \"key\" is needed by destination \"dst\", which still uses it");
+    assert_eq!(refusal.to_string(), "token \"key\" is still used by destination \"dst\"");
     apply(&mut registry, Change::DestinationDisabled(account_id(), destination_id("dst")));
     assert!(decide(&registry, delete()).is_err(), "a disabled destination may need it again");
     let mut unsigned = registry.clone();

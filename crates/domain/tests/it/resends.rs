@@ -86,7 +86,7 @@ fn outcome_of_a_resend_replaces_the_success() {
     assert_eq!((failed.status, failed.attempts, failed.round), (DeliveryStatus::Failed, 2, 1));
     assert_eq!(failed.last.as_ref().unwrap().outcome.status_code(), 500);
 
-    // The delivery has failed, so a retry needs no `force`. A success counts for this resend alone.
+    // The delivery has failed, so a retry needs no `force`. A success then counts for this resend only.
     let retry = request_retry(&failed, RetryContext::default(), t(300), retry_by("me")).unwrap();
     let DeliveryFact::RetryRequested(stored) = &retry else { panic!("{retry:?}") };
     assert_eq!((stored.round, stored.resend, stored.is_resend()), (2, 1, false));

@@ -1,4 +1,4 @@
-//! Routing against a literal form of its rule, for any configuration.
+//! Routing, compared with a simple form of its rule for any configuration.
 
 use domain::{
     AccountId, ClientId, LeadEvent, Registry,
@@ -78,7 +78,7 @@ fn registry_of(all: &[Configured]) -> Registry {
     registry(created.chain(changed))
 }
 
-/// The rule, with patterns matched literally.
+/// A simple form of the rule, which lists the types that each pattern matches.
 fn expected(all: &[Configured], routing: Routing, event: &LeadEvent) -> Vec<String> {
     let event_type = event.event_type.as_str();
     let matches = |pattern: &&str| match *pattern {

@@ -22,7 +22,7 @@ fn only_an_attempt_soon_after_its_request_is_a_child() {
     {
         assert_eq!(work.placement(after(seconds)), placement, "{seconds} s");
     }
-    // What is held keeps the time of its request.
+    // Held work keeps the time of its request.
     let (_, held) = hold(&work, domain::delivery::HoldReason::Disabled, after(1));
     assert_eq!(held.placement(after(3_600)), Placement::OwnTrace);
 }
@@ -49,7 +49,8 @@ fn requested_attempt_starts_a_trace_and_soon_ones_continue_it() {
     let retry = request_retry(&delivery, RetryContext::default(), t(200), retry_request).unwrap();
     let retried = Work::requested_by(&retry).unwrap();
     assert_eq!((retried.placement(t(200)), retried.trace.previous), (Placement::OwnTrace, Some(SPAN)));
-    // Its own retries belong to the trace that it starts, and link to it once they are late.
+    // Its next attempts belong to the trace that the retry starts. A late attempt starts its own trace, which links to
+    // the earlier one.
     let again = after_attempt(&retried, &RetryPolicy::standard(), failing);
     let Some(Effect::SetTimer { work: next, .. }) = again.into_iter().next() else { panic!("no timer") };
     assert_eq!((next.placement(t(210)), next.trace.previous), (Placement::Child, Some(SPAN)));

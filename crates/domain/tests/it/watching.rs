@@ -50,7 +50,7 @@ fn deactivating(second: i64) -> DeliveryFact {
     DeliveryFact::Attempted(DeliveryAttempted { deactivated: Some(DeactivationCause::Gone), ..fact })
 }
 
-/// The health of a destination, and the number of facts it has seen.
+/// The state of a destination, and the number of facts that it has observed.
 struct Scene {
     watched: DestinationState,
     sequence: u64,
@@ -70,7 +70,7 @@ impl Scene {
     }
 
     /// The notices and events that a fact causes, in words.
-    fn hear(&mut self, fact: &DeliveryFact) -> Vec<String> {
+    fn words(&mut self, fact: &DeliveryFact) -> Vec<String> {
         self.see(fact).iter().map(word).collect()
     }
 
@@ -96,12 +96,12 @@ fn word(called: &Reaction) -> String {
 #[test]
 fn first_failure_is_mailed_at_once_and_others_in_digests() {
     let mut scene = Scene::new();
-    assert_eq!(scene.hear(&failed(10)), ["failure", "leadline.delivery.failed"]);
-    assert_eq!(scene.hear(&failed(20)), ["leadline.delivery.failed"]);
+    assert_eq!(scene.words(&failed(10)), ["failure", "leadline.delivery.failed"]);
+    assert_eq!(scene.words(&failed(20)), ["leadline.delivery.failed"]);
     let gone = abandoned(&crate::common::work(), FailureReason::PayloadGone, t(30));
-    assert_eq!(scene.hear(&gone), ["3 in a row", "leadline.delivery.failed"]);
+    assert_eq!(scene.words(&gone), ["3 in a row", "leadline.delivery.failed"]);
     let other = DeliveryFact::Attempted(attempted("lead.created", 40, refused()));
-    scene.hear(&other);
+    scene.words(&other);
     assert_eq!(scene.tick(900), None);
     let call = scene.tick(912).unwrap();
     let About::FurtherFailures { window, .. } = &call.about else { panic!("{call:?}") };
@@ -109,10 +109,10 @@ fn first_failure_is_mailed_at_once_and_others_in_digests() {
     let errors: Vec<_> = window.errors.iter().map(|error| (error.status, error.count)).collect();
     assert_eq!(errors, [(503, 1), (0, 1), (999, 1)]);
     // A new failure belongs to the next window. After a window without failures, the next failure has its own notice.
-    assert_eq!(scene.hear(&failed(950)), ["leadline.delivery.failed"]);
+    assert_eq!(scene.words(&failed(950)), ["leadline.delivery.failed"]);
     assert!(scene.tick(1_812).is_some());
     assert_eq!(scene.tick(2_712), None);
-    assert_eq!(scene.hear(&failed(3_000)), ["failure", "leadline.delivery.failed"]);
+    assert_eq!(scene.words(&failed(3_000)), ["failure", "leadline.delivery.failed"]);
 }
 
 #[test]
@@ -130,36 +130,36 @@ fn without_a_window_each_failure_has_its_own_notice() {
 #[test]
 fn repeated_failures_and_recovery_cause_one_notice_each() {
     let mut scene = Scene::new();
-    assert_eq!(scene.hear(&failed(10)), ["failure", "leadline.delivery.failed"]);
-    assert_eq!(scene.hear(&succeeded(11)), [""; 0], "there was no alert before");
+    assert_eq!(scene.words(&failed(10)), ["failure", "leadline.delivery.failed"]);
+    assert_eq!(scene.words(&succeeded(11)), [""; 0], "there was no alert before");
     for second in [12, 13] {
-        assert_eq!(scene.hear(&failed(second)), ["leadline.delivery.failed"]);
+        assert_eq!(scene.words(&failed(second)), ["leadline.delivery.failed"]);
     }
-    assert_eq!(scene.hear(&failed(14)), ["3 in a row", "leadline.delivery.failed"]);
-    assert_eq!(scene.hear(&failed(15)), ["leadline.delivery.failed"]);
+    assert_eq!(scene.words(&failed(14)), ["3 in a row", "leadline.delivery.failed"]);
+    assert_eq!(scene.words(&failed(15)), ["leadline.delivery.failed"]);
     let recovered = scene.see(&succeeded(16));
     assert_eq!(recovered.iter().map(word).collect::<Vec<_>>(), ["recovery", "leadline.destination.recovered"]);
     let Reaction::Notice(notice) = &recovered[0] else { panic!("{recovered:?}") };
     let since = Some(failed(12).at());
     assert!(matches!(&notice.about, About::Recovery { failing_since, was_alerted: true, was_deactivated: false, .. }
             if *failing_since == since));
-    assert_eq!(scene.hear(&succeeded(17)), [""; 0]);
+    assert_eq!(scene.words(&succeeded(17)), [""; 0]);
 }
 
 #[test]
 fn deactivated_destination_recovers_with_a_later_success() {
     let mut scene = Scene::new();
     assert_eq!(
-        scene.hear(&deactivating(10)),
+        scene.words(&deactivating(10)),
         ["failure", "leadline.delivery.failed", "leadline.destination.deactivated"]
     );
     // Two attempts ended at once, and one was in flight.
-    assert_eq!(scene.hear(&deactivating(10)), ["leadline.delivery.failed"]);
-    assert_eq!(scene.hear(&succeeded(11)), [""; 0]);
-    assert_eq!(scene.hear(&succeeded(500)), ["recovery", "leadline.destination.recovered"]);
-    assert_eq!(scene.hear(&deactivating(600)), ["leadline.delivery.failed", "leadline.destination.deactivated"]);
+    assert_eq!(scene.words(&deactivating(10)), ["leadline.delivery.failed"]);
+    assert_eq!(scene.words(&succeeded(11)), [""; 0]);
+    assert_eq!(scene.words(&succeeded(500)), ["recovery", "leadline.destination.recovered"]);
+    assert_eq!(scene.words(&deactivating(600)), ["leadline.delivery.failed", "leadline.destination.deactivated"]);
     // It was enabled, and deactivated again before any success.
-    assert_eq!(scene.hear(&deactivating(700)), ["leadline.delivery.failed", "leadline.destination.deactivated"]);
+    assert_eq!(scene.words(&deactivating(700)), ["leadline.delivery.failed", "leadline.destination.deactivated"]);
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn operational_events_cause_no_events_and_tests_cause_nothing() {
     let mut scene = Scene::new();
     for second in 1..10 {
         let test = attempted(EventType::WEBHOOK_TEST, second, status(503));
-        assert_eq!(scene.hear(&DeliveryFact::Attempted(test)), [""; 0]);
+        assert_eq!(scene.words(&DeliveryFact::Attempted(test)), [""; 0]);
     }
 }
 
@@ -271,7 +271,7 @@ proptest! {
         for second in (5..=hours * 3_600).step_by(5) {
             words.extend(scene.tick(second).as_ref().map(|notice| word(&Reaction::Notice(notice.clone()))));
             let works = second / 5 % (fails + 1) == 0;
-            words.extend(scene.hear(&if works { succeeded(second) } else { failed(second) }));
+            words.extend(scene.words(&if works { succeeded(second) } else { failed(second) }));
         }
         let count = |what: &str| words.iter().filter(|word| word.contains(what)).count();
         // A window lasts a quarter of an hour; the quiet period is four windows.

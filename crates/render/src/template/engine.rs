@@ -1,4 +1,4 @@
-//! Compiles and renders one template: the engine with its environment, its limits, and its errors in plain words.
+//! Compiles and renders one template. Sets up the engine and its limits, and rewords its errors.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -19,11 +19,12 @@ use crate::{
     },
 };
 
-/// Maximum number of tokens in one `{{ … }}` or `{% … %}`: the compiler recurses once for each operator of a chain.
+/// Maximum number of tokens in one `{{ … }}` or `{% … %}`, because the compiler recurses once for each operator of a
+/// chain.
 const MAX_TOKENS: usize = 1_000;
-/// Maximum number of `{% … %}` in a template: the compiler recurses once for each `elif`.
+/// Maximum number of `{% … %}` in a template, because the compiler recurses once for each `elif`.
 const MAX_TAGS: usize = 1_000;
-/// Maximum depth of nested loops: every lookup of a name goes through all of them.
+/// Maximum depth of nested loops, because every look-up of a name searches all of them.
 const MAX_NESTED_LOOPS: usize = 32;
 
 fn environment_of(part: Part) -> &'static Environment<'static> {
@@ -48,7 +49,7 @@ fn environment(part: Part) -> Environment<'static> {
     environment.set_fuel(Some(FUEL));
     environment.set_recursion_limit(MAX_NESTED_LOOPS);
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    // With this an error names the undefined path.
+    // In debug mode, errors of the engine name the undefined path.
     environment.set_debug(true);
     functions::add_to(&mut environment, part);
     operators::add_to(&mut environment, part);
@@ -89,7 +90,7 @@ impl<'a> Compiled<'a> {
     }
 }
 
-/// Checks the size before anything that recurses.
+/// Checks the size of a template before anything recurses into it.
 fn check_size(text: &str, part: Part) -> Result<(), RenderError> {
     if text.len() > RequestShape::MAX_TEMPLATE {
         let problem = format!("it has {} bytes, and {} is the limit", text.len(), RequestShape::MAX_TEMPLATE);
@@ -136,7 +137,8 @@ fn in_words(part: Part, error: &Error) -> RenderError {
     RenderError::Template { part: part.name(), line: error.line().unwrap_or(1), problem }
 }
 
-/// The path that the engine found undefined; its message has it in backquotes.
+/// The path that the engine found undefined, which the message of the engine has in backquotes; `None` if there is
+/// none.
 fn undefined(detail: &str) -> Option<&str> {
     let (_, from) = detail.split_once('`')?;
     let (path, rest) = from.split_once('`')?;

@@ -1,5 +1,5 @@
-//! The filters, tests and functions of templates: those of the engine that do not multiply their input, each charged
-//! for what it reads and writes. Others are not available.
+//! The filters, tests and functions that templates may use. Those of the engine that multiply their input are left out.
+//! Each of the others is charged for what it reads and writes.
 
 use minijinja::{
     Environment, Error, State, Value, filters, functions, tests,
@@ -96,10 +96,10 @@ pub(crate) const TESTS: [&str; 36] = [
     ">",
     "safe",
 ];
-/// `loop` has functions of its own.
+/// Inside a loop, `loop` has further functions.
 pub(crate) const FUNCTIONS: [&str; 1] = ["range"];
 
-/// About how often a filter that sorts or compares visits each item of its input.
+/// About how often a filter that sorts or compares reads each item of its input.
 const SORT_VISITS: usize = 16;
 /// How many times longer a text can become in upper or lower case.
 const MAX_CASE_GROWTH: usize = 3;
@@ -109,7 +109,7 @@ const MAX_CASE_GROWTH: usize = 3;
 enum Cost {
     /// It reads the outermost level only.
     Shallow,
-    /// It reads all of it, this many times.
+    /// It reads the whole value, this many times.
     All(usize),
     /// It reads one text.
     Text,

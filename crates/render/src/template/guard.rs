@@ -1,9 +1,9 @@
 //! Guards the operators of a template.
 //!
 //! The engine's own operators do not use the [`Meter`](super::meter::Meter). So the tree of the template is rebuilt,
-//! and each operand that may take long first passes through a filter of [`super::operators`]. That also keeps the
-//! engine from folding constants while it compiles, and reveals every name, so that an unknown name is refused before
-//! the first lead arrives.
+//! and each operand that may take long first passes through a filter of [`super::operators`]. These filters also keep
+//! the engine from folding constants while it compiles. The rebuilding visits every name, so an unknown name is refused
+//! before the first lead arrives.
 
 use std::collections::HashSet;
 
@@ -117,7 +117,7 @@ impl<'a> Guard<'a> {
         }
     }
 
-    /// Outside of JSON a value has to be one piece of text; the error for any other value names it.
+    /// Outside of JSON, a value has to be one piece of text. The error about any other value contains its name.
     fn emitted(&mut self, expr: &Expr<'a>) -> Expr<'a> {
         let guarded = self.expr(expr);
         if self.part == Part::Json {
@@ -283,8 +283,8 @@ impl<'a> Guard<'a> {
     fn item(&mut self, g: &GetItem<'a>, span: Span) -> Expr<'a> {
         let subscript_expr = self.key(&g.subscript_expr);
         let expr = self.expr(&g.expr);
-        // A text has no named fields. To find a position in a text, the engine counts from its beginning, so that is
-        // charged.
+        // Only positions are charged: a text has no named fields, and to find a position in a text the engine counts
+        // from its beginning.
         let named = matches!(&subscript_expr, Expr::Const(c) if c.value.as_str().is_some());
         let expr = if named { expr } else { through(operators::ITEM, expr, vec![]) };
         Expr::GetItem(Spanned::new(GetItem { expr, subscript_expr }, span))

@@ -1,12 +1,12 @@
 //! The work limit of a template: an operation whose cost grows with the size of a value is charged before it runs. So
-//! neither a value that grows with each step nor a loop over large values gets far.
+//! the limit soon stops a value that grows with each step, and a loop over large values.
 
 use minijinja::{Error, ErrorKind, State, Value, value::ObjectRepr};
 
 use crate::values::{Exact, Raw, is_placeholder};
 
-/// Maximum number of bytes that a template may read and write in total, which also bounds its result: a request of 1
-/// MiB with room for intermediate values, and at most about ten milliseconds of processor time.
+/// Maximum number of bytes that a template may read and write in total, which also bounds its result. It is enough for
+/// a request of 1 MiB with intermediate values, and takes at most about ten milliseconds of processor time.
 pub const MAX_WORK: usize = 16 * 1024 * 1024;
 /// The charge for a value besides its text: about its size in memory.
 const VALUE_BYTES: usize = 32;
@@ -16,7 +16,7 @@ const MAX_DEPTH: usize = domain::payload::MAX_DEPTH + 64;
 /// escaped.
 pub(crate) const MAX_TEXT_GROWTH: usize = 10;
 
-/// The rest of [`MAX_WORK`].
+/// The part of [`MAX_WORK`] that is left for this template.
 #[derive(Debug)]
 pub(crate) struct Meter {
     left: usize,
@@ -114,7 +114,7 @@ impl Meter {
     }
 }
 
-/// The error of an operation that does not take the value.
+/// The error of an operation that does not support the value.
 pub(crate) fn invalid(problem: String) -> Error {
     Error::new(ErrorKind::InvalidOperation, problem)
 }

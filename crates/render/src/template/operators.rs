@@ -19,7 +19,7 @@ pub(crate) const OPERAND: &str = "=operand";
 pub(crate) const NUMBER: &str = "=number";
 /// An operand of `~`.
 pub(crate) const TEXT: &str = "=text";
-/// The list of a loop, and a list that the engine has made.
+/// The list of a loop, or a list that the engine has made.
 pub(crate) const WHOLE: &str = "=whole";
 /// The value that an item is taken from.
 pub(crate) const ITEM: &str = "=item";
@@ -99,8 +99,8 @@ fn text(state: &mut State<'_, '_>, part: Part, value: Value) -> Result<Value, Er
     })
 }
 
-/// Only texts, numbers and truth values may be written outside of JSON; the engine would write anything else in a
-/// notation of its own.
+/// Only texts, numbers and truth values may be written outside of JSON, because the engine would write anything else in
+/// its own notation. Null may be written where [`Part::takes_null`] allows it.
 fn one_piece(part: Part, value: &Value, named: &[Value]) -> Result<(), Error> {
     let is = match value.kind() {
         _ if is_placeholder(value) || value.downcast_object_ref::<Exact>().is_some() => return Ok(()),

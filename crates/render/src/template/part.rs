@@ -37,7 +37,7 @@ impl Part {
         }
     }
 
-    /// The whole that a value is a part of, in errors.
+    /// What a value becomes a part of, for errors.
     pub(crate) const fn whole(self) -> &'static str {
         match self {
             Self::Url => "a URL",
@@ -53,7 +53,8 @@ impl Part {
         matches!(self, Self::Form | Self::Xml)
     }
 
-    /// Whether null can be written. In a URL it cannot: a missing value would lead to another address.
+    /// Whether null can be written. It cannot be written into a URL, because a missing value would lead to another
+    /// address.
     pub(crate) const fn takes_null(self) -> bool {
         !matches!(self, Self::Url)
     }
@@ -95,7 +96,7 @@ impl Part {
     }
 }
 
-/// A form on one line. Values are encoded, so line breaks and indentation are the template's.
+/// A form on one line. Values are encoded, so all line breaks and indentation come from the template, and are removed.
 fn form(filled: &str) -> Result<String, RenderError> {
     let line: String = filled.lines().map(str::trim).collect();
     match line.chars().find(|c| !c.is_ascii_graphic()) {

@@ -2,8 +2,8 @@
 
 use std::{io, panic::resume_unwind, thread};
 
-/// The stack that a template may need, in bytes: several times what the longest expression takes in a debug build. Only
-/// the used part takes memory.
+/// The size of the stack for a template, in bytes: several times what the longest expression needs in a debug build.
+/// Only the used part takes memory.
 pub const STACK: usize = 64 * 1024 * 1024;
 
 /// Runs work on a stack of [`STACK`] bytes.

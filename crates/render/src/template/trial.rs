@@ -1,10 +1,10 @@
 //! Tries a template before the first lead arrives, so that a template that cannot work is refused when it is
 //! configured.
 //!
-//! The fields of future leads are unknown, so placeholders replace them: a placeholder has every field, is a list of
-//! one, and is written as a text or as a number. A placeholder may cause a failure, so most failures are left to real
-//! leads. A result that is not JSON is refused if values are between quotes of the template, or if nothing in it
-//! depends on a lead. A result that is not a form or XML is refused if nothing in it depends on a lead.
+//! The fields of future leads are unknown, so placeholders replace them. A placeholder has every field, is a list with
+//! one item, and is written as a text or as a number. It may cause a failure that no lead would cause, so most failures
+//! are ignored here. A result that is not JSON is refused if values are between quotes of the template, or if nothing
+//! in it depends on a lead. A result that is not a form or XML is refused if nothing in it depends on a lead.
 
 use ::url::Url;
 use bytes::Bytes;
@@ -38,7 +38,7 @@ pub(crate) fn attempt(destination: &Destination) -> Result<(), RenderError> {
         let written = Url::parse(&destination.url)?;
         if let Ok(filled) = template.fill(Root::placeholder(&input, true)) {
             match url::checked(&filled, &written) {
-                // The length depends on the lead.
+                // The length depends on the lead, so it is not checked here.
                 Ok(_) | Err(RenderError::LongUrl { .. }) => {}
                 Err(error) => return Err(error),
             }

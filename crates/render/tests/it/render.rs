@@ -130,10 +130,10 @@ fn url_is_shown_without_values_of_the_lead() {
     let template = "https://crm.example/leads/{{ payload.name }}?a={% if payload.n %}b{% endif %}";
     for (settings, requested, shown) in [
         (template, "https://crm.example/leads/Ada?a=b", template),
-        // Not rendered.
+        // The request was not rendered.
         (template, template, template),
         ("https://CRM.example/hook a", "https://crm.example/hook%20a", "https://CRM.example/hook a"),
-        // The settings were changed since.
+        // The settings were changed after the request.
         ("https://crm.example/new", "https://crm.example/leads/Ada", "https://crm.example/…"),
         (template, "https://crm.example/old/Ada?b=Ada", "https://crm.example/…"),
         (template, "https://u:p@other.example:8443/leads/Ada", "https://other.example:8443/…"),

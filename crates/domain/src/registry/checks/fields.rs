@@ -1,4 +1,4 @@
-//! The checks of each field. [`crate::registry::decide`] looks up the entities that fields name.
+//! The checks of each field. [`crate::registry::decide`] checks that the entities that fields name exist.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ pub(in crate::registry) fn check_destination(destination: &Destination, rules: U
 }
 
 impl Destination {
-    /// Checks each field by itself, apart from the rules of the installation.
+    /// Checks each field by itself. Whether the installation allows plain HTTP is not checked.
     ///
     /// # Errors
     /// Every invalid field.

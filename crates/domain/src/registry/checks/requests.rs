@@ -1,4 +1,4 @@
-//! The checks of the shape of requests, whose fields depend on each other.
+//! The checks of the fields that shape requests. These fields depend on each other.
 
 use crate::registry::{
     refusal::{Refusal, invalid},

@@ -14,22 +14,23 @@ pub struct Account {
     pub id: AccountId,
     /// Shown to people; at most 200 bytes.
     pub name: String,
-    /// The brand in its emails; `None` if the brand of the installation is used.
+    /// The brand in mails of the account; `None` if the brand of the installation is used.
     pub brand: Option<String>,
     /// The recipients of notices about failures.
     pub notification_emails: Vec<String>,
-    /// The recipients of notices about deactivations, besides its API users. If both are missing, the recipients of
-    /// notices about failures get them.
+    /// The recipients of notices about deactivations, besides the API users. If there are neither, these notices go to
+    /// the recipients of notices about failures.
     pub api_user_emails: Vec<String>,
     /// How an event is routed if several destinations want it.
     pub routing: Routing,
-    /// How long its deliveries, leads and jobs are kept; `None` if the limit of the installation applies, which is the
-    /// maximum.
+    /// How long the deliveries, leads and jobs of the account are kept. The limit of the installation is the maximum.
+    /// `None` if that limit applies.
     pub keep_history: Option<Duration>,
     pub portal: Portal,
-    /// Its addresses that were set with an account's own API key and are not confirmed, in lower case.
+    /// The unconfirmed addresses of the account, in lower case. An API key of the account set them, and their owners have
+    /// not confirmed them.
     pub unconfirmed: Vec<String>,
-    /// A deleted account has lost everything that belonged to it.
+    /// If an account is deleted, everything that belongs to it is deleted, too.
     pub deleted: bool,
 }
 
@@ -75,7 +76,7 @@ pub struct Client {
     pub id: ClientId,
     /// Shown to people; at most 200 bytes.
     pub name: String,
-    /// A deleted client takes no leads.
+    /// Events that name a deleted client are refused.
     pub deleted: bool,
 }
 
@@ -87,15 +88,16 @@ pub struct Interface {
     pub id: InterfaceId,
     /// Shown to people; at most 200 bytes.
     pub name: String,
-    /// The time until its leads are anonymised; `None` if they are never anonymised.
+    /// The time until leads of the interface are anonymised; `None` if they are never anonymised.
     pub retention: Option<Duration>,
-    /// The recipients of notices about its leads; at most 20.
+    /// The recipients of notices about new leads; at most 20.
     pub lead_notification_emails: Vec<String>,
     /// The values inside payloads by which its leads are found; at most 8.
     pub searchable: Vec<SearchField>,
-    /// Its addresses that were set with an account's own API key and are not confirmed, in lower case.
+    /// The unconfirmed addresses of the interface, in lower case. An API key of the account set them, and their owners
+    /// have not confirmed them.
     pub unconfirmed: Vec<String>,
-    /// A deleted interface takes no leads, and its leads cannot be sent again.
+    /// A deleted interface accepts no events, and its leads cannot be sent again.
     pub deleted: bool,
 }
 
@@ -106,7 +108,7 @@ impl Interface {
     pub const MAX_RETENTION: Duration = Self::MIN_RETENTION.saturating_mul(3_650);
 }
 
-/// A person or program behind the API of an account.
+/// A person or program that uses the API for an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiUser {
     pub account: AccountId,
@@ -117,7 +119,8 @@ pub struct ApiUser {
     /// The address for its notices.
     pub email: String,
     pub role: Role,
-    /// Its address, in lower case, if it was set with an account's own API key and is not confirmed.
+    /// Contains the address, in lower case, if an API key of the account set it and its owner has not confirmed it;
+    /// empty otherwise.
     pub unconfirmed: Vec<String>,
     pub deleted: bool,
 }
@@ -130,16 +133,16 @@ impl ApiUser {
 /// The rights of an API user. Each role includes the previous ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
-    /// Look at everything.
+    /// May look at everything.
     Viewer,
-    /// Keep deliveries going: retry, enable, disable.
+    /// May also retry deliveries, and enable and disable destinations.
     Operator,
-    /// Configure.
+    /// May also change the configuration.
     Admin,
 }
 
 impl Role {
-    /// Every role, the least first.
+    /// Every role, the one with the fewest rights first.
     pub const ALL: [Self; 3] = [Self::Viewer, Self::Operator, Self::Admin];
 
     /// The word that facts and the API use.

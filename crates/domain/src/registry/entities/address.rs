@@ -1,7 +1,7 @@
 //! Mail addresses and brands: the texts of an account that mails contain.
 //!
-//! Guarantee: an accepted address fits an envelope, because [`envelope_address`] checks it and writes the text that
-//! mail servers get.
+//! Guarantee: an accepted address is valid in an SMTP envelope, because the same function, [`envelope_address`], checks
+//! the address and writes it in the form for mail servers.
 
 use url::Host;
 
@@ -93,7 +93,7 @@ pub fn check_brand(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether a character is invisible or changes the direction of a text, so that a line reads as something else.
+/// Whether a character is invisible or changes the direction of a text, so that a line looks like another one.
 const fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }

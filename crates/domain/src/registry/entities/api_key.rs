@@ -1,4 +1,4 @@
-//! An API key, and the ring of all API keys.
+//! An API key, and the collection of all API keys.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -19,25 +19,24 @@ pub struct ApiKey {
     pub id: KeyId,
     /// `None` if the key is platform-wide.
     pub account: Option<AccountId>,
-    /// The client that the key is bound to: it sees only leads, deliveries and destinations of this client. `None` if
-    /// the key is for every client.
+    /// The client that the key is bound to. Its caller sees only leads, deliveries and destinations of this client.
+    /// `None` if the key is for every client.
     pub client: Option<ClientId>,
     /// Shown to people; at most 200 bytes.
     pub name: String,
-    /// The scopes of the key.
     pub scopes: Scopes,
-    /// The hash of its secret.
+    /// The hash of the secret part of the key.
     pub hash: KeyHash,
     pub created_at: Timestamp,
     pub created_by: String,
     /// `None` if the key is valid until it is revoked.
     pub expires_at: Option<Timestamp>,
-    /// When the key was revoked, or its account was deleted.
+    /// When the key was revoked, or its account was deleted; `None` if neither happened.
     pub revoked_at: Option<Timestamp>,
 }
 
-/// SHA-256 of a secret of 32 random bytes. Such a secret cannot be guessed, so a slow salted hash, which passwords
-/// need, would add no protection and slow down every call.
+/// SHA-256 of a secret of 32 random bytes. Such a secret cannot be guessed. A slow salted hash, which passwords need,
+/// would add no protection and slow down every call.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyHash(pub [u8; 32]);
 

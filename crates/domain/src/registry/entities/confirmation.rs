@@ -1,5 +1,5 @@
-//! Confirmation of addresses that an account's own API key set: each gets one mail that asks its owner for consent, and
-//! no other mail until the owner confirms it.
+//! Confirmation of addresses that an API key of the account set. Such an address gets one mail that asks its owner for
+//! consent, and no other mail until the owner confirms the address.
 //!
 //! A fact about an account, an interface or an API user lists its unconfirmed addresses (for instance
 //! [`Account::unconfirmed`]). Facts of earlier releases have no such list, so older addresses are trusted.
@@ -9,7 +9,7 @@ use crate::{
     registry::entities::account::Account,
 };
 
-/// The consent of an address's owner to mails about one account.
+/// The consent of the owner of an address to mails about one account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Confirmation {
     pub account: AccountId,

@@ -30,11 +30,11 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// Every [`level`](Self::level).
+    /// The range of [`level`](Self::level).
     pub const LEVELS: std::ops::RangeInclusive<u8> = 0..=2;
 
-    /// 0 is the highest. A destination that wants an event overrides those of lower levels, unless the account routes
-    /// to all.
+    /// 0 is the highest level. If a destination wants an event, destinations of lower levels do not get it, unless the
+    /// account routes to all.
     pub const fn level(&self) -> u8 {
         match self {
             Self::Account => 0,
@@ -112,8 +112,8 @@ pub struct Destination {
     pub retry: RetryPolicy,
     /// The rate limit, in requests a second; `None` if there is no limit.
     pub rate: Option<u32>,
-    /// The number of transport failures in a row that open the breaker; 0 if it never opens. Each failure before lowers
-    /// the concurrency.
+    /// The number of transport failures in a row that open the breaker; 0 if it never opens. Each failure before that
+    /// lowers the concurrency.
     pub breaker_failures: u32,
     /// Whether the destination is ordered: it gets the events of each lead in the order in which they were stored, each
     /// after the earlier deliveries have ended.
@@ -127,7 +127,8 @@ pub struct Destination {
     pub enabled: bool,
     /// Set if a rule deactivated the destination; its deliveries are held meanwhile.
     pub deactivated: Option<Deactivation>,
-    /// Held deliveries that were requested before this time are not sent, because a person decided so.
+    /// Held deliveries that were requested before this time are not sent, because a person enabled the destination with
+    /// `skip_held`.
     pub skip_held_before: Option<Timestamp>,
     /// The pending deliveries of a deleted destination are abandoned.
     pub deleted: bool,
@@ -174,7 +175,6 @@ impl Destination {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenSecret {
     pub sealed: SealedSecret,
-    /// When it was made.
     pub created_at: Timestamp,
     /// When the secret stops signing; `None` if no newer secret has replaced it.
     pub expires_at: Option<Timestamp>,
@@ -186,7 +186,7 @@ pub enum Algorithm {
     /// HMAC-SHA256, Standard Webhooks `v1`. The receiver has the same secret.
     #[default]
     HmacSha256,
-    /// Ed25519, Standard Webhooks `v1a`. The receiver only has the public key.
+    /// Ed25519, Standard Webhooks `v1a`. The receiver has the public key only.
     Ed25519,
 }
 
@@ -214,7 +214,6 @@ pub struct Token {
     pub id: TokenId,
     /// Shown to people; at most 200 bytes.
     pub name: String,
-    /// The algorithm of the signature.
     pub algorithm: Algorithm,
     /// Its secrets, the newest first; never empty.
     pub secrets: Vec<TokenSecret>,
@@ -228,7 +227,7 @@ impl Token {
         format!("{account}/{id}")
     }
 
-    /// The token with a new secret; the older ones still sign for `overlap`. At most [`Token::MAX_SECRETS`] are
+    /// The token with a new secret. The older secrets still sign for `overlap`. At most [`Token::MAX_SECRETS`] are
     /// kept.
     #[must_use]
     pub fn rotated(mut self, sealed: SealedSecret, now: Timestamp, overlap: Duration) -> Self {

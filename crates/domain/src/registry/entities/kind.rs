@@ -13,9 +13,9 @@ pub enum EntityKind {
     OptOut,
     /// An API key.
     Key,
-    /// The consent of an address's owner.
+    /// The consent of the owner of an address.
     Confirmation,
-    /// A lead event. The registry holds no events, but the audit log names those whose payload was read.
+    /// A lead event. The registry contains no events, but the audit log names the events whose payload was read.
     Event,
 }
 

@@ -1,4 +1,4 @@
-//! The look of an account's portals: a colour, and a logo that cannot contain a program.
+//! The look of an account's portals: a colour, and a logo that cannot contain a script.
 
 use std::{fmt, str::FromStr, sync::Arc};
 
@@ -39,7 +39,7 @@ impl FromStr for Color {
     }
 }
 
-/// `#1f5fbf`.
+/// As `#1f5fbf`.
 impl fmt::Display for Color {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [red, green, blue] = self.0;
@@ -47,7 +47,7 @@ impl fmt::Display for Color {
     }
 }
 
-/// An image of pixels. SVG is refused, because it may contain scripts.
+/// A raster image. SVG is refused, because it may contain scripts.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Logo {
     bytes: Arc<[u8]>,

@@ -1,9 +1,9 @@
-//! A second signature, in the format of another sender of webhooks, so that an account that moves from there need not
-//! change its receivers.
+//! A second signature, in the format of another sender of webhooks. An account that moves from that sender to Leadline
+//! need not change its receivers.
 
 use crate::text::quoted;
 
-/// The format of the second signature, which the destination's token makes, too.
+/// The format of the second signature. The destination's token makes both signatures.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CompatibilitySignature {
     /// The header of the signature, in lower case.
@@ -88,10 +88,10 @@ impl SignedContent {
     /// The word for content with a timestamp.
     pub const TIMESTAMP_BODY: &'static str = "timestamp.body";
 
-    /// The content that a word names, with the header of its timestamp; both may be empty.
+    /// The content that a word names, with the header of its timestamp. Both texts may be empty.
     ///
     /// # Errors
-    /// The problem of the combination.
+    /// Why the two texts do not fit together.
     pub fn parse(word: &str, timestamp_header: &str) -> Result<Self, String> {
         match (word, timestamp_header) {
             ("" | Self::BODY, "") => Ok(Self::Body),
@@ -112,7 +112,7 @@ impl SignedContent {
         }
     }
 
-    /// The header of the timestamp; `None` if the timestamp has no header of its own.
+    /// The header of the timestamp; `None` if the timestamp has no separate header.
     pub fn timestamp_header(&self) -> Option<&str> {
         match self {
             Self::TimestampInHeader(header) => Some(header),

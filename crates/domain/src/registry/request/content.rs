@@ -30,7 +30,7 @@ impl ContentType {
     /// Parses a media type.
     ///
     /// # Errors
-    /// The problem.
+    /// Why the text is not a media type.
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
         if text.len() > Self::MAX_BYTES {

@@ -10,7 +10,7 @@ pub struct Form {
     /// Paths in the payload, such as `person.email` or `tags.0`, and the names of these fields in the form. A field
     /// with an empty name is not sent.
     pub fields: Vec<(String, String)>,
-    /// Whether only these fields of the payload are sent.
+    /// Whether only the fields in `fields` are sent.
     pub only_fields: bool,
     /// Names and values that every form has. A field of the payload with the name of a constant is not sent.
     pub constants: Vec<(String, String)>,

@@ -98,7 +98,7 @@ mod tests {
         assert_eq!(client().check(UrlRules::default()), Ok(()));
         let refused = |changed: OAuth2Client| changed.check(UrlRules::default()).unwrap_err().to_string();
         let with = |name: &str| vec![(name.to_owned(), "x".to_owned())];
-        for (changed, said) in [
+        for (changed, expected) in [
             (
                 OAuth2Client { token_url: "http://auth.example/".into(), ..client() },
                 "auth.oauth2.token_url: plain http",
@@ -120,7 +120,7 @@ mod tests {
             ),
         ] {
             let problem = refused(changed);
-            assert!(problem.starts_with(said), "{problem}");
+            assert!(problem.starts_with(expected), "{problem}");
         }
     }
 }

@@ -83,8 +83,8 @@ pub enum Body {
 /// signature covers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WebhookId {
-    /// The event id, which is unique only in its account: two accounts, or two destinations, with one receiver may send
-    /// the same id. Destinations stored without this setting use it, because their receivers know it.
+    /// The event id, which is unique only in its account. Two accounts, or two destinations, with one receiver may send
+    /// the same id. Destinations stored without this setting use it, because their receivers rely on it.
     #[default]
     Event,
     /// The delivery id, which is globally unique. It is computed from account, event and destination, so every attempt,
@@ -113,7 +113,7 @@ impl WebhookId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SentTrace {
     /// `traceparent` and `tracestate`. Destinations stored without this setting use it, because their receivers may
-    /// know it.
+    /// rely on it.
     #[default]
     Unset,
     /// No trace context.
@@ -167,7 +167,7 @@ pub enum CredentialKind {
     Bearer,
     /// `Authorization: Basic …` (RFC 7617).
     Basic,
-    /// A header of the receiver's choice.
+    /// A header that the receiver requires.
     Header,
     /// `Authorization: Bearer …` with an access token of a token server (RFC 6749, 4.4).
     OAuth2,
@@ -229,8 +229,8 @@ impl RequestShape {
         }
     }
 
-    /// Checks that a destination may set a header: the name must be a token of HTTP (RFC 9110, 5.6.2), and must neither
-    /// be one of Leadline's own headers nor describe the transfer of the message.
+    /// Checks that a destination may set a header. The name must be a token of HTTP (RFC 9110, 5.6.2) in lower case. It
+    /// must not be a header that Leadline sets, or one that describes the transfer of the message.
     pub fn check_header(name: &str) -> Result<(), String> {
         const RESERVED: [&str; 10] = [
             "host",
@@ -264,9 +264,9 @@ impl RequestShape {
 pub struct Deactivation {
     pub at: Timestamp,
     pub cause: DeactivationCause,
-    /// When the first attempt of the delivery that caused it failed.
+    /// When the delivery that caused the deactivation first failed.
     pub first_failed_at: Option<Timestamp>,
-    /// The delivery that caused it; `None` if the fact is older than this field.
+    /// The delivery that caused the deactivation; `None` if the fact is older than this field.
     pub delivery: Option<DeactivatedBy>,
 }
 

@@ -21,8 +21,8 @@ const SOCKS_PORT: u16 = 1080;
 pub struct Transport {
     /// The client certificate of the TLS handshake (mutual TLS); `None` if there is none.
     pub client_certificate: Option<ClientCertificate>,
-    /// Certificates (PEM) of the authorities that sign the receiver's certificate. They replace all others. `None` if
-    /// the installation's authorities are used.
+    /// Certificates (PEM) of the authorities that sign the receiver's certificate. They replace the authorities of the
+    /// installation. `None` if those are used.
     pub authorities: Option<String>,
     /// The destination's own proxy; `None` if it has none.
     pub proxy: Option<DestinationProxy>,
@@ -95,7 +95,10 @@ impl DestinationProxy {
         let url = Url::parse(&self.url).map_err(|e| invalid("proxy.url", format!("is not a URL: {e}")))?;
         ProxyAddress::of(&url).map_err(|problem| invalid("proxy.url", problem))?;
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(invalid("proxy.url", "must not contain credentials; they are username and password".into()));
+            return Err(invalid(
+                "proxy.url",
+                "must not contain credentials; give them as username and password".into(),
+            ));
         }
         let longest = Transport::MAX_PROXY_LOGIN;
         if self.username.len() > longest || self.username.chars().any(|c| c.is_control() || c == ':') {
@@ -103,7 +106,7 @@ impl DestinationProxy {
             return Err(invalid("proxy.username", problem));
         }
         if self.username.is_empty() && self.password.is_some() {
-            return Err(invalid("proxy.username", "is missing, and there is a password".into()));
+            return Err(invalid("proxy.username", "is missing, although there is a password".into()));
         }
         Ok(())
     }
@@ -197,8 +200,8 @@ mod tests {
             (check("socks5://proxy.example", "a:b", None), "proxy.username: has to be one line"),
             (check("socks5://proxy.example", "", Some(b"sealed")), "proxy.username: is missing"),
         ] {
-            let said = refused.unwrap_err();
-            assert!(said.starts_with(field), "{said}");
+            let problem = refused.unwrap_err();
+            assert!(problem.starts_with(field), "{problem}");
         }
     }
 

@@ -18,7 +18,6 @@ use crate::{
     },
 };
 
-/// An account with its entities.
 #[derive(Debug, Clone)]
 pub struct AccountEntry {
     pub account: Account,
@@ -47,7 +46,7 @@ impl AccountEntry {
     }
 
     /// The recipients of notices about deactivations, each once: the account's addresses for them, and those of API
-    /// users who are not viewers. If both are missing, the recipients of notices about failures.
+    /// users who are not viewers. If there are neither, the recipients of notices about failures.
     pub fn told_of_deactivations(&self) -> Vec<String> {
         let users = self.api_users().filter(|user| !user.deleted && user.role >= Role::Operator);
         let recipients = each_once(self.account.api_user_emails.iter().chain(users.map(|user| &user.email)));
@@ -67,12 +66,13 @@ impl AccountEntry {
         self.opt_outs.values()
     }
 
-    /// Whether an address may get mails of this kind.
+    /// Whether an address has not opted out of mails of this kind.
     pub fn wants(&self, email: &str, kind: NoticeKind) -> bool {
         !self.opt_outs.contains_key(&OptOut::new(self.account.id.clone(), email, kind).id)
     }
 
-    /// The addresses among these that may get mails of this kind, each once: confirmed, and not opted out.
+    /// The addresses among these that may get mails of this kind, each once: those that need no confirmation and have
+    /// not opted out.
     pub fn willing(&self, emails: &[String], kind: NoticeKind) -> Vec<String> {
         each_once(emails.iter().filter(|email| self.is_confirmed(email) && self.wants(email, kind)))
     }

@@ -1,5 +1,5 @@
-//! The destinations of an account by scope. An event is compared only with those that cover its origin, because an
-//! account may have thousands, each for its own interface.
+//! The destinations of an account by scope. An event is compared only with the destinations that cover its origin,
+//! because an account may have thousands of them, each for its own interface.
 
 use std::{
     collections::{BTreeMap, HashMap},

@@ -25,8 +25,8 @@ impl AccountEntry {
         lower_case_once(emails.into_iter().filter(|email| !self.is_confirmed(email)))
     }
 
-    /// The addresses among these that their owners must confirm if an account's own API key sets them: those that are
-    /// unconfirmed already, or new to the account and never confirmed for it.
+    /// The addresses among these that have to be confirmed if an API key of the account sets them. These are the
+    /// unconfirmed ones, and those that are new to the account and were never confirmed for it.
     pub fn to_confirm<'a>(&self, emails: impl IntoIterator<Item = &'a String>) -> Vec<String> {
         lower_case_once(emails.into_iter().filter(|email| {
             let email = email.to_lowercase();

@@ -1,8 +1,8 @@
 //! Fan-out: the number of destinations that one event may reach.
 //!
-//! A pattern is a key: its beginning (`email.` for `email.*`, the empty text for `*`), or the one type that it matches.
-//! The patterns that match a type are found by the key of the type, without a scan of all others, so that the answer is
-//! immediate for an account with thousands of destinations with a hundred patterns each.
+//! Each pattern becomes a key: its beginning (`email.` for `email.*`, the empty text for `*`), or the one type that it
+//! matches. For each key, the keys of all wider patterns are computed and looked up. So patterns are not compared with
+//! each other, and the answer is immediate even for thousands of destinations with a hundred patterns each.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,8 +14,8 @@ use crate::{
     },
 };
 
-/// The maximum number of destinations of any event that `new` gets, itself included. A disabled destination counts,
-/// because its deliveries are held.
+/// The maximum number of destinations that get an event which `new` also gets, `new` included. A disabled destination
+/// counts, because its deliveries are held.
 pub(in crate::registry) fn fan_out(all: &[&Destination], routing: Routing, new: &Destination) -> usize {
     let others = || all.iter().copied().filter(|other| other.id != new.id);
     let wanted = keys(new);
@@ -24,7 +24,8 @@ pub(in crate::registry) fn fan_out(all: &[&Destination], routing: Routing, new: 
     let mut counts = HashMap::<&str, usize>::new();
     for other in others().filter(|other| is_counted(&other.scope)) {
         let keys = keys(other);
-        // If patterns cover each other, only the widest counts, so that a destination counts once for each event.
+        // If patterns of a destination cover each other, only the widest counts, so that the destination counts once
+        // for each event.
         let widest = keys.iter().filter(|key| covering(key).all(|wider| wider == **key || !keys.contains(wider)));
         widest.for_each(|key| *counts.entry(*key).or_default() += 1);
     }
@@ -34,22 +35,23 @@ pub(in crate::registry) fn fan_out(all: &[&Destination], routing: Routing, new: 
     if routing == Routing::Override {
         return 1 + counted;
     }
-    // The other levels are not counted exactly: an event reaches at most one client and one interface.
+    // The other levels are not counted exactly. An event reaches at most one client and one interface, so the largest
+    // group of each level is added.
     let below = others().filter(|other| !is_counted(&other.scope) && overlap(&keys(other), &wanted));
     1 + counted + largest(below.map(|other| &other.scope), &[new.scope.level(), Scope::Account.level()])
 }
 
-/// The maximum fan-out of every event with the routing `all`. The patterns of the destinations are not compared.
+/// An upper bound of the fan-out of any event with the routing `all`. It ignores the patterns of the destinations.
 pub(in crate::registry) fn fan_out_of_all<'a>(all: impl Iterator<Item = &'a Destination>) -> usize {
     largest(all.map(|destination| &destination.scope), &[])
 }
 
-/// The largest number of destinations with the same scope, summed over every level except `but`.
-fn largest<'a>(scopes: impl Iterator<Item = &'a Scope>, but: &[u8]) -> usize {
+/// The largest number of destinations with the same scope, summed over every level except these.
+fn largest<'a>(scopes: impl Iterator<Item = &'a Scope>, except: &[u8]) -> usize {
     let mut at = HashMap::<&Scope, usize>::new();
     scopes.for_each(|scope| *at.entry(scope).or_default() += 1);
     let of_level = |level: u8| at.iter().filter(|(scope, _)| scope.level() == level).map(|(_, count)| *count).max();
-    Scope::LEVELS.filter(|level| !but.contains(level)).filter_map(of_level).sum()
+    Scope::LEVELS.filter(|level| !except.contains(level)).filter_map(of_level).sum()
 }
 
 /// The patterns of a destination as keys.
@@ -58,7 +60,7 @@ fn keys(destination: &Destination) -> HashSet<&str> {
     texts.map(|text| text.strip_suffix('*').unwrap_or(text)).collect()
 }
 
-/// The keys of all patterns that match every type of this one, itself included.
+/// The keys of all patterns that match every type that `key` matches, `key` included.
 fn covering(key: &str) -> impl Iterator<Item = &str> {
     let beginnings = key.match_indices('.').map(|(at, _)| &key[..=at]);
     // `*` does not match the types of operational events.

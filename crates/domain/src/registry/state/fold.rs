@@ -37,8 +37,8 @@ pub struct Registry {
 
 impl Registry {
     /// Adds the fact at `sequence` of REGISTRY. A known fact changes nothing. A fact about an account that does not
-    /// exist is skipped: it was decided before the account was deleted and stored afterwards, and its entity must not
-    /// appear in a new account with the same id.
+    /// exist is skipped. Such a fact was decided before the account was deleted and stored afterwards, and its entity
+    /// must not appear in a new account with the same id.
     pub fn apply(&mut self, sequence: u64, fact: &RegistryFact) {
         if sequence <= self.sequence {
             return;
@@ -57,7 +57,7 @@ impl Registry {
         }
     }
 
-    /// Notes that the fact at `sequence` of REGISTRY is unreadable.
+    /// Skips the fact at `sequence` of REGISTRY, which is unreadable.
     pub fn pass_over(&mut self, sequence: u64) {
         self.sequence = self.sequence.max(sequence);
     }
@@ -222,8 +222,8 @@ impl Registry {
         self.accounts.values().filter(|entry| !entry.account.deleted)
     }
 
-    /// Every account, including deleted ones, in no order. It is needed because data about people outlives their
-    /// account.
+    /// Every account, including deleted ones, in no order. Retention and pruning need the deleted ones, because data
+    /// about people outlives the account.
     pub fn accounts_ever(&self) -> impl Iterator<Item = &Arc<AccountEntry>> {
         self.accounts.values()
     }
@@ -264,12 +264,13 @@ impl Registry {
         self.account(&destination.account).map(|_| destination)
     }
 
-    /// Whether a destination accepts deliveries. Nothing waits for a destination that does not exist.
+    /// Whether a destination accepts deliveries. A destination that does not exist counts as on, because nothing waits
+    /// for it.
     pub fn switch(&self, id: &DestinationId) -> Switch {
         self.destination(id).map_or(Switch::On, |destination| destination.switch())
     }
 
-    /// A destination, deleted or not, for its name.
+    /// A destination, deleted or not. Lists show the name of a deleted one.
     pub fn destination_ever(&self, id: &DestinationId) -> Option<&Arc<Destination>> {
         self.destinations.get(id)
     }

@@ -1,4 +1,4 @@
-//! API keys: their callers, accounts and scopes, and how long they are valid.
+//! API keys in the registry: look-up, authentication of callers, creation and revocation.
 //!
 //! The registry only knows the hash of an API key's secret. A look-up takes one step for any number of keys, and its
 //! time does not depend on how much of a wrong secret is correct.

@@ -7,7 +7,8 @@ use std::collections::HashMap;
 
 use crate::ids::{AccountId, DestinationId};
 
-/// The maximum number of changes remembered for each destination. Few events are older than the oldest of these.
+/// The maximum number of changes remembered for each destination. Few events are older than the oldest of these
+/// changes.
 const MAX_CHANGES: usize = 256;
 
 /// Registry sequences, and whether the destination was ordered from then on; the oldest change first.

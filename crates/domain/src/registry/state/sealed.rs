@@ -1,4 +1,4 @@
-//! Sealed secrets, which only the master key opens.
+//! The sealed secrets that requests need. Only the master key opens them.
 
 use jiff::Timestamp;
 

@@ -18,7 +18,8 @@ impl AccountEntry {
         known
     }
 
-    /// The search for names and values. A value is read as each kind that its field has at an interface.
+    /// The search for these names and values. If a field has different kinds at different interfaces, its value is read
+    /// as each of them.
     ///
     /// # Errors
     /// The problem of each name or value that cannot be searched. Values are not repeated, because they are about
@@ -32,7 +33,7 @@ impl AccountEntry {
                     "{} is not a searchable field of account {}; {}",
                     quoted(name),
                     self.account.id,
-                    there_are(&known)
+                    listed(&known)
                 ));
                 continue;
             };
@@ -48,7 +49,7 @@ impl AccountEntry {
     }
 }
 
-fn there_are(known: &BTreeMap<&FieldName, BTreeSet<Kind>>) -> String {
+fn listed(known: &BTreeMap<&FieldName, BTreeSet<Kind>>) -> String {
     if known.is_empty() {
         return "its interfaces name none (leadline interfaces update --searchable)".to_owned();
     }
