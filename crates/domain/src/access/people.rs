@@ -26,9 +26,6 @@ pub struct Person {
 }
 
 impl Person {
-    /// The maximum number of groups of a person that are stored.
-    pub const MAX_GROUPS: usize = 10;
-
     /// The id of the person's substitute for an API key. No API key has this id.
     pub(super) fn id(&self) -> Option<KeyId> {
         let named = format!("{}\n{}", self.issuer, self.subject);
@@ -92,16 +89,21 @@ impl FromStr for GroupRule {
 }
 
 /// The rights of these groups, and the groups that give them. The first rule that names one of the groups decides the
-/// account and the client; further rules for the same account and client add their scopes. `None` if no rule names any
-/// of the groups.
+/// account and the client; further rules for the same account and client may add scopes. `None` if no rule names any of
+/// the groups.
 pub fn rights_of(rules: &[GroupRule], groups: &[String]) -> Option<(Rights, Vec<String>)> {
     let mut named = rules.iter().filter(|rule| groups.contains(&rule.group));
     let first = named.next()?;
-    let is_for_the_same =
-        |rule: &&GroupRule| rule.rights.account == first.rights.account && rule.rights.client == first.rights.client;
-    let together: Vec<_> = [first].into_iter().chain(named.filter(is_for_the_same)).take(Person::MAX_GROUPS).collect();
-    let scopes = together.iter().flat_map(|rule| rule.rights.scopes.named()).collect();
-    let mut deciding: Vec<_> = together.iter().map(|rule| rule.group.clone()).collect();
-    deciding.dedup();
-    Some((Rights { scopes, ..first.rights.clone() }, deciding))
+    let (mut rights, mut deciding) = (first.rights.clone(), vec![first.group.clone()]);
+    for rule in named.filter(|rule| (&rule.rights.account, &rule.rights.client) == (&rights.account, &rights.client)) {
+        let scopes: Scopes = rights.scopes.named().chain(rule.rights.scopes.named()).collect();
+        // Only groups that add a scope decide, so there are at most as many as scopes.
+        if scopes != rights.scopes {
+            rights.scopes = scopes;
+            if !deciding.contains(&rule.group) {
+                deciding.push(rule.group.clone());
+            }
+        }
+    }
+    Some((rights, deciding))
 }

@@ -51,6 +51,16 @@ fn first_matching_rule_decides_the_account() {
 }
 
 #[test]
+fn every_group_can_add_scopes_and_is_named_once() {
+    let texts: Vec<_> =
+        (0..20).map(|number| format!("g{number}=read@acme")).chain(["g0=payload@acme".into()]).collect();
+    let names: Vec<_> = (0..20).map(|number| format!("g{number}")).collect();
+    let (rights, deciding) = rights_of(&rules(&texts.iter().map(String::as_str).collect::<Vec<_>>()), &names).unwrap();
+    assert_eq!(rights.scopes.named().collect::<Vec<_>>(), [Scope::Read, Scope::Payload]);
+    assert_eq!(deciding, ["g0"]);
+}
+
+#[test]
 fn person_is_named_by_subject_and_has_no_key() {
     let (rights, _) = rights_of(&rules(&["support=operate@acme"]), &groups(&["support"])).unwrap();
     let principal = |person: &Arc<Person>| person.principal(&rights, t(100)).unwrap();
