@@ -240,8 +240,15 @@ async fn answer(request: RequestBuilder) -> Result<(StatusCode, Vec<u8>), NoEntr
 }
 
 fn read<T: for<'de> Deserialize<'de>>(body: &[u8], what: &str) -> Result<T, NoEntry> {
-    // The error of serde names the place. It quotes a value only if the value has the wrong type.
-    serde_json::from_slice(body).map_err(|error| NoEntry::Provider(format!("{what} cannot be read: {}", error.chain())))
+    serde_json::from_slice(body).map_err(|error| {
+        // The text of the error may quote a value, and the value may be a token.
+        let problem = if error.is_data() { "a field is missing or has another type" } else { "it is not JSON" };
+        NoEntry::Provider(format!(
+            "{what} cannot be read: {problem} (line {}, column {})",
+            error.line(),
+            error.column()
+        ))
+    })
 }
 
 /// Whether a call of this URL uses TLS, or stays on this machine.
