@@ -10,7 +10,7 @@ mod answer;
 mod fields;
 mod refusal;
 
-use std::{num::NonZeroU32, sync::Arc};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use access::Authenticator;
 use api::publish::{Fields, Publish, PublishError};
@@ -42,6 +42,9 @@ use crate::{
 
 /// How long a browser may remember that any page may submit forms, in seconds.
 const PREFLIGHT_MAX_AGE: &str = "7200";
+
+/// The period of the rate limit.
+const RATE_PERIOD: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 struct Endpoint {
@@ -157,7 +160,8 @@ impl Endpoint {
         {
             let many = "too many forms were submitted with this key within a second; submit the form again";
             let status = StatusCode::TOO_MANY_REQUESTS;
-            return Err(Refusal::new(status, Code::ResourceExhausted, "RATE_EXCEEDED", many));
+            let refusal = Refusal::new(status, Code::ResourceExhausted, "RATE_EXCEEDED", many);
+            return Err(Refusal { retry_after: Some(RATE_PERIOD), ..refusal });
         }
         Ok(by)
     }

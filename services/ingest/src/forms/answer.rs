@@ -10,11 +10,10 @@ use serde_json::json;
 use url::Url;
 
 use super::refusal::Refusal;
-use crate::publisher::Published;
+use crate::{http::errors::with_retry_after, publisher::Published};
 
 /// The pages load and run nothing.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
-const RETRY_AFTER: &str = "1";
 
 /// The result of a submitted form.
 #[derive(Debug)]
@@ -54,16 +53,13 @@ impl Reader {
     }
 
     pub(super) fn refused(self, refusal: Refusal, id: &RequestId) -> Response {
-        let Refusal { status, message, mut error } = refusal;
+        let Refusal { status, message, mut error, retry_after } = refusal;
         error["request_id"] = id.as_str().into();
-        let mut response = match self {
+        let response = match self {
             Self::Script => (status, Json(json!({"error": error}))).into_response(),
             Self::Browser => page(status, "Your message was not sent", &message),
         };
-        if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&status) {
-            response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static(RETRY_AFTER));
-        }
-        response
+        with_retry_after(status, retry_after, response)
     }
 }
 

@@ -1,5 +1,7 @@
 //! The refusal of a form, with a text for people and an error in JSON for scripts.
 
+use std::time::Duration;
+
 use access::Refused;
 use api::{
     publish::PublishError,
@@ -9,7 +11,7 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 use tonic::{Code, Status};
 
-use crate::http::errors::{status_of, to_json};
+use crate::http::errors::{retry_after, status_of, to_json};
 
 #[derive(Debug)]
 pub(super) struct Refusal {
@@ -18,13 +20,15 @@ pub(super) struct Refusal {
     pub(super) message: String,
     /// For a script: code, reason, message and field, as in the errors of `/v1/leads`.
     pub(super) error: Value,
+    /// When a repeat may succeed.
+    pub(super) retry_after: Option<Duration>,
 }
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, code: Code, reason: &str, message: impl Into<String>) -> Self {
         let message = message.into();
         let error = json!({"code": word(code), "reason": reason, "message": message});
-        Self { status, message, error }
+        Self { status, message, error, retry_after: None }
     }
 
     /// A form that cannot be read.
@@ -40,7 +44,8 @@ impl Refusal {
 
 impl From<PublishError> for Refusal {
     fn from(error: PublishError) -> Self {
-        Self { status: status_of(&error), error: to_json(&error), message: error.to_string() }
+        let retry_after = retry_after(&error);
+        Self { status: status_of(&error), error: to_json(&error), message: error.to_string(), retry_after }
     }
 }
 

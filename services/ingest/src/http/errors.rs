@@ -24,11 +24,7 @@ pub(crate) struct Reply(pub(crate) RequestId);
 
 impl Reply {
     pub(crate) fn refused(&self, status: StatusCode, error: &PublishError) -> Response {
-        let retry_after = match error {
-            PublishError::TooFast { retry_after, .. } => Some(*retry_after),
-            _ => None,
-        };
-        with_retry_after(status, retry_after, Json(json!({"error": self.to_json(error)})))
+        with_retry_after(status, retry_after(error), Json(json!({"error": self.to_json(error)})))
     }
 
     /// The refusal of an event that was sent to the broker. It has the event id, so that the publisher can repeat the
@@ -62,6 +58,14 @@ pub(crate) fn to_json(error: &PublishError) -> Value {
         shown["fields"] = fields.collect();
     }
     shown
+}
+
+/// How long a limit asks the publisher to wait.
+pub(crate) const fn retry_after(error: &PublishError) -> Option<Duration> {
+    match error {
+        PublishError::TooFast { retry_after, .. } => Some(*retry_after),
+        _ => None,
+    }
 }
 
 /// An answer with `Retry-After`, if a repeat can succeed.
