@@ -111,7 +111,7 @@ async fn limits_of_an_account_are_settings_named_in_refusals() {
     let long = api::destination::Body::BodyTemplate(format!("{{\"text\": \"{}\"}}", "x".repeat(188)));
     let templates = create(api::Destination { body: Some(long), ..of_type("two") }).await.unwrap_err();
     refusals.push((
-        "260 bytes of URLs, templates, conditions and certificates, and 200",
+        "260 bytes of URLs, templates, form settings, conditions and certificates, and 200",
         "--max-template-bytes",
         templates,
     ));

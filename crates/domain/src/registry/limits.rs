@@ -99,7 +99,8 @@ impl Limits {
             return Ok(());
         }
         let total: usize = existing(entry).map(template_bytes).sum();
-        let (would, what) = (total - before + after, "bytes of URLs, templates, conditions and certificates");
+        let (would, what) =
+            (total - before + after, "bytes of URLs, templates, form settings, conditions and certificates");
         at_most(&new.account, would, what, self.template_bytes, "--max-template-bytes")
     }
 

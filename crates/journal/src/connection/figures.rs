@@ -11,9 +11,7 @@ use crate::{
     connection::{broker_info, connect::Journal},
     consumers::{CONSUMERS, Consumer, READERS},
     error::JournalError,
-    handles::Stream,
     streams::StreamName,
-    subjects,
 };
 
 const OPERATION: &str = "read the figures of the broker";
