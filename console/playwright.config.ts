@@ -21,6 +21,8 @@ export default defineConfig({
     viewport: { width: 1280, height: 800 },
     locale: "en-GB",
     timezoneId: "Europe/Berlin",
+    // axe measures the contrast of a colour in the middle of its transition, too.
+    contextOptions: { reducedMotion: "reduce" },
     launchOptions: {
       executablePath: process.env.LEADLINE_CHROMIUM ?? "/usr/bin/chromium",
       // Containers have no user namespaces, and little of /dev/shm.
