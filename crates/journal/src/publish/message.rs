@@ -1,7 +1,5 @@
 //! A message to publish, and the broker's acknowledgement of it.
 
-use std::error::Error as _;
-
 use async_nats::jetstream::{
     ErrorCode,
     context::{PublishAckFuture, PublishError, PublishErrorKind},
@@ -9,7 +7,7 @@ use async_nats::jetstream::{
     publish::PublishAck,
 };
 use bytes::Bytes;
-use runtime::trace::TraceContext;
+use runtime::{causes, trace::TraceContext};
 
 use crate::{connection::storage_fault::StorageFault, error::JournalError, headers};
 
@@ -62,7 +60,7 @@ pub(crate) async fn confirmed(sent: Result<PublishAckFuture, PublishError>) -> R
 
 /// The answer of the broker if the stream, the account or the broker itself has reached a limit.
 fn reached_limit(error: &PublishError) -> Option<String> {
-    let answer = error.source()?.downcast_ref::<async_nats::jetstream::Error>()?;
+    let answer = causes(error).find_map(|cause| cause.downcast_ref::<async_nats::jetstream::Error>())?;
     let text = answer.to_string();
     let is_limit = match answer.error_code() {
         ErrorCode::ACCOUNT_RESOURCES_EXCEEDED
