@@ -106,7 +106,7 @@ async fn resend_respects_held_destinations_and_anonymised_leads() {
     world.delivery_is("e1", DeliveryStatus::Held).await;
     assert_eq!(receiver.count(), 1, "a disabled destination gets nothing");
     let refused = world.resend("e1", forced()).await.unwrap_err();
-    assert!(refused.message().contains("held, not failed; it continues by itself"), "{refused}");
+    assert!(refused.message().contains("held, not failed; it continues when its destination is enabled"), "{refused}");
     world.enable(&id, false).await;
     wait::until_eq("the resend", SOON, 2, async || receiver.count()).await;
     world.delivery_is("e1", DeliveryStatus::Succeeded).await;

@@ -1,9 +1,9 @@
 //! Whether an attempt deactivates its destination.
 //!
-//! A delivery that used up its attempts deactivates its destination. It does not if its policy forbids that, or if
-//! another delivery succeeded meanwhile. Such a success shows that the receiver works, and rejects only this lead. The
-//! domain does not know the successes. If the decision depends on them ([`spared_by_success_since`]), the dispatcher
-//! looks for a success, and the [`Execution`] says whether it found one.
+//! A delivery that used up its attempts deactivates its destination, unless its policy forbids that. By default it
+//! deactivates nothing if another delivery succeeded meanwhile. Such a success shows that the receiver works, and
+//! rejects only this lead. The domain does not know the successes. If the decision depends on them
+//! ([`spared_by_success_since`]), the dispatcher looks for a success, and the [`Execution`] says whether it found one.
 
 use jiff::Timestamp;
 

@@ -25,7 +25,7 @@ use crate::{
 /// An action of the dispatcher. Effects are performed in the given order, and each is safe to repeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// Set a timer that redelivers this work at this time.
+    /// Set a timer that starts this work at this time.
     SetTimer {
         work: Work,
         /// When the timer fires.
@@ -211,6 +211,7 @@ pub enum RetryRefusal {
     /// Only a failed delivery can be retried, or one that succeeded if the caller forces it.
     #[error("the status of the delivery is {}, not failed; {}", .0.as_str(), match .0 {
         DeliveryStatus::Succeeded => "set force (--force) to send it again",
+        DeliveryStatus::Held => "it continues when its destination is enabled; send it again when it has ended",
         _ => "it continues by itself; send it again when it has ended",
     })]
     NotFailed(DeliveryStatus),

@@ -9,7 +9,7 @@ use bytes::Bytes;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EncodedExchange(pub Bytes);
 
-/// The request of an attempt as it was sent, and the answer apart from the outcome. It has no secrets.
+/// The request of an attempt as it was sent, and what the outcome does not contain of the answer. It has no secrets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Exchange {
     /// The headers of the request, in the order in which they were set.

@@ -37,8 +37,8 @@ pub struct DeliveryRef {
 /// A fact about one delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeliveryFact {
-    /// The router requested the delivery. This fact is missing if an attempt came first, because then the event itself
-    /// was the work.
+    /// The router or a job requested the delivery. This fact is missing if an attempt came first, because then the
+    /// event itself was the work.
     Requested(DeliveryRequested),
     /// The delivery is the next one of its ordered queue, so it may start.
     Released(DeliveryReleased),
@@ -93,7 +93,7 @@ pub struct DeliveryReleased {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RetryRequested {
     pub reference: Arc<DeliveryRef>,
-    /// The round that begins; the first manual retry begins round 1.
+    /// The round that begins; the first retry or resend begins round 1.
     pub round: u32,
     /// The round of the latest resend, this one included; 0 if there was none.
     pub resend: u32,
@@ -203,7 +203,7 @@ pub enum FailureReason {
     Loop,
     /// The settings of the destination cannot render a request of this lead; another attempt would fail too.
     Render,
-    /// The work failed repeatedly inside Leadline: it panicked, or its processes died.
+    /// The work failed inside Leadline: it panicked, or processes died each time it began.
     Crashed,
 }
 
@@ -347,8 +347,8 @@ impl DeliveryFact {
             Self::Attempted(f) => f.attempt_id.to_string(),
             Self::AttemptBlanked(f) => format!("{}/blank", f.attempt_id),
             Self::Held(f) => format!("{delivery}/held/{}/{}/{}", f.round, f.attempts, f.hold),
-            // The id has the number of attempts, because a round may be abandoned twice: before and after an attempt in
-            // flight fails.
+            // The id has the number of attempts, because a round may be abandoned twice: while an attempt is in flight,
+            // and again after this attempt has failed.
             Self::Abandoned(f) => format!("{delivery}/abandoned/{}/{}", f.round, f.attempts),
         }
     }

@@ -57,8 +57,8 @@ impl DeliveryStatus {
     }
 
     /// The status that users see, given the switch of the destination. A delivery that waits for a destination that is
-    /// off is shown as held at once. The fact is stored only when the work of the delivery reaches the lane, which may
-    /// be days later. A delivery that waits in an ordered queue stays pending.
+    /// off is shown as held at once. The fact `DeliveryHeld` is stored only when the work of the delivery reaches the
+    /// lane, which may be days later. A delivery that waits in an ordered queue stays pending.
     #[must_use]
     pub const fn at_destination(self, switch: Switch) -> Self {
         match (self, switch) {
@@ -148,7 +148,7 @@ pub struct Delivery {
     pub status: DeliveryStatus,
     /// The attempts so far; an attempt that a crash repeated counts once.
     pub attempts: u32,
-    /// The number of manual retries so far.
+    /// The number of retries and resends so far.
     pub round: u32,
     /// The time of the request; `None` if it is not known yet.
     pub requested_at: Option<Timestamp>,

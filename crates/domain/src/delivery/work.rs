@@ -16,7 +16,7 @@ pub struct Work {
     pub reference: Arc<DeliveryRef>,
     /// The number of the attempt, from 1.
     pub attempt: u32,
-    /// The number of manual retries so far.
+    /// The number of retries and resends so far.
     pub round: u32,
     /// The round of the latest resend; 0 if there was none.
     pub resend: u32,
@@ -36,8 +36,8 @@ pub struct Work {
 }
 
 impl Work {
-    /// The work that a fact asks for; `None` if the fact asks for no work. Requests, releases and retry requests ask
-    /// for work. No delivery waits for the end of a manual retry.
+    /// The work that a fact asks for; `None` if the fact asks for no work. Releases and retry requests ask for work,
+    /// and so do requests whose work waits nowhere else. No delivery waits for the end of a retry or resend.
     pub fn requested_by(fact: &DeliveryFact) -> Option<Self> {
         let (reference, attempts, (round, resend), requested_at, redelivered) = match fact {
             DeliveryFact::Requested(f) => {

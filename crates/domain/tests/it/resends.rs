@@ -74,7 +74,7 @@ fn open_deliveries_cannot_be_resent() {
         let open = of(&facts);
         let refused = request_retry(&open, RetryContext::default(), t(200), insisted()).unwrap_err();
         assert_eq!(refused, RetryRefusal::NotFailed(open.status));
-        assert!(refused.to_string().contains("continues by itself"), "{refused}");
+        assert!(refused.to_string().contains("not failed; it continues"), "{refused}");
     }
 }
 

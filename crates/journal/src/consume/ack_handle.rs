@@ -56,8 +56,8 @@ impl<T: std::fmt::Debug> std::fmt::Debug for Message<T> {
 }
 
 impl<T> Message<T> {
-    /// Marks the message as a possible repeat if it was requested or received, at `since`, more than [`STALE_AFTER`]
-    /// ago.
+    /// Marks the message as a possible repeat if `since` is more than [`STALE_AFTER`] ago. `since` is the time when the
+    /// message was requested or received.
     pub fn mark_if_stale(&mut self, since: Instant) {
         if since.elapsed() > STALE_AFTER {
             self.may_be_repeat = Some(Instant::now());
@@ -136,6 +136,6 @@ impl AckHandle {
 
 pub(crate) async fn acknowledge(raw: &async_nats::jetstream::Message, kind: AckKind) {
     if let Err(error) = raw.ack_with(kind).await {
-        tracing::debug!(error = error.chain(), "cannot send acknowledgement; the broker redelivers the message");
+        tracing::debug!(error = error.chain(), "cannot answer the broker; it may redeliver the message");
     }
 }

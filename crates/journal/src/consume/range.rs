@@ -1,4 +1,4 @@
-//! Bounded reads of a stream: the events of an account, page by page, and the facts on one subject.
+//! Bounded reads of a stream: pages of lead events, and what other bounded reads share.
 
 use async_nats::{
     datetime,

@@ -34,7 +34,7 @@ const CONSUMER_LIFETIME: Duration = Duration::from_secs(30);
 /// A fact and its sequence in the stream.
 #[derive(Debug, Clone)]
 pub struct Entry<T> {
-    /// `None` if the fact is unreadable; it is in quarantine then.
+    /// `None` if the fact is unreadable. A [`StreamReader`] also puts it into quarantine.
     pub value: Option<T>,
     pub sequence: u64,
     /// How many messages for this reader followed it when the broker delivered it.

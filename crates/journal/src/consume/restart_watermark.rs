@@ -1,5 +1,5 @@
-//! The restart watermark: a message that was stored before it may be a redelivery although the broker counts one
-//! delivery.
+//! The restart watermark is a time. Messages that are not newer than it may be redeliveries, even if the broker counts
+//! one delivery.
 //!
 //! The broker writes the state of its consumers to disk a fraction of a second late. If it is killed and restarted, it
 //! may redeliver work with a delivery count of one. So every message that was stored before this process connected may

@@ -55,7 +55,8 @@ pub struct WorkQueue<T> {
     source: ResilientConsumer,
     /// A message that was received and not yet returned to the caller.
     received: Option<async_nats::jetstream::Message>,
-    /// When the latest messages were received, at most [`max_buffered`], since the queue was last empty.
+    /// When the latest messages were received, for at most [`max_buffered`] messages. Starts anew when the queue is
+    /// empty.
     received_at: VecDeque<Instant>,
     /// `Some` if the received message may be stale: the instant up to which the history has to be read.
     stale_since: Option<Instant>,
@@ -110,8 +111,8 @@ impl<T: Record> WorkQueue<T> {
         }
     }
 
-    /// Cancel-safe. If dropped while pending, the arrival time of the next message is unknown; the start of the wait is
-    /// the lower bound.
+    /// Cancel-safe. After a cancelled wait, nobody knows when the next message arrived, so it counts as received when
+    /// the wait began.
     async fn take(&mut self) {
         let mut next = pin!(self.source.next(self.spec.fetch, || consumer(&self.journal, &self.spec)));
         let raw = match next.as_mut().now_or_never() {
@@ -131,8 +132,8 @@ impl<T: Record> WorkQueue<T> {
         }
         self.received_at.push_back(now);
         self.received = Some(raw);
-        // The client requests a message only after it received the message `max_buffered` places before it. So this
-        // message cannot have arrived earlier than that one.
+        // The client requests a message only after this process took the message `max_buffered` places before. So this
+        // message cannot have arrived before that one was taken.
         let is_stale = self.received_at.front().is_some_and(|at| now.duration_since(*at) > STALE_AFTER);
         let lately = self.stale_since.filter(|at| now.duration_since(*at) < STALE_GROUP_INTERVAL);
         self.stale_since = is_stale.then(|| lately.unwrap_or(now));

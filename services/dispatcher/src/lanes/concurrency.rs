@@ -1,7 +1,7 @@
 //! The concurrency of lanes: how many requests a lane may have in flight, and how many more it may start.
 
-/// How many answered attempts of a lane may wait until their outcome is stored. They do not count as requests in
-/// flight, because the receiver has answered. The limit matters while the broker does not answer.
+/// How many successful attempts of a lane may wait until their outcome is stored. They do not count as requests in
+/// flight. The limit matters while the broker does not answer.
 const MAX_RECORDING: usize = 512;
 /// If less than half of the limit is left, a lane may take one eighth of the rest. So a lane that makes progress can
 /// start requests, even if many other lanes hang.

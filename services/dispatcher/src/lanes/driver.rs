@@ -6,8 +6,8 @@
 //! destination abandons it.
 //!
 //! Further limits apply to the requests in flight: the destination's rate limit, the pause that its receiver asks for
-//! (`Retry-After`), its breaker, and the limit of all lanes. A request is in flight until it is answered; an attempt
-//! runs until its outcome is stored.
+//! (`Retry-After`), its breaker, and the limit of all lanes. A request is in flight until it succeeds, or until the
+//! lane has handled its failure. An attempt runs until its outcome is stored.
 
 mod drawing;
 
@@ -68,11 +68,12 @@ pub(crate) struct Lane {
     inbox: mpsc::Receiver<Order>,
     queue: LaneQueue,
     running: JoinSet<Ended>,
-    /// Requests in flight: started, and not answered.
     in_flight: Arc<Counter>,
     dispositions: JoinSet<Disposition>,
     drawing: JoinSet<Drawn>,
+    /// `None` while parked work is drawn.
     parked: Option<ParkedLane>,
+    /// Whether the broker may have parked work of the lane.
     backlog: bool,
     paused_until: Option<Instant>,
     draw_again_at: Option<Instant>,
@@ -115,8 +116,8 @@ impl Lane {
             let registry = self.shared.registry.snapshot();
             let (state, seen) = (self.state(&registry), registry.sequence());
             drop(registry);
-            // Read before any work starts, so that a time that passes or an answer that arrives meanwhile wakes the
-            // lane.
+            // These values are older than the work that starts next. So a time that passes, or an answer that arrives,
+            // while work starts wakes the lane.
             let (now, recording) = (Instant::now(), self.recording());
             self.start_work(&state);
             self.reported.note(self.not_open(&state));
@@ -125,7 +126,7 @@ impl Lane {
             if idle && self.closed {
                 return None;
             }
-            // A paused lane stays open, because the lane that opens next would not have the pause.
+            // A paused lane keeps running, because the next lane of the destination would not know the pause.
             let idle = idle && self.paused_until.is_none();
             let (wake_at, in_flight) = (self.wake_at(idle, now), self.running.len() - recording);
             tokio::select! {
@@ -201,8 +202,8 @@ impl Lane {
         }
     }
 
-    /// Starts as much work as the limits allow, or passes the work on if the lane is not open. Then draws parked work,
-    /// and parks work that has waited too long.
+    /// Starts as much work as the limits allow. If the destination is off, deleted or unknown, holds, abandons or
+    /// returns the work instead. Then draws parked work, and parks work that has waited too long.
     fn start_work(&mut self, state: &State) {
         self.forget_past_times();
         match state {
@@ -237,7 +238,7 @@ impl Lane {
         self.draw_again_at = self.draw_again_at.filter(|at| *at > now);
     }
 
-    /// How many more requests may start now.
+    /// How many more requests may start now; at a deleted destination, how much parked work may be drawn and abandoned.
     fn startable(&self, state: &State) -> usize {
         match state {
             State::Open(_) if self.paused_until.is_some() => 0,
@@ -252,7 +253,7 @@ impl Lane {
         }
     }
 
-    /// How many attempts are answered and wait until their outcome is stored.
+    /// How many attempts succeeded and wait until their outcome is stored.
     fn recording(&self) -> usize {
         self.running.len().saturating_sub(self.in_flight.count())
     }

@@ -5,7 +5,7 @@
 //! number of unacknowledged messages that the broker delivers.
 //!
 //! While [`ROUTING_LIMIT`] items wait, no further events are routed. An event that waits in the broker costs nothing,
-//! whereas parking an item costs as much as sending it. An item that a stalled lane cannot take is parked, and counts
+//! but a parked item has to be stored and read again. An item that a stalled lane cannot take is parked, and counts
 //! until the broker has stored it.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
@@ -28,8 +28,8 @@ const MOVING_LANE_LIMIT: usize = 4_096;
 /// How many items all lanes may queue before each of them may queue only [`STALLED_LANE_LIMIT`].
 const MAX_WAITING: usize = 8_192;
 
-/// Limits of the items that wait for all lanes: above the first no events of bursts are routed, above the second no
-/// events at all. Lanes that make progress finish these items well within [`PATIENCE`].
+/// Limits of the items that wait in all lanes together. At the first limit no more events of bursts are routed, at the
+/// second limit no more events at all. Lanes that make progress finish these items well within [`PATIENCE`].
 const BURST_ROUTING_LIMIT: usize = 1_024;
 const ROUTING_LIMIT: usize = 2_048;
 

@@ -26,7 +26,7 @@ pub(crate) enum NotOpen {
 }
 
 impl NotOpen {
-    /// The condition of a lane that opened at `opened`; `None` if the lane is open.
+    /// Why a lane makes fewer requests; `None` if it does not. The times of its breaker are counted from `opened`.
     pub(crate) fn of(
         destination: &Destination,
         breaker: &Breaker,
@@ -55,7 +55,7 @@ impl NotOpen {
     }
 }
 
-/// The reported condition of one lane. A lane that closes is reported as open.
+/// The reported condition of one lane. When the lane ends, its condition is removed from the report.
 pub(crate) struct Reported {
     reports: Arc<Reports>,
     destination: DestinationId,

@@ -13,7 +13,8 @@ use crate::work_item::{WorkItem, WorkSource};
 const DRAW_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Lane {
-    /// Takes parked work if the lane may start at least as many requests as it has in flight.
+    /// Draws parked work if at least half of the requests that the lane may have are free. With fewer free ones, each
+    /// draw would take only a few messages.
     pub(super) fn draw(&mut self, state: &State) {
         let room = self.startable(state);
         let worthwhile = room >= self.in_flight.count();
