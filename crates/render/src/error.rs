@@ -32,7 +32,7 @@ pub enum RenderError {
     /// A template may only compute path and query.
     #[error("URL template: the URL for this lead leads to another host; only path and query may be filled in")]
     Host,
-    /// The template fixes the number of path segments.
+    /// No value may add or remove a path segment, or lead to another path.
     #[error("URL template: the lead may not change the shape of the path: {0}")]
     Path(String),
     /// The body is larger than [`LARGEST`]. A receiver would refuse it, and it takes too much memory.
@@ -59,7 +59,7 @@ pub enum RenderError {
     /// A form can only be made of an object.
     #[error("the payload is not an object, so it has no fields for a form; send it as JSON, or use a body template")]
     NoFields,
-    /// A template cannot read the payload.
+    /// A form or a message for Slack cannot be made of the payload.
     #[error("the payload cannot be read")]
     Payload(#[from] json::JsonError),
     /// An envelope can only hold JSON.

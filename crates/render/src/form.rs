@@ -129,7 +129,7 @@ impl Fields<'_> {
             self.path.push('.');
         }
         self.path.push_str(key);
-        // The settings of a form contain no longer path.
+        // No path in the settings of a form is longer than this.
         let renamed =
             (self.path.len() <= Form::MAX_NAME).then(|| self.renamed.get(self.path.as_str()).copied()).flatten();
         let added = match renamed {

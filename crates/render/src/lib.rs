@@ -5,8 +5,8 @@
 //! instructions, reads and writes at most [`MAX_WORK`] bytes, and needs at most [`STACK`] bytes of stack. It may use
 //! the functions that [`template::functions`] lists. Leads are untrusted, so no value can change the shape of a
 //! request. A template writes a value into a body as the content type demands ([`template::part`]), and percent-encodes
-//! it in a URL. It cannot compute the scheme, the host or the number of path segments. Numbers keep their digits, and
-//! objects their order.
+//! it in a URL. It cannot compute the scheme, the host or the port, and no value adds or removes a path segment.
+//! Numbers keep their digits, and objects their order.
 //!
 //! Errors are stored and shown to people who may not see the lead, so no error quotes a value of the lead.
 

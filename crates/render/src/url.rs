@@ -24,16 +24,16 @@ pub(crate) fn checked(filled: &str, written: &Url) -> Result<Url, RenderError> {
     let parsed = url.path_segments().map_or(0, Iterator::count);
     if parsed != segments.len() {
         return Err(RenderError::Path(format!(
-            "its path has {parsed} segments, and that of the template {}",
+            "its path is written with {} segments, but read as {parsed}",
             segments.len()
         )));
     }
     Ok(url)
 }
 
-/// The URL of a request without values of its lead. If the URL of the settings can have produced it, this is the URL of
-/// the settings, with its templates. Otherwise the settings have changed, and only scheme, host and port are shown,
-/// with `/…` after them.
+/// The URL of a request without values of its lead. If the settings can have produced the URL, the result is the URL of
+/// the settings, with its templates. Otherwise the settings have changed, and the result has only scheme, host and
+/// port, with `/…` after them.
 pub fn without_values(settings: &str, requested: &str) -> String {
     if requested.is_empty() {
         return String::new();

@@ -13,7 +13,7 @@ use crate::{
 };
 use domain::json::quote;
 
-/// How many times longer a text can become as JSON or percent-encoded.
+/// How many times longer a text can become as JSON, percent-encoded or escaped for XML.
 const MAX_ESCAPE_GROWTH: usize = 6;
 /// Maximum depth of a value that is written.
 const MAX_DEPTH: usize = domain::payload::MAX_DEPTH + 64;
@@ -104,14 +104,13 @@ fn one_piece(value: &Value) -> String {
     }
 }
 
-/// The text of the template itself.
+/// The value as text of the template itself; `None` if it is another value.
 fn raw<'v>(value: &'v Value, meter: &mut Meter) -> Result<Option<&'v str>, Error> {
     let Some(raw) = value.downcast_object_ref::<Raw>() else { return Ok(None) };
     meter.charge(raw.0.len())?;
     Ok(Some(&raw.0))
 }
 
-/// A value as JSON.
 pub(crate) fn json(value: &Value, meter: &mut Meter) -> Result<String, Error> {
     let mut out = String::new();
     write(value, meter, &mut out, 0)?;

@@ -69,8 +69,8 @@ impl Part {
         }
     }
 
-    /// The escaping mode of the engine. It only matters for captured blocks: if the mode escapes values, the engine
-    /// marks a block as safe, and its text is not escaped again.
+    /// The escaping mode of the engine. If the mode escapes values, the engine marks a captured block as safe, and its
+    /// text is not escaped again. [`write::into_json`] writes values as JSON only in the mode `Json`.
     pub(crate) const fn auto_escape(self) -> AutoEscape {
         match self {
             Self::Json => AutoEscape::Json,

@@ -3,8 +3,9 @@
 //!
 //! The fields of future leads are unknown, so placeholders replace them. A placeholder has every field, is a list with
 //! one item, and is written as a text or as a number. It may cause a failure that no lead would cause, so most failures
-//! are ignored here. A result that is not JSON is refused if values are between quotes of the template, or if nothing
-//! in it depends on a lead. A result that is not a form or XML is refused if nothing in it depends on a lead.
+//! are ignored here. A result that is not a form, XML or JSON is refused if the template has no condition and no loop.
+//! A result that is not JSON is also refused if it becomes JSON once the placeholders have no quotes: then the template
+//! has values between its own quotes.
 
 use ::url::Url;
 use bytes::Bytes;

@@ -14,7 +14,7 @@ const REMEMBER_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 pub(crate) struct Dedup {
     in_flight: KeysInFlight<NoticeId>,
     sent: Cache<(NoticeId, String), ()>,
-    /// The final refusals, while other recipients of the notice may still get a mail.
+    /// The recipients that were refused for good. If the notice is redelivered for others, they are not tried again.
     refused: Cache<(NoticeId, String), String>,
 }
 

@@ -12,13 +12,13 @@ use jiff::Timestamp;
 use journal::{Journal, JournalError, Since};
 use tokio::time::Instant;
 
-/// How many accounts are remembered, and how many notices of each; beyond that NOTICES is read again from the start.
+/// How many accounts are remembered, and how many notices of each. If there are more, NOTICES is read again.
 const MAX_ACCOUNTS: usize = 256;
 const MAX_NOTICES: usize = 100_000;
 /// How much earlier than requested a read begins, because the next notices may be a little older.
 const MARGIN: Duration = Duration::from_secs(60 * 60);
-/// The maximum age of a recent read. A recent read is enough for a notice that a new leader called for again, because
-/// the facts about its earlier mails are older.
+/// The maximum age of a recent read. If a new leader called for a notice again, a recent read is enough, because the
+/// facts about the earlier mails of the notice are older.
 const MAX_AGE: Duration = Duration::from_secs(1);
 
 /// The recipients of earlier notices, for each account.
@@ -42,8 +42,8 @@ impl History {
         Self { journal, accounts: Mutex::default() }
     }
 
-    /// The recipients that a notice reached between `since` and `as_of`. If `as_of` is `None`, a read of at most
-    /// [`MAX_AGE`] is good enough.
+    /// The recipients that a notice reached between `since` and `as_of`. If `as_of` is `None`, a read that is at most
+    /// [`MAX_AGE`] old is enough.
     pub(crate) async fn progress(
         &self,
         account: &AccountId,

@@ -25,12 +25,12 @@ use crate::{
     writing::builder::{NoticeBuilder, PreparedNotice},
 };
 
-/// The maximum number of notices of a work queue in flight. Heartbeats keep the broker from redelivering notices that
-/// wait for a connection.
+/// The maximum number of messages in flight in each of two groups: those about leads and consent, and all others.
+/// Heartbeats keep the broker from redelivering notices that wait for a connection.
 const MAX_IN_FLIGHT: usize = 32;
 /// How long to wait until the registry view contains a change that the work queue delivered.
 const REGISTRY_TIMEOUT: Duration = Duration::from_secs(3);
-/// The first and the longest delay of a retry while the broker does not answer.
+/// The first and the longest delay of a redelivery. After a refusal of the mail server, its pause is the delay.
 const RETRY_DELAY: Duration = Duration::from_secs(2);
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(60);
 
@@ -242,8 +242,8 @@ impl Mailer {
         Timestamp::now().duration_since(message.published_at) > self.patience
     }
 
-    /// Returns the message to the work queue. A mail that was not tried is not logged, as it repeats an earlier
-    /// refusal.
+    /// Returns the message to the work queue. The error of a mail that was not tried is not logged, because it repeats
+    /// an earlier refusal.
     async fn retry<T>(&self, message: &Message<T>, operation: &str, error: NotifyError) {
         let times = u32::try_from(message.delivered.saturating_sub(1)).unwrap_or(u32::MAX).min(10);
         let (delay, is_new) = match &error {

@@ -21,7 +21,6 @@ use crate::{
     writing::{builder::PreparedNotice, email::Sender},
 };
 
-/// The mails of all notices.
 pub(crate) struct Mails {
     pub(crate) journal: Journal,
     pub(crate) transport: Transport,
@@ -47,8 +46,8 @@ pub(crate) struct Call {
     pub(crate) since: Timestamp,
     /// Whether it may have been sent before.
     pub(crate) again: bool,
-    /// The earliest instant at which NOTICES has to be read to know whether the notice was sent; `None` if a recent
-    /// read is enough.
+    /// A read of NOTICES that began before this instant may miss mails of the notice; `None` if a recent read is
+    /// enough.
     pub(crate) as_of: Option<Instant>,
     /// Whether the time for retries is over, so that the next refusal is final.
     pub(crate) late: bool,
@@ -67,7 +66,7 @@ impl Mails {
             tracing::info!(
                 %account,
                 subject,
-                "skipped notice: no address is confirmed and wants mails of this kind"
+                "skipped notice: it has no recipients, or all are unconfirmed or have opted out"
             );
             return Ok(());
         }
@@ -87,10 +86,10 @@ impl Mails {
         let now = Timestamp::now();
         if let Some(reason) = results.reason {
             // The failure or the lead stays visible in the API; only the mail is lost.
-            let (subject, recipients) = (email.subject(), &results.untold);
+            let (subject, recipients) = (email.subject(), &results.unreached);
             tracing::error!(%account, subject, ?recipients, reason, "gave up notice");
-            let mails = results.untold.len();
-            journal.notices().append(&prepared.given_up(results.untold, reason, now), trace).await?;
+            let mails = results.unreached.len();
+            journal.notices().append(&prepared.given_up(results.unreached, reason, now), trace).await?;
             measured::given_up(mails);
         }
         if !results.reached.is_empty() {

@@ -1,8 +1,8 @@
 //! Pauses after refusals: one for the mail server and one for each refused recipient, not one for each mail.
 //!
 //! A pause doubles with each failed try. When it is over, one mail probes before the others. The mail server is paused
-//! after a refusal that is not about a recipient. It is also paused after temporary refusals of several recipients in a
-//! row, such as those of a quota. The caller passes the time.
+//! if it accepts no mails ([`Tried::Server`]). It is also paused after it refused several recipients in a row, for
+//! instance because a quota was used up. The caller passes the time.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -17,7 +17,7 @@ const MAX_SERVER_PAUSE: Duration = Duration::from_secs(30);
 const MAX_RECIPIENT_PAUSE: Duration = Duration::from_secs(60);
 /// The number of recipients refused in a row that counts as a refusal of the mail server.
 const MAX_REFUSED_IN_A_ROW: usize = 3;
-/// The maximum number of paused recipients that are remembered. If there are more, all are forgotten, so that mails to
+/// The maximum number of paused recipients that are remembered. If there are more, all are forgotten, and mails to
 /// them may be tried at once.
 const MAX_PAUSED_RECIPIENTS: usize = 10_000;
 /// How long other mails wait for the result of a probe.

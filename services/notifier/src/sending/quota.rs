@@ -16,7 +16,8 @@ use tokio::time::Instant;
 
 /// The period for which mails are counted.
 const PERIOD: Duration = Duration::from_secs(60 * 60);
-/// The maximum number of accounts that have a count, and of recipients. If there are more, all counts begin at zero.
+/// The maximum number of accounts that have a count, and of recipients. If more have one in a [`PERIOD`], their counts
+/// start at zero again.
 const MAX_COUNTED: usize = 100_000;
 /// The quarters of a quota that mails without precedence may use. The rest is for failure notices.
 const ORDINARY_QUARTERS: u64 = 3;

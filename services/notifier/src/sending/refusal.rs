@@ -1,7 +1,8 @@
 //! Classification of a mail server's refusals: a refusal is about one recipient or about every mail.
 //!
-//! The refused command decides first (RFC 5321 section 4.3.2): before `RCPT` no server knows the recipient. After that
-//! the enhanced status code decides (RFC 3463), and without one the reply code.
+//! A refusal before `RCPT` is about every mail, because no server knows the recipient yet (RFC 5321 section 4.3.2). The
+//! same holds for 421 and a missing reply. Otherwise the reply code says whether the refusal is temporary. The enhanced
+//! status code (RFC 3463) of a permanent refusal says what it is about. Without one, the reply code says that, too.
 
 /// The step of the SMTP session that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +35,7 @@ pub(crate) enum Judgement {
     GiveUp,
     /// The recipient may get it later.
     RecipientLater,
-    /// The sender, the installation or its quota is refused. The mail waits until an operator mends that.
+    /// The sender, the installation or its quota is refused. The mail waits until an operator corrects that.
     OperatorLater,
     /// The server accepts no mails now.
     ServerLater,

@@ -8,16 +8,16 @@ use crate::sending::transport::TransportError;
 #[derive(Default)]
 pub(crate) struct Results {
     pub(crate) reached: Vec<String>,
-    pub(crate) untold: Vec<String>,
+    pub(crate) unreached: Vec<String>,
     /// The reason of the first refusal that is final.
     pub(crate) reason: Option<String>,
-    /// The temporary refusal that ends first; `None` if there is none.
+    /// The temporary refusal that decides when the notice is redelivered; `None` if there is none.
     pub(crate) later: Option<TransportError>,
 }
 
 impl Results {
     pub(crate) fn add(&mut self, recipient: &str, error: TransportError, late: bool) {
-        self.untold.push(recipient.to_owned());
+        self.unreached.push(recipient.to_owned());
         let is_final = error.again_after().is_none();
         // A refusal is a reason to give up only if it is final, or if the time for retries is over.
         if is_final || late {

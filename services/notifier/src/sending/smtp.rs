@@ -70,7 +70,7 @@ impl std::fmt::Debug for MailServer {
 impl MailServer {
     /// The mail server of a URL. The client greets it with the path of the URL, or with `hello` if there is none.
     pub(crate) fn new(url: &str, hello: &str) -> anyhow::Result<Self> {
-        // The URL may hold a password, so it is not repeated.
+        // The URL may hold a password, so no error quotes it.
         let url = Url::parse(url).context("it is not a URL")?;
         let host = url.host_str().filter(|host| !host.is_empty()).context("it names no host")?.to_owned();
         let parameters = || TlsParameters::new(host.clone());
@@ -80,7 +80,7 @@ impl MailServer {
             ("smtp", Some("required")) => (Tls::Required(parameters()?), 587),
             ("smtp", Some("opportunistic")) => (Tls::IfOffered(parameters()?), 587),
             ("smtps", _) => (Tls::Wrapped(parameters()?), 465),
-            _ => anyhow::bail!("it has to begin with smtp: or smtps:, and tls is required or opportunistic"),
+            _ => anyhow::bail!("it has to begin with smtp: or smtps:; ?tls= has to be required or opportunistic"),
         };
         let named = url.path().trim_matches('/');
         let hello = ClientId::Domain(if named.is_empty() { hello } else { named }.to_owned());
@@ -156,7 +156,7 @@ impl MailServer {
         Ok(())
     }
 
-    /// Keeps the connection for the next mail if the server still answers and resets the refused one (`RSET`).
+    /// Keeps the connection for the next mail if the server accepts `RSET` after the refusal.
     async fn keep_after(&self, mut connection: AsyncSmtpConnection, failure: Failure) -> Failure {
         let can_continue = failure.code.is_some_and(|code| code != 421) && !connection.has_broken();
         let is_reset = can_continue && step(Stage::Connection, connection.command(Rset)).await.is_ok();

@@ -27,9 +27,9 @@ use crate::{
     writing::email::Mail,
 };
 
-/// A refusal that an operator can mend makes the part `mail` not ready once this many recipients were refused in a row.
-/// A single refusal may come from a rule of the recipient, so it makes the part not ready only if the mail server has
-/// taken no mail since the start.
+/// A refusal that an operator can correct makes the part `mail` not ready if this many recipients in a row were
+/// refused. A single refusal may come from a rule of the recipient. It is enough only while the mail server has taken
+/// no mail since the start.
 const MAX_REFUSED_BY_POLICY: usize = 2;
 /// How long a mail waits after a write to the outbox failed.
 const OUTBOX_RETRY_DELAY: Duration = Duration::from_secs(10);
@@ -91,7 +91,7 @@ enum Way {
 }
 
 impl Transport {
-    /// `hello` is the domain that greets the mail server, unless its URL names another one.
+    /// `hello` is the domain with which the client greets the mail server, unless the URL names another one.
     pub(crate) fn new(smtp_url: Option<&str>, outbox: &Path, hello: &str, latch: Latch) -> anyhow::Result<Self> {
         let way = match smtp_url {
             Some(url) => Way::Smtp(Box::new(MailServer::new(url, hello).context(
@@ -182,7 +182,7 @@ impl Transport {
                     recipient,
                     why,
                     ?after,
-                    "mail server refused mail because of its sender; check --mail-from and --smtp-url; retrying"
+                    "mail server refused the sender or the installation; check --mail-from and --smtp-url; retrying"
                 );
                 if refused >= MAX_REFUSED_BY_POLICY || !self.has_sent.load(Ordering::Relaxed) {
                     self.latch.not_ready(public(failure));

@@ -29,7 +29,7 @@ pub(crate) fn wanted(
     }
 }
 
-/// The leads that the deliveries of a filter belong to.
+/// The leads that have all wanted values. Without an account there are no wanted values, so no lead is left out.
 pub(crate) async fn chosen(store: &Store, filter: &DeliveryFilter, wanted: &[WantedHash]) -> Result<Chosen, Status> {
     match &filter.account {
         Some(account) => store.chosen(account, filter.client.as_ref(), wanted).await.map_err(failed),

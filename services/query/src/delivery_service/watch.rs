@@ -1,9 +1,9 @@
 //! Watches: a stream of deliveries as they change.
 //!
 //! A watch reads the stream DELIVERIES from its own position, and waits until the read model shows the facts that it
-//! read. Then it sends the deliveries as the read model shows them. So it does not matter which process projects, and
-//! nothing waits in memory: the facts that a slow reader has not received stay on the broker, and several changes of a
-//! delivery become one. The sequence in the stream is the token with which a watch resumes later, in any process.
+//! read. Then it sends the deliveries as the read model shows them. So it does not matter which process projects. If a
+//! caller reads slowly, the next facts stay on the broker, and several changes of a delivery become one. The sequence
+//! in the stream is the token with which a watch resumes later, in any process.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -41,7 +41,7 @@ use crate::call::{
 const MAX_BATCH: usize = 500;
 /// At most this many existing deliveries are sent at the start, if the request wants them.
 const MAX_EXISTING: u32 = 500;
-/// The interval at which a watch without changes sends an empty message, which fails if the reader is gone.
+/// The interval at which a watch without changes sends an empty message, which fails if the caller is gone.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
@@ -177,7 +177,7 @@ impl Watch {
         let of_lead = facts.filter(|(_, fact)| self.filter.lead.as_ref().is_none_or(|l| *l == fact.reference().lead));
         let mut changed = HashMap::new();
         for (at, fact) in of_lead {
-            // A fact that cannot be folded was not projected either.
+            // The projector skips such a fact, too.
             let Ok(state) = Delivery::evolve(None, fact) else { continue };
             let (latest, furthest) = changed.entry(fact.reference().delivery).or_insert((at, state.position));
             (*latest, *furthest) = (at, state.position.max(*furthest));

@@ -49,7 +49,7 @@ impl Watchers {
             because(
                 Code::ResourceExhausted,
                 "LIMIT_REACHED",
-                format!("limit of {max} open watches {whose} through this server reached ({setting}); end one first"),
+                format!("the limit of {max} open watches {whose} is reached on this server ({setting}); end one first"),
             )
         };
         let of_key = self.keys.take(by.id()).map_err(|exceeded| {
