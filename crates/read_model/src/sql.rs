@@ -29,7 +29,7 @@ use crate::error::StoreError;
 pub(crate) enum Flavour {
     Sqlite,
     Postgres,
-    /// Statements of one connection may reach different servers.
+    /// Statements of one connection may reach different server processes.
     PooledPostgres,
 }
 

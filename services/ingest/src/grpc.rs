@@ -108,8 +108,8 @@ impl IngestService for Ingest {
             async move {
                 let (index, sent) = sent?;
                 let answer = match sent {
-                    // A separate task waits for the broker, even if the caller does not read the results. Until then,
-                    // the event counts against the limit of messages in flight on the connection to the broker.
+                    // A separate task waits for the broker, even if the caller does not read the results. Until the
+                    // broker answers, the event counts against the connection's limit of messages in flight.
                     Ok(sent) => tokio::spawn(async move { publisher.stored(sent).await.map(answer) })
                         .await
                         .map_err(|_| status::internal("the event may or may not be stored; send it again"))?,

@@ -260,7 +260,7 @@ async fn many(publisher: &Publisher, reply: &Reply, events: Vec<Checked>, from: 
         async move { stores.stored(sent).await.map_err(|error| (event_id, error)) }
     });
     let results: Vec<_> = storing.buffered(IN_FLIGHT).collect().await;
-    // The answer has the highest status: 503 means that the same call may succeed later.
+    // The answer has the highest status. The highest is 503, so publishers learn that the same call may succeed later.
     let failure = results.iter().filter_map(|result| result.as_ref().err()).map(|(_, error)| status_of(error)).max();
     let results = results.iter().map(|result| match result {
         Ok(published) => Stored::of(published),

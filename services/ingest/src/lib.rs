@@ -42,14 +42,14 @@ pub struct Options {
     #[arg(long, env = "LEADLINE_MAX_EVENTS", default_value_t = 10_000, value_name = "COUNT",
           value_parser = clap::value_parser!(u32).range(1..))]
     pub max_events: u32,
-    /// Deliveries per second above which the events of one interface are a burst: they are stored like others, and
-    /// delivered while no other events wait
+    /// Deliveries per second above which the events of one interface are a burst: they are stored like others, but
+    /// delivered only while no other events wait
     #[arg(long, env = "LEADLINE_BURST_ABOVE", default_value_t = 1_000, value_name = "DELIVERIES")]
     pub burst_above: u32,
-    /// Maximum deliveries that may lead to an event, one after another; an event with more is refused as a loop
+    /// Maximum deliveries in a row that led to an event; an event with more is refused as a loop
     ///
-    /// A chain of two installations needs one hop. A destination that publishes to Leadline itself may turn one lead
-    /// into two: four hops then add 30 leads.
+    /// A chain of two installations needs one hop. If a receiver publishes two leads for each lead that it gets, four
+    /// hops add 30 leads (2 + 4 + 8 + 16).
     #[arg(long, env = "LEADLINE_MAX_HOPS", default_value_t = 4, value_name = "HOPS",
           value_parser = clap::value_parser!(u32).range(1..=100))]
     pub max_hops: u32,

@@ -35,7 +35,7 @@ static REFUSED: LazyLock<Counters<&'static str>> = LazyLock::new(|| {
 /// Every reason of a refusal.
 const REASONS: [&str; 7] = ["invalid", "conflict", "key_ended", "denied", "loop", "too_fast", "unavailable"];
 
-/// Registers the counters, so that their rates begin with the first event.
+/// Adds 0 to each counter, so that a rate over it includes the first event.
 pub(crate) fn start() {
     [Protocol::Http, Protocol::Grpc].iter().for_each(|protocol| ACCEPTED.add(protocol, 0));
     REASONS.iter().for_each(|reason| REFUSED.add(reason, 0));

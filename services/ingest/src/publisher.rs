@@ -105,16 +105,16 @@ impl Publisher {
         Self { journal, registry, bursts: Arc::new(bursts), rates: Arc::new(rates), known }
     }
 
-    /// The registry, with every change that was made before this call. A publisher may rely on a confirmed change, so
-    /// an older registry could miss destinations of the event.
+    /// The registry, with every change that was made before this call. Publishers rely on a change once it is
+    /// confirmed, and an older registry could lack a destination of the event.
     pub(crate) async fn latest(&self) -> Result<Arc<Registry>, PublishError> {
         let unknown =
             |why: FreshnessError| PublishError::Unavailable(format!("the latest configuration is not known: {why}"));
         self.registry.up_to_date().await.map_err(unknown)
     }
 
-    /// Checks that the publisher may publish for the account, and that account, interface and client exist. Returns the
-    /// event and stores nothing. A stream may outlive its API key, so the key is checked for each event.
+    /// Checks that the publisher may publish for the account, and that everything that the event names exists. Returns
+    /// the event and stores nothing. A stream may outlive its API key, so the key is checked for each event.
     pub(crate) fn check(registry: &Registry, publisher: &Principal, publish: Publish) -> Result<Checked, PublishError> {
         let now = Timestamp::now();
         registry.key(publisher.id()).ok_or(KeyRefusal::Unknown)?.is_good(now)?;

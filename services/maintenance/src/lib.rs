@@ -4,7 +4,7 @@
 //! * [`reconciler`] finds missing and stuck deliveries
 //! * [`retention`] anonymises leads beyond the retention of their interface, [`eraser`] erases their messages from the
 //!   streams
-//! * [`pruner`] deletes rows that are older than history from the read model
+//! * [`pruner`] deletes rows that are older than `--keep-history` from the read model
 //!
 //! Guarantee: any number of processes may run maintenance. Leases and the work queue of jobs decide which process
 //! works. Only the eraser works in each of them.

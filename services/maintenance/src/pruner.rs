@@ -1,5 +1,5 @@
-//! The pruner deletes rows that are older than history ([`History`]) from the read model, and returns free pages to the
-//! disk.
+//! The pruner deletes rows that are older than `--keep-history` ([`History`]) from the read model, and returns free
+//! pages to the disk.
 //!
 //! Only one of the processes that share a database prunes at a time. It reads the leads of each account, oldest first,
 //! and deletes their old rows in small transactions ([`BatchSize`]). Open deliveries stay, and with them their events
@@ -24,8 +24,8 @@ const LEASE: &str = "pruner";
 /// How long another process waits after the last renewal of the lease.
 const LEASE_DURATION: Duration = Duration::from_secs(60);
 const RENEW_INTERVAL: Duration = Duration::from_secs(20);
-/// The pruner sweeps the read model this many times per duration of history. The interval between two sweeps is from
-/// [`MIN_INTERVAL`] to [`MAX_INTERVAL`].
+/// The pruner sweeps the read model this many times in the time for which history is kept. The interval between two
+/// sweeps is from [`MIN_INTERVAL`] to [`MAX_INTERVAL`].
 const SWEEPS_OF_HISTORY: u32 = 100;
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_INTERVAL: Duration = Duration::from_secs(60 * 60);

@@ -5,9 +5,10 @@
 //! * [`missing_deliveries`] checks the events
 //! * [`stuck_deliveries`] checks the open deliveries
 //!
-//! Guarantee: a repair that is made twice has one effect, because ids and timers are computed. The reconciler does not
-//! touch deliveries that the services still work on. Its cost is bounded: it checks a limited number of events and
-//! deliveries per second, and keeps one page of each and the suspected deliveries in memory.
+//! Guarantee: a repair that is made twice has one effect, because a second request has the same message id and a second
+//! timer replaces the first. The reconciler does not touch deliveries that the services still work on. Its cost is
+//! bounded: it checks a limited number of events and deliveries per second, and keeps one page of each and the
+//! suspected deliveries in memory.
 
 mod context;
 mod missing_deliveries;

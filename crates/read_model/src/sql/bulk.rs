@@ -1,7 +1,7 @@
 //! Inserts and selects many rows with few statements.
 //!
-//! The number of rows in a statement is a power of two. So there are few different texts, and each connection prepares
-//! each text once.
+//! The number of rows in a statement is a power of two. So there are few different texts, and a connection that keeps
+//! prepared statements prepares each text once.
 
 use std::ops::Range;
 

@@ -1,8 +1,8 @@
 //! Connecting to the database: SQLite, PostgreSQL, or PostgreSQL behind a transaction pooler such as PgBouncer.
 //!
-//! Behind a transaction pooler, two statements of one connection may reach two servers, unless they belong to one
-//! transaction. So each statement runs in a transaction there, no prepared statement outlives one, and no session
-//! setting is made. A pooler is recognised by its behaviour, because the protocol does not name it.
+//! Behind a transaction pooler, two statements of one connection may reach two server processes, unless they belong to
+//! one transaction. So each statement runs in a transaction there, no prepared statement outlives its transaction, and
+//! no session setting is made. A pooler is recognised by its behaviour, because the protocol does not name it.
 
 use std::{collections::HashSet, error::Error, path::Path, time::Duration};
 
@@ -56,7 +56,8 @@ impl Store {
     pub(crate) async fn begin(&self) -> Result<Transaction<'static, Any>, StoreError> {
         let mut transaction = self.writer.begin().await?;
         if self.flavour == Flavour::PooledPostgres {
-            // sqlx names prepared statements by its connection to the pooler; the server may have these names already.
+            // sqlx numbers prepared statements from 1 on each connection to the pooler. Another connection may have
+            // left statements with these numbers in the server process.
             let fresh = format!("SET LOCAL {IDLE_IN_TRANSACTION}; DEALLOCATE ALL");
             transaction.execute(sqlx::raw_sql(AssertSqlSafe(fresh))).await?;
         }
@@ -108,8 +109,8 @@ pub(crate) async fn pool(url: &str, connections: u32, settings: Vec<String>) -> 
             Ok(())
         })
     });
-    // The log of statements is off. Otherwise the driver asks for each statement whether a line is wanted. If no line
-    // follows, the filters of `tracing` apply their answer to the next span of the thread, and that span is lost.
+    // The log of statements is off. Otherwise the driver asks the filters of `tracing` for each statement whether it
+    // may log a line. If it then logs none, the filters apply their answer to the thread's next span, which is lost.
     let connection: AnyConnectOptions = url.parse()?;
     options.connect_with(connection.disable_statement_logging()).await
 }
@@ -223,7 +224,7 @@ async fn with_progress<T>(migration: &Migration, step: impl Future<Output = T>) 
     }
 }
 
-/// What to do about an error, which is recognised by the server's text.
+/// What to do about an error, which is recognised by its text.
 fn hint(error: &str) -> &'static str {
     if error.contains("unsupported startup parameter") {
         "; set ignore_startup_parameters = extra_float_digits in the configuration of PgBouncer"

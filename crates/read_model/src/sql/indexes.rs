@@ -16,7 +16,8 @@ use crate::{
 const TO_ANONYMISE: [&str; 5] =
     ["lead_events_by_lead", "deliveries_by_lead", "copies_by_lead", "lead_log_by_lead", "lead_values_by_lead"];
 
-/// Two queries: whether the table of deferred indexes exists, and which indexes these tables have besides their keys.
+/// Two queries: whether the table of deferred indexes exists, and which indexes the listed tables have besides their
+/// keys. The list of tables follows the second query.
 const IN_SQLITE: (&str, &str) = (
     "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'put_off_indexes'",
     "SELECT name, sql AS definition FROM sqlite_master WHERE type = 'index' AND sql NOT LIKE 'CREATE UNIQUE %' \
@@ -28,8 +29,8 @@ const IN_POSTGRES: (&str, &str) = (
      AND indexdef NOT LIKE 'CREATE UNIQUE %' AND tablename IN ",
 );
 
-/// Settings for creating indexes. Sorting a million rows takes more memory than a read model should use, so it uses
-/// files and two threads. The timeout is long, because another process may create indexes for minutes.
+/// Settings for creating indexes. Sorting a million rows takes more memory than a read model should use, so SQLite
+/// sorts in files, with two threads. The timeout is long, because another process may create indexes for minutes.
 const OF_SQLITE_TO_SORT: &str = "PRAGMA temp_store = FILE; PRAGMA threads = 2; PRAGMA busy_timeout = 600000";
 
 impl Store {

@@ -21,7 +21,8 @@ const IN_CATALOGUE: &str = "SELECT c.relname::TEXT AS name, pg_total_relation_si
     LEFT JOIN pg_stat_all_tables s ON s.relid = c.oid \
     WHERE n.nspname = current_schema() AND c.relkind = 'r' AND c.relname IN ";
 
-/// The rows of a table of at most this many bytes are counted, because PostgreSQL estimates small tables late.
+/// The rows of a table of at most this many bytes are counted, because PostgreSQL updates the estimates of small tables
+/// late.
 const COUNTED_BYTES: u64 = 8 * 1024 * 1024;
 
 /// A table with its indexes.

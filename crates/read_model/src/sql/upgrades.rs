@@ -17,7 +17,7 @@ use crate::{
     tables::counts::{CountFilter, Width},
 };
 
-/// The last version before attempts were found by their deliveries.
+/// The last version in which the key of an attempt does not begin with its delivery.
 const BEFORE: i64 = 12;
 const DELIVERY: &str = "00000000-0000-0000-0000-000000000001";
 const ATTEMPT: &str = "00000000-0000-0000-0000-000000000002";

@@ -19,7 +19,7 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 #[derive(Debug)]
 pub(super) struct Outcome {
     pub(super) redirect: Option<String>,
-    /// `None` if a program filled the form. The program gets the same answer as a person.
+    /// `None` if a program filled the form. A browser shows the same page as for a person.
     pub(super) stored: Option<Published>,
 }
 

@@ -3,8 +3,8 @@
 //!
 //! An event id is computed from `source` and `id`, which together identify a CloudEvent: another source may use the
 //! same `id` for another event. Account, interface, client and lead are the extension attributes `leadlineaccount`,
-//! `leadlineinterface`, `leadlineclient` and `leadlinelead`. Senders that cannot set attributes give them as parameters
-//! of the URL.
+//! `leadlineinterface`, `leadlineclient` and `leadlinelead`. Senders that cannot set attributes give account, interface
+//! and client as parameters of the URL.
 
 use std::borrow::Cow;
 

@@ -1,8 +1,8 @@
-//! Hops: the number of deliveries, one after another, that led to a request.
+//! Hops: the number of deliveries in a row that led to a request.
 //!
-//! The request of a delivery carries the count in a header. If a destination publishes to Leadline itself, a loop may
-//! double the leads in each round; the limit ends the loop. A chain of installations works if it needs at most that
-//! many hops. A loop through a system that drops the header is not detected.
+//! The request of a delivery carries the count in a header. If a receiver publishes to Leadline again, this loop may
+//! double the leads in each round; the limit of hops ends the loop. A chain of installations works if it needs no more
+//! hops than the limit. A loop through a system that drops the header is not detected.
 
 use api::publish::PublishError;
 use axum::http::HeaderMap;

@@ -1,9 +1,9 @@
 //! The filter of known event ids, which recognises ids that are certainly unknown.
 //!
 //! It holds the ids of all events that were stored until a certain moment, as a Bloom filter: about 2.4 bytes for each
-//! id. An id that it does not hold is certainly unknown, unless its event was stored after that moment. While the
-//! moment is recent, the broker recognises such an event within its deduplication window. An id that the filter seems
-//! to hold may still be unknown, so query has to look it up.
+//! id. An id that it does not hold is certainly unknown, unless its event was stored after that moment. The broker
+//! recognises such an event, so the filter is used only while the moment is within the deduplication window. An id that
+//! the filter seems to hold may still be unknown, so query has to look it up.
 
 use std::{
     collections::BTreeMap,
@@ -21,9 +21,9 @@ const FALSE_POSITIVES: f64 = 0.000_1;
 /// The number of ids that each part of a filter holds. A part is added when the previous one is full, so that few ids
 /// take little memory. All parts together take 100 MiB.
 const PARTS: [u64; 4] = [1 << 17, 1 << 20, 1 << 23, 1 << 25];
-/// The maximum number of ids. A fuller filter would avoid few questions.
+/// The maximum number of ids. A fuller filter would take most unknown ids for known ones.
 pub(super) const MAX_IDS: u64 = 1 << 27;
-/// The maximum number of noted ranges of own events. Events of further ranges are read again.
+/// The maximum number of ranges in which this process notes its own events. Events of further ranges are read again.
 const MAX_RANGES: usize = 1_000;
 /// Missing ranges with at most this gap are read as one, because reading a few hundred own events again costs less than
 /// another consumer.
@@ -79,8 +79,8 @@ impl Filter {
         gathered.ids.count
     }
 
-    /// Adds the id of an event that this process stored, and notes its sequence. [`Self::start`] may have removed the
-    /// id, which was added when the event was sent.
+    /// Adds the id of an event that this process stored, and notes its sequence. The id was added when the event was
+    /// sent, but [`Self::start`] may have removed it since.
     pub(super) fn own(&self, id: &str, sequence: u64) {
         if let Some(gathered) = &mut *self.lock() {
             gathered.ids.add(id);

@@ -137,7 +137,7 @@ impl Follower {
             };
             self.journal.leads().event_ids(range, add).await?;
         }
-        // Half of the window is left for an event on its way to the broker, which has to recognise it on arrival.
+        // The other half of the window is for events on their way: the broker has to recognise them on arrival.
         self.filter.complete(reach.last, since, reach.dedup_window / 2);
         Ok(reach.last)
     }

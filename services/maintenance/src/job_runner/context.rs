@@ -19,7 +19,7 @@ pub(super) struct Context {
 }
 
 impl Context {
-    /// Waits for this time. Returns `false` if the drain begins before.
+    /// Waits for this time. Returns `false` if the drain begins first.
     pub(super) async fn rest(&self, time: Duration) -> bool {
         tokio::select! {
             biased;

@@ -1,4 +1,4 @@
-//! Reads the pages of a job, from its cursor on: listed deliveries, failed deliveries that match a filter, or published
+//! Reads the pages of a job, from its cursor on: listed deliveries, deliveries that match a filter, or published
 //! events.
 
 use std::collections::HashMap;
@@ -159,7 +159,7 @@ fn statuses(filter: &DeliveryFilter, force: bool) -> Vec<DeliveryStatus> {
     statuses
 }
 
-/// An earlier start, so that no event is left out because clocks differ.
+/// An earlier time, so that no event is left out because clocks differ.
 fn earlier(time: Timestamp) -> Timestamp {
     time.checked_sub(MAX_CLOCK_SKEW).unwrap_or(Timestamp::MIN)
 }

@@ -88,8 +88,8 @@ impl<'a> Run<'a> {
     }
 
     /// Finds the requests since the last record. The process that made them died before it could record them, or does
-    /// not know yet that it has lost the job. Call this after reading deliveries: if this job has retried a delivery,
-    /// so that it is not failed any more, its request is found.
+    /// not know yet that it has lost the job. Call this after reading deliveries: a delivery that this job retried may
+    /// not be failed any more, and its request has to be among those found.
     pub(super) async fn read_requests(&mut self) -> Result<(), JobError> {
         if !self.job.started.dry_run {
             let since = self.reached_at.checked_sub(MAX_CLOCK_SKEW).unwrap_or(Timestamp::MIN);

@@ -76,7 +76,7 @@ impl StuckDeliveries {
 impl Context {
     async fn repair(&self, delivery: &Delivery, work: &Work) -> Result<(), ReconcilerError> {
         // A search can miss work that moves from one place to another. So the delivery is read again, with all stored
-        // facts, and its work is searched again.
+        // facts, and its work is looked for again.
         self.read_barrier.wait_for_now(StreamName::Deliveries).await?;
         let id = delivery.reference.delivery;
         if self.store.delivery(id).await?.as_ref() != Some(delivery) || self.lost(delivery).await?.is_none() {
