@@ -292,6 +292,7 @@ async fn announce(
         attempt: item.work.attempt,
         round: item.work.round,
         resend: item.work.resend,
+        holds: item.work.holds,
         at,
     });
     let permit = shared.deferred.acquire().await;

@@ -150,7 +150,7 @@ pub fn release_next(work: &Work) -> Option<Effect> {
 
 /// Holds the work until its destination is enabled again. Returns the fact to append and the work to park.
 pub fn hold(work: &Work, reason: HoldReason, at: Timestamp) -> (DeliveryFact, Work) {
-    let held = Work { holds: work.holds + 1, ..work.clone() };
+    let held = Work { holds: work.holds.saturating_add(1), ..work.clone() };
     let fact = DeliveryFact::Held(DeliveryHeld {
         reference: Arc::clone(&work.reference),
         attempts: work.attempt - 1,

@@ -129,6 +129,8 @@ pub struct AttemptStarted {
     pub round: u32,
     /// The round of the latest resend; 0 if there was none.
     pub resend: u32,
+    /// The number of holds since the last attempt; `u32::MAX` if an older version stored the fact.
+    pub holds: u32,
     /// When it started.
     pub at: Timestamp,
 }

@@ -105,8 +105,8 @@ pub struct Position {
     /// The number of ended attempts, including that of the fact.
     pub attempts: u32,
     pub round: u32,
-    /// The number of holds since the last attempt; `u32::MAX` for a started attempt, and for a round that ended without
-    /// an attempt.
+    /// The number of holds since the last attempt; `u32::MAX` for a round that ended without an attempt, and for a
+    /// started attempt that an older version stored.
     pub hold: u32,
     /// 0 requested, 1 started, 2 ended.
     pub phase: u8,
@@ -320,7 +320,7 @@ fn position(fact: &DeliveryFact) -> Position {
         // A started attempt is further than everything before it. The end of the attempt is further still, and so is
         // the end of a round that is abandoned.
         DeliveryFact::AttemptStarted(f) => {
-            (f.attempt.saturating_sub(1), (f.resend, f.round), u32::MAX, 1, f.attempt_id.uuid().as_u128())
+            (f.attempt.saturating_sub(1), (f.resend, f.round), f.holds, 1, f.attempt_id.uuid().as_u128())
         }
         DeliveryFact::Attempted(f) | DeliveryFact::AttemptBlanked(f) => {
             (f.attempt, (f.resend, f.round), 0, 2, f.attempt_id.uuid().as_u128())

@@ -73,7 +73,8 @@ fn late_failure_does_not_revive_an_anonymised_delivery() {
     let fact = attempted(500, &policy);
     let reference = fact.reference.clone();
     let (attempt_id, attempt, round, at) = (fact.attempt_id, fact.attempt, fact.round, fact.started_at);
-    let started = DeliveryFact::AttemptStarted(AttemptStarted { reference, attempt_id, attempt, round, resend: 0, at });
+    let started =
+        DeliveryFact::AttemptStarted(AttemptStarted { reference, attempt_id, attempt, round, resend: 0, holds: 0, at });
     let end = end_of(&folded(&[requested(), started.clone()]), t(300)).unwrap();
     let late = DeliveryFact::Attempted(fact);
     let ended = folded(&[requested(), started.clone(), end.clone(), late]);

@@ -5,8 +5,8 @@ use std::time::Duration;
 use domain::{
     Delivery, DeliveryFact, DeliveryStatus, RetryPolicy, Work,
     delivery::{
-        AttemptStarted, Effect, FailureReason, HoldReason, IllegalHistory, NextStep, RetryContext, RetryRefusal,
-        after_attempt, hold, request_retry,
+        AttemptStarted, Effect, FailureReason, HoldReason, IllegalHistory, NextStep, PendingState, RetryContext,
+        RetryRefusal, after_attempt, hold, lost_work, request_retry,
     },
     notice::failure_in,
     policy::Deactivate,
@@ -95,16 +95,37 @@ fn abandoned_work_fails_with_a_reason() {
     assert!(failure_in(&abandoned(&work(), FailureReason::PayloadGone, t(101))).is_some());
 }
 
-#[test]
-fn long_attempt_is_processing_until_it_ends() {
-    let started = DeliveryFact::AttemptStarted(AttemptStarted {
+fn started(holds: u32) -> DeliveryFact {
+    DeliveryFact::AttemptStarted(AttemptStarted {
         reference: reference_of(&requested()),
         attempt_id: execution(1, t(0), status(200)).attempt_id,
         attempt: 1,
         round: 0,
         resend: 0,
+        holds,
         at: t(101),
-    });
+    })
+}
+
+#[test]
+fn work_that_is_held_after_its_process_died_is_held() {
+    let (first, held_once) = hold(&work(), HoldReason::Disabled, t(101));
+    let (second, _) = hold(&held_once, HoldReason::Disabled, t(103));
+    for facts in [[requested(), started(0), first.clone()], [requested(), first.clone(), started(0)]] {
+        assert_eq!(fold(&facts).status, DeliveryStatus::Held);
+    }
+    assert_eq!(fold(&[requested(), first.clone(), started(1)]).status, DeliveryStatus::Processing);
+    assert_eq!(fold(&[requested(), first, started(1), second]).status, DeliveryStatus::Held);
+
+    // Older versions stored no number of holds.
+    let pending = PendingState { handled_before: t(10_000), timer: false, parked: false, turn: None };
+    let lost = lost_work(&fold(&[requested(), started(u32::MAX)]), pending).unwrap();
+    hold(&lost, HoldReason::Disabled, t(10_000));
+}
+
+#[test]
+fn long_attempt_is_processing_until_it_ends() {
+    let started = started(0);
     let shown = fold(&[requested(), started.clone()]);
     assert_eq!((shown.status, shown.attempts), (DeliveryStatus::Processing, 0));
     let ended = appended(&after_attempt(&work(), &policy(&[5]), execution(1, t(101), status(500))));

@@ -120,6 +120,7 @@ impl Life {
                 attempt: work.attempt,
                 round: work.round,
                 resend: work.resend,
+                holds: work.holds,
                 at: started_at,
             }));
         }

@@ -66,6 +66,7 @@ fn in_every_status() -> Vec<Delivery> {
         attempt: 1,
         round: 0,
         resend: 0,
+        holds: 0,
         at: t(110),
     });
     let retrying = RetryPolicy { schedule: vec![Duration::from_secs(60)], ..RetryPolicy::manual() };

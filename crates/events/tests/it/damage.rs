@@ -133,6 +133,7 @@ fn delivery_facts() -> Vec<DeliveryFact> {
             attempt: 1,
             round: 0,
             resend: 0,
+            holds: 1,
             at,
         }),
         DeliveryFact::Attempted(attempted(response(Some(Duration::from_secs(9))), NextStep::RetryAt(t(10)))),

@@ -130,7 +130,7 @@ prop_compose! {
                 job,
                 previous: trace,
             }),
-            2 => DeliveryFact::AttemptStarted(AttemptStarted { reference, attempt_id, attempt, round, resend: hold, at }),
+            2 => DeliveryFact::AttemptStarted(AttemptStarted { reference, attempt_id, attempt, round, resend: hold, holds: hold, at }),
             3 => DeliveryFact::Attempted(DeliveryAttempted {
                 exchange: (attempt % 3 > 0).then(|| {
                     events::encode_exchange(crate::exchanges::exchange(&reference, attempt, &text), &reference)

@@ -63,6 +63,7 @@ pub(crate) async fn begin<'a>(
         attempt: item.work.attempt,
         round: item.work.round,
         resend: item.work.resend,
+        holds: item.work.holds,
         at: Timestamp::now(),
     });
     shared.journal.deliveries().append(&started, trace).await?;
