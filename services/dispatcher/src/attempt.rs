@@ -64,7 +64,7 @@ pub(crate) struct Ended {
     /// The span of the attempt; `None` if it had no trace.
     pub(crate) span: Option<SpanRef>,
     /// Whether the delivery ended with this attempt.
-    finished: bool,
+    pub(crate) finished: bool,
     /// The slot of a request that failed. It becomes free when the lane has handled the failure.
     _slot: Option<CountGuard>,
 }
@@ -230,7 +230,9 @@ async fn make_once(
     };
     crash::point("after an answer");
     let success = outcome.is_success();
-    let (pause, transport_failed) = (outcome.asks_to_pause(), Some(breaker::is_transport_failure(&outcome)));
+    let is_request = !matches!(outcome.error_kind(), Some(ErrorKind::Render | ErrorKind::Blocked));
+    let transport_failed = is_request.then(|| breaker::is_transport_failure(&outcome));
+    let pause = outcome.asks_to_pause();
     let mut execution = Execution {
         attempt_id,
         started_at,

@@ -260,14 +260,14 @@ impl Lane {
 
     fn ended(&mut self, ended: Result<Ended, JoinError>, state: &State) {
         match ended {
-            Ok(Ended { pause, transport_failed, not_begun, span, .. }) => {
+            Ok(Ended { pause, transport_failed, not_begun, span, finished, .. }) => {
                 if let Some(item) = not_begun {
                     self.park(*item);
                 }
                 if let Some(until) = pause.map(|pause| Instant::now() + pause) {
                     self.paused_until = Some(self.paused_until.map_or(until, |before| before.max(until)));
                 }
-                if transport_failed == Some(false) {
+                if finished || transport_failed == Some(false) {
                     self.queue.moved();
                 }
                 if let (Some(failed), State::Open(destination)) = (transport_failed, state) {
