@@ -125,13 +125,19 @@ impl Endpoint {
             tracing::debug!(account, interface, key = %by.id(), "ignored a form whose honeypot field is filled");
             return Ok(Outcome { redirect: form.redirect, stored: None });
         }
+        let payload = form.payload();
+        // The bound of the body is not enough: control characters take six times as many bytes in JSON.
+        if payload.len() > self.max_event {
+            let problem = format!("the form has more than {} bytes as JSON, which is the limit", self.max_event);
+            return Err(Refusal { status: StatusCode::PAYLOAD_TOO_LARGE, ..Refusal::invalid(problem) });
+        }
         let publish = Fields {
             account,
             interface,
             client: form.client.as_deref().unwrap_or_default(),
             event_id: form.event_id.as_deref().unwrap_or_default(),
             event_type: form.event_type.as_deref().unwrap_or_default(),
-            payload: form.payload(),
+            payload,
             ..Fields::default()
         };
         let publish = publish.parse()?;

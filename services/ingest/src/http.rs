@@ -209,15 +209,18 @@ struct Wrong {
     count: usize,
     errors: Vec<Value>,
     status: StatusCode,
+    code: Value,
 }
 
 impl Wrong {
     fn add(&mut self, index: usize, error: &PublishError) {
+        let (status, mut shown) = (status_of(error), errors::to_json(error));
+        // The answer has the highest status and its code: a denied event (403) is more important than an invalid one (400).
+        if self.count == 0 || status > self.status {
+            (self.status, self.code) = (status, shown["code"].clone());
+        }
         self.count += 1;
-        // The answer has the highest status: a denied event (403) is more important than an invalid one (400).
-        self.status = if self.count == 1 { status_of(error) } else { self.status.max(status_of(error)) };
         if self.errors.len() < MAX_ERRORS {
-            let mut shown = errors::to_json(error);
             shown["index"] = index.into();
             self.errors.push(shown);
         }
@@ -226,7 +229,7 @@ impl Wrong {
 
 impl Refusal {
     fn answer(self, reply: &Reply) -> Response {
-        let Wrong { count, errors, status } = match self {
+        let Wrong { count, errors, status, code } = match self {
             Self::All(error) => return reply.refused(status_of(&error), &error),
             Self::Events(wrong) => wrong,
         };
@@ -236,8 +239,7 @@ impl Refusal {
         if more > 0 {
             message += &format!("; the first {MAX_ERRORS} errors are listed, {more} more are not");
         }
-        // The answer has the code of the first error.
-        let error = json!({"code": errors[0]["code"], "message": message, "request_id": reply.0.as_str()});
+        let error = json!({"code": code, "message": message, "request_id": reply.0.as_str()});
         (status, Json(json!({"error": error, "errors": errors, "more_errors": more}))).into_response()
     }
 }

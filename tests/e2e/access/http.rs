@@ -64,11 +64,16 @@ async fn one_event_for_another_account_refuses_the_whole_request() {
     let foreign = json!({"account": OTHER, "interface": INTERFACE, "event_id": "e2", "payload": {}});
     let absent = json!({"account": "no-such-account", "interface": INTERFACE, "event_id": "e3", "payload": {}});
     for wrong in [foreign, absent] {
-        let many = json!([event_json("e1"), wrong]).to_string();
+        let many = json!([event_json("e1"), &wrong]).to_string();
         let answer = post(&world, &format!("Bearer {key}"), many).await;
         assert_eq!(answer.status().as_u16(), 403);
         let answer: serde_json::Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
         assert_eq!((&answer["errors"][0]["index"], &answer["errors"][0]["field"]), (&json!(1), &json!("account")));
+        let many = json!([{}, event_json("e1"), &wrong]).to_string();
+        let answer = post(&world, &format!("Bearer {key}"), many).await;
+        assert_eq!(answer.status().as_u16(), 403);
+        let answer: serde_json::Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
+        assert_eq!(answer["error"]["code"], "permission_denied", "the code is that of the status: {answer}");
     }
     let (status, answer) = world.post(event_json("e1").to_string(), &[]).await;
     assert_eq!((status, &answer["duplicate"]), (202, &json!(false)), "nothing was stored");

@@ -33,7 +33,16 @@ pub(super) struct Form {
 
 /// The visitor's fields, in the order of their first values.
 #[derive(Debug, Default)]
-struct Fields(Vec<(String, Vec<String>)>);
+struct Fields(Vec<Field>);
+
+#[derive(Debug)]
+struct Field {
+    /// Without `[]` at its end.
+    name: String,
+    values: Vec<String>,
+    /// Whether the name ended with `[]`.
+    is_list: bool,
+}
 
 impl Form {
     /// Parses a body as its content type says.
@@ -105,10 +114,15 @@ impl Form {
 
 impl Fields {
     fn add(&mut self, name: String, value: String) -> Result<(), Refusal> {
-        if let Some((_, values)) = self.0.iter_mut().find(|(known, _)| *known == name) {
-            values.push(value);
+        let (name, is_list) = match name.strip_suffix("[]") {
+            Some(bare) => (bare.to_owned(), true),
+            None => (name, false),
+        };
+        if let Some(known) = self.0.iter_mut().find(|known| known.name == name) {
+            known.values.push(value);
+            known.is_list |= is_list;
         } else if self.0.len() < MAX_FIELDS {
-            self.0.push((name, vec![value]));
+            self.0.push(Field { name, values: vec![value], is_list });
         } else {
             let problem = format!("the form has more than {MAX_FIELDS} fields, which is the limit");
             return Err(Refusal::invalid(problem));
@@ -120,10 +134,10 @@ impl Fields {
 impl Serialize for Fields {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut object = serializer.serialize_map(Some(self.0.len()))?;
-        for (name, values) in &self.0 {
-            match (name.strip_suffix("[]"), values.as_slice()) {
-                (None, [value]) => object.serialize_entry(name, value)?,
-                (bare, values) => object.serialize_entry(bare.unwrap_or(name), values)?,
+        for Field { name, values, is_list } in &self.0 {
+            match values.as_slice() {
+                [value] if !is_list => object.serialize_entry(name, value)?,
+                values => object.serialize_entry(name, values)?,
             }
         }
         object.end()
@@ -151,6 +165,8 @@ mod tests {
         assert_eq!(form.event_type.as_deref(), Some("quote.asked"));
         assert!(!form.is_spam());
         assert!(read(URLENCODED, "_honeypot=x").await.unwrap().is_spam());
+        let form = read(URLENCODED, "topic=x&topic[]=y&one[]=z").await.unwrap();
+        assert_eq!(text(&form), r#"{"topic":["x","y"],"one":["z"]}"#, "a name occurs once");
     }
 
     #[tokio::test]

@@ -39,7 +39,10 @@ pub(crate) fn with_key(publish: Publish, key: Option<EventId>) -> Result<Publish
 }
 
 pub(crate) fn names_one_event() -> PublishError {
-    PublishError::invalid(HEADER, "names one event, and the request has several; give each its event_id instead")
+    PublishError::invalid(
+        HEADER,
+        "names one event, and the request is a list; send the event alone, or give each event its event_id",
+    )
 }
 
 #[cfg(test)]
