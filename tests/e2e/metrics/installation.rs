@@ -16,7 +16,7 @@ use crate::{
     processes::{Alone, address},
     publishing::nats,
     tls::{self, trusting},
-    world::{ACCOUNT, Home, INTERFACE, SOON, World, some_destination, web},
+    world::{ACCOUNT, Home, INTERFACE, SOON, World, event_json, some_destination, web},
 };
 
 /// How long servers of a cluster may take on a busy machine.
@@ -105,7 +105,11 @@ async fn replicas_that_are_away_are_behind_until_they_catch_up() {
     let leader = cluster.leader_of("LEADS").await.unwrap();
     let other = &cluster.servers()[(leader + 1) % cluster.servers().len()];
     other.kill();
-    world.publish("e1").await;
+    // A stream that the server led answers again when another server leads it.
+    wait::until("an event that is stored", IN_SYNC, async || {
+        (world.post(event_json("e1").to_string(), &[]).await.0 == 202).then_some(())
+    })
+    .await;
     wait::until_eq("a replica behind", IN_SYNC, Some(1.0), async || behind("LEADS").await).await;
     other.restart().await;
     wait::until_eq("no replica behind", IN_SYNC, Some(0.0), async || behind("LEADS").await).await;
