@@ -40,8 +40,9 @@ pub(super) fn named_in(text: &str) -> BTreeSet<String> {
 }
 
 fn is_label(word: &str) -> bool {
-    const OWN: [&str; 10] = [
+    const OWN: [&str; 11] = [
         "leadline_account",
+        "leadline_api_key",
         "leadline_certificate",
         "leadline_consumer",
         "leadline_destination",
