@@ -105,7 +105,7 @@ pub fn end_of(delivery: &Delivery, at: Timestamp) -> Option<DeliveryFact> {
 
 /// The work that ends a waiting delivery of an anonymised lead at once; `None` if the delivery has no timer. The
 /// dispatcher finds no payload to send, ends the delivery, and releases the next one of the ordered queue.
-pub fn brought_forward(delivery: &Delivery) -> Option<Work> {
+pub fn due_now(delivery: &Delivery) -> Option<Work> {
     delivery.next_attempt_at.map(|_| Work {
         reference: Arc::clone(&delivery.reference),
         attempt: delivery.attempts + 1,

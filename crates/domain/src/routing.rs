@@ -54,7 +54,7 @@ fn routed(registry: &Registry, input: &RuleInput<'_>) -> Vec<Arc<Destination>> {
 /// The destinations that must have a delivery of an event: those that wanted it when it was published and still want
 /// it. For a destination that was created or changed in between, both results of the routing are correct. A test
 /// delivery is never missing.
-pub fn owed(then: &Registry, now: &Registry, event: &LeadEvent) -> Vec<DestinationId> {
+pub fn required_destinations(then: &Registry, now: &Registry, event: &LeadEvent) -> Vec<DestinationId> {
     if event.interface.is_tests() {
         return vec![];
     }

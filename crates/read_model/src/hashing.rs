@@ -7,7 +7,7 @@ use crypto::{MasterKey, SearchKey};
 use domain::{AccountId, LeadEvent, Registry, search};
 use journal::RegistryView;
 
-use crate::tables::values::{Said, WantedHash};
+use crate::tables::values::{FieldHash, WantedHash};
 
 /// How long a projector waits until its registry view has the registry sequence of an event.
 const KNOWN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -31,7 +31,7 @@ impl Hashing {
 
     /// The hashes of the searchable values in the payload of an event. `None` if this process does not yet know the
     /// configuration under which the event was published.
-    pub fn said(&self, event: &LeadEvent) -> Option<Vec<Said>> {
+    pub fn hashes(&self, event: &LeadEvent) -> Option<Vec<FieldHash>> {
         let registry = self.registry.snapshot();
         if registry.sequence() < event.registry_sequence {
             return None;
@@ -45,7 +45,7 @@ impl Hashing {
             return Some(vec![]);
         }
         let key = SearchKey::new(&self.key, event.account.as_str());
-        let hashed = |(field, value): (&search::FieldName, String)| Said {
+        let hashed = |(field, value): (&search::FieldName, String)| FieldHash {
             field: field.as_str().to_owned(),
             hash: key.hash(field.as_str(), &value),
         };

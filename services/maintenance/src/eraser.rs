@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use domain::{
     DeliveryFact, LeadEvent, LeadSequence,
-    anonymisation::{blank_attempt, blank_event, brought_forward, end_of},
+    anonymisation::{blank_attempt, blank_event, due_now, end_of},
 };
 use jiff::Timestamp;
 use journal::{Journal, JournalError, StreamName};
@@ -90,7 +90,7 @@ impl Eraser {
             {
                 let make = || publishing!(StreamName::Deliveries, leadline.delivery.id = %delivery.reference.delivery);
                 let (_span, trace) = TraceContext::enter(None, make);
-                if let Some(work) = brought_forward(&delivery) {
+                if let Some(work) = due_now(&delivery) {
                     journal.timers().schedule(&work, Timestamp::now(), &trace).await?;
                 }
                 journal.deliveries().append(&end, &trace).await?;

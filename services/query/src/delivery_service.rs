@@ -125,7 +125,7 @@ impl DeliveryService {
 
     async fn is_requested(&self, delivery: &Delivery, request: Option<&RequestId>) -> Result<bool, Status> {
         match request {
-            Some(request) => self.store.has_asked(&delivery.reference, request).await.map_err(failed),
+            Some(request) => self.store.has_request(&delivery.reference, request).await.map_err(failed),
             None => Ok(false),
         }
     }
@@ -180,7 +180,7 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
         let trace = TraceContext::of_request(request.metadata().as_ref());
         let (caller, request) = (Caller::of(&request)?, request.into_inner());
         let mut fields = Violations::default();
-        let caller = caller.asked_by(&mut fields, &request.requested_by);
+        let caller = caller.with_requester(&mut fields, &request.requested_by);
         let id = fields.note(required("delivery_id", &request.delivery_id, DeliveryId::parse));
         let reason = fields.note(retry_reason(&request.reason));
         let call = fields.note(optional("request_id", &request.request_id, RequestId::parse));

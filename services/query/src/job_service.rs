@@ -90,7 +90,7 @@ impl api::job_service_server::JobService for JobService {
         let trace = TraceContext::of_request(request.metadata().as_ref());
         let (caller, request) = (Caller::of(&request)?, request.into_inner());
         let mut fields = Violations::default();
-        let caller = caller.asked_by(&mut fields, &request.requested_by);
+        let caller = caller.with_requester(&mut fields, &request.requested_by);
         let account = fields.note(caller.account(&request.account_id));
         let start = Start::of(&mut fields, request.pace, &request.reason, &request.request_id);
         let plan = retry_plan(&mut fields, &request, account.as_ref());
@@ -121,7 +121,7 @@ impl api::job_service_server::JobService for JobService {
         let trace = TraceContext::of_request(request.metadata().as_ref());
         let (caller, request) = (Caller::of(&request)?, request.get_ref());
         let mut fields = Violations::default();
-        let caller = caller.asked_by(&mut fields, &request.requested_by);
+        let caller = caller.with_requester(&mut fields, &request.requested_by);
         let account = fields.note(caller.account(&request.account_id));
         let start = Start::of(&mut fields, request.pace, &request.reason, &request.request_id);
         let recovery = recovery(&mut fields, request);
@@ -183,7 +183,7 @@ impl api::job_service_server::JobService for JobService {
         let trace = TraceContext::of_request(request.metadata().as_ref());
         let (caller, request) = (Caller::of(&request)?, request.get_ref());
         let mut fields = Violations::default();
-        let caller = caller.asked_by(&mut fields, &request.requested_by);
+        let caller = caller.with_requester(&mut fields, &request.requested_by);
         let id = fields.note(job_id(&request.job_id));
         let id = fields.end(|| id)?;
         let reference = self.find(&caller, id).await?.reference().clone();

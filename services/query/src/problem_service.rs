@@ -81,7 +81,7 @@ impl api::problem_service_server::ProblemService for ProblemService {
         let trace = TraceContext::of_request(request.metadata().as_ref());
         let (caller, request) = (Caller::of(&request)?, request.get_ref());
         let mut fields = Violations::default();
-        let caller = caller.asked_by(&mut fields, &request.requested_by);
+        let caller = caller.with_requester(&mut fields, &request.requested_by);
         let id = required("destination_id", &request.destination_id, DestinationId::parse);
         let of = fields.note(caller.account_and(&request.account_id, id));
         let unknown = || format!("{} is neither a status nor a kind of error", quoted(&request.cause));

@@ -3,7 +3,7 @@
 //! The rules of [`domain::routing`] are evaluated with the configuration that was in force when the event was
 //! published. Later facts come from the read model.
 
-mod became;
+mod event_history;
 mod to_api;
 
 use std::{sync::Arc, time::Duration};
@@ -20,7 +20,7 @@ use runtime::ErrorChain as _;
 use tokio::{sync::Semaphore, time::timeout};
 use tonic::{Request, Response, Status, codec::CompressionEncoding};
 
-use self::became::Became;
+use self::event_history::EventHistory;
 use crate::call::{
     caller::Caller,
     errors::{failed, unknown_configuration},
@@ -130,7 +130,7 @@ impl RoutingService {
     ) -> Result<Vec<(LeadSequence, api::RoutingExplanation)>, Status> {
         let mut events = vec![];
         for event in outlines {
-            events.push(self.became(account, id, event).await?);
+            events.push(self.event_history(account, id, event).await?);
         }
         // The configuration is read once, from its beginning, so the events have to be in the order of its changes.
         events.sort_by_key(|of| (of.stored.as_ref().map_or(0, |event| event.registry_sequence), of.event.received_at));
@@ -152,7 +152,12 @@ impl RoutingService {
         timeout(PAST_TIMEOUT, explain).await.map_err(|_| unavailable(late))
     }
 
-    async fn became(&self, account: &AccountId, id: &DestinationId, event: EventOutline) -> Result<Became, Status> {
+    async fn event_history(
+        &self,
+        account: &AccountId,
+        id: &DestinationId,
+        event: EventOutline,
+    ) -> Result<EventHistory, Status> {
         let delivery = DeliveryId::of(account, &event.event_id, id);
         let delivery = self.store.delivery(delivery).await.map_err(failed)?;
         let until = self.store.anonymised_until(account, &event.lead).await.map_err(failed)?;
@@ -163,6 +168,6 @@ impl RoutingService {
         })?;
         // After a loss of data, LEADS may hold another event at this sequence.
         let stored = stored.filter(|stored| stored.event_id == event.event_id && !stored.payload.is_empty());
-        Ok(Became { anonymised: event.sequence <= until, event, stored, delivery, after })
+        Ok(EventHistory { anonymised: event.sequence <= until, event, stored, delivery, after })
     }
 }

@@ -155,7 +155,7 @@ impl Oidc {
         let provider = &self.provider;
         let expected = Expected { issuer: &provider.issuer, client_id: &provider.client_id, nonce };
         let checked = match id_token::check(token, &provider.known().await?.keys, &expected) {
-            Err(NoToken::Key) => id_token::check(token, &provider.known_anew().await?.keys, &expected),
+            Err(NoToken::Key) => id_token::check(token, &provider.refreshed().await?.keys, &expected),
             checked => checked,
         };
         let claims = checked.map_err(|why| NoEntry::Token(why.chain()))?;

@@ -195,7 +195,7 @@ impl Provider {
 
     /// The configuration and the keys, read again now. A token with an unknown key needs this, because providers
     /// replace their keys.
-    pub(super) async fn known_anew(&self) -> Result<Known, NoEntry> {
+    pub(super) async fn refreshed(&self) -> Result<Known, NoEntry> {
         let found = self.look().await?;
         Ok(self.known.lock().await.insert(found).clone())
     }

@@ -93,7 +93,7 @@ pub struct Candidate<'a> {
 impl Recovery {
     /// Why the recovery skips an event, by the current configuration. `None` if the destination should have the event;
     /// then the delivery has to be looked up.
-    pub fn passes_over(&self, registry: &Registry, event: &LeadEvent) -> Option<JobDecision> {
+    pub fn reason_to_skip(&self, registry: &Registry, event: &LeadEvent) -> Option<JobDecision> {
         let in_time = event.received_at >= self.since && self.until.is_none_or(|until| event.received_at < until);
         // A recovery skips test deliveries.
         let test = event.interface.is_tests();

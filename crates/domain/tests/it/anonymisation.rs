@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::{
     AnonymisationFact, AttemptOutcome, Delivery, DeliveryFact, DeliveryStatus, LeadSequence, RetryPolicy,
-    anonymisation::{blank_attempt, blank_event, brought_forward, end_of},
+    anonymisation::{blank_attempt, blank_event, due_now, end_of},
     delivery::{AttemptStarted, DeliveryAttempted, Effect, FailureReason, after_attempt},
     policy::QuickRetries,
 };
@@ -88,9 +88,9 @@ fn anonymisation_brings_only_timers_forward() {
     let retried = attempted(500, &RetryPolicy::standard());
     let (attempt, round) = (retried.attempt, retried.round);
     let waiting = folded(&[requested(), DeliveryFact::Attempted(retried)]);
-    let work = brought_forward(&waiting).unwrap();
+    let work = due_now(&waiting).unwrap();
     assert_eq!((work.attempt, work.round, work.reference), (attempt + 1, round, waiting.reference));
     for facts in [vec![requested()], vec![requested(), DeliveryFact::Attempted(attempted(200, &never()))]] {
-        assert!(brought_forward(&folded(&facts)).is_none());
+        assert!(due_now(&folded(&facts)).is_none());
     }
 }

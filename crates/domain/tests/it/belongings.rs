@@ -136,7 +136,7 @@ fn deactivation_notices_reach_operators_admins_and_the_list_once() {
         for change in [Change::ApiUserCreated(gone), Change::ApiUserDeleted(account_id(), id)] {
             registry.apply(registry.sequence() + 1, &fact(change));
         }
-        registry.account(&account_id()).unwrap().told_of_deactivations()
+        registry.account(&account_id()).unwrap().deactivation_recipients()
     };
     let (v, o, a) = (Role::Viewer, Role::Operator, Role::Admin);
     assert_eq!(recipients(&[], &[]), ["owner@acme.example"]);

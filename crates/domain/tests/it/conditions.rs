@@ -5,7 +5,7 @@ use domain::{
     condition::Found,
     json,
     registry::{Account, Change, Destination, Routing, Scope},
-    routing::{Outcome, deliveries_at_most, destinations_for, explain, owed},
+    routing::{Outcome, deliveries_at_most, destinations_for, explain, required_destinations},
 };
 use proptest::prelude::*;
 
@@ -234,9 +234,9 @@ fn missing_deliveries_and_explanations_respect_the_condition() {
     let rich = || conditional("rich", Scope::Account, r#"{"payload.budget": {"gte": 5000}}"#);
     let any = || destination("rich", Scope::Account, &["*"]);
     let (then, now) = (registry(Routing::Override, vec![any()]), registry(Routing::Override, vec![rich()]));
-    assert_eq!(owed(&then, &now, &saying(r#"{"budget": 9000}"#)), [destination_id("rich")]);
-    assert_eq!(owed(&then, &now, &saying("{}")), []);
-    assert_eq!(owed(&now, &then, &saying("{}")), []);
+    assert_eq!(required_destinations(&then, &now, &saying(r#"{"budget": 9000}"#)), [destination_id("rich")]);
+    assert_eq!(required_destinations(&then, &now, &saying("{}")), []);
+    assert_eq!(required_destinations(&now, &then, &saying("{}")), []);
 
     let both = registry(Routing::Override, vec![rich(), destination("rest", of_interface("form"), &["lead.*"])]);
     let why = |event: &LeadEvent, id| {

@@ -183,7 +183,7 @@ fn recovery_can_be_limited_to_event_types() {
     let event = domain::LeadEvent { received_at: t(160), ..event("e", "form", "email.open") };
     let of = |types: &[&str]| {
         let event_types = types.iter().map(|text| EventTypePattern::parse(text).unwrap()).collect();
-        Recovery { event_types, ..recovery() }.passes_over(&registry, &event)
+        Recovery { event_types, ..recovery() }.reason_to_skip(&registry, &event)
     };
     assert_eq!((of(&[]), of(&["lead.created", "email.*"])), (None, None));
     assert_eq!(of(&["lead.created", "email.click"]), Some(JobDecision::NotWanted));
@@ -233,7 +233,7 @@ fn recovery_follows_the_current_configuration() {
         ("updated later", &updated, recovery(), received(149, "form", "email.open"), Some(JobDecision::BeforeCreated)),
     ];
     for (name, registry, recovery, event, expected) in cases {
-        assert_eq!(recovery.passes_over(registry, &event), expected, "{name}");
+        assert_eq!(recovery.reason_to_skip(registry, &event), expected, "{name}");
     }
 }
 

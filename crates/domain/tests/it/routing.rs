@@ -3,7 +3,7 @@
 use domain::{
     AccountId, ClientId, LeadEvent, Registry,
     registry::{Account, Change, Destination, EventTypePattern, Routing, Scope},
-    routing::{destinations_for, owed},
+    routing::{destinations_for, required_destinations},
 };
 use proptest::{prelude::*, sample::select};
 
@@ -270,12 +270,12 @@ fn missing_deliveries_were_wanted_then_and_are_wanted_now() {
     let created = |id, scope| Change::DestinationCreated(destination(id, scope, &["*"]));
     let (below, above) = (|| created("below", of_interface("form")), || created("above", Scope::Account));
     let gone = || Change::DestinationDeleted(account_id(), destination_id("below"));
-    let debts = |then: Vec<Change>, now: Vec<Change>| {
-        let debts = owed(&registry(then), &registry(now), &event("e", "form", "ping"));
-        debts.iter().map(ToString::to_string).collect::<Vec<_>>()
+    let required = |then: Vec<Change>, now: Vec<Change>| {
+        let required = required_destinations(&registry(then), &registry(now), &event("e", "form", "ping"));
+        required.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
-    assert_eq!(debts(vec![below()], vec![below()]), ["below"]);
-    assert_eq!(debts(vec![], vec![below()]), [""; 0], "it was created later");
-    assert_eq!(debts(vec![below()], vec![below(), gone()]), [""; 0], "it was deleted");
-    assert_eq!(debts(vec![below()], vec![below(), above()]), [""; 0], "it was overridden later");
+    assert_eq!(required(vec![below()], vec![below()]), ["below"]);
+    assert_eq!(required(vec![], vec![below()]), [""; 0], "it was created later");
+    assert_eq!(required(vec![below()], vec![below(), gone()]), [""; 0], "it was deleted");
+    assert_eq!(required(vec![below()], vec![below(), above()]), [""; 0], "it was overridden later");
 }

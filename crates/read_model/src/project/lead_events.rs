@@ -17,7 +17,7 @@ use crate::{
     hashing::Hashing,
     tables::{
         anonymised, leads,
-        values::{self, NewValues, Said},
+        values::{self, FieldHash, NewValues},
     },
 };
 
@@ -25,7 +25,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Received {
     event: LeadEvent,
-    said: Vec<Said>,
+    hashes: Vec<FieldHash>,
 }
 
 impl Record for Received {
@@ -36,7 +36,7 @@ impl Record for Received {
     }
 
     fn decode(bytes: Bytes) -> Result<Self, RecordError> {
-        Ok(Self { event: LeadEvent::decode(bytes)?, said: vec![] })
+        Ok(Self { event: LeadEvent::decode(bytes)?, hashes: vec![] })
     }
 }
 
@@ -50,10 +50,10 @@ impl Projected for Received {
     fn memory(_: Describe) {}
 
     fn strip(&mut self, hashing: Option<&Hashing>) {
-        match hashing.map(|hashing| hashing.said(&self.event)) {
+        match hashing.map(|hashing| hashing.hashes(&self.event)) {
             // The payload stays until the configuration is known, which takes some milliseconds.
             Some(None) => return,
-            Some(Some(said)) => self.said = said,
+            Some(Some(hashes)) => self.hashes = hashes,
             None => {}
         }
         self.event.payload = Bytes::new();
@@ -87,13 +87,13 @@ impl Projected for Received {
 
 /// The values of new events. A repeat of an event adds none, because the event may have been erased.
 fn new_values<'a>(batch: &'a [Entry<Received>], new: &HashSet<u64>) -> Vec<NewValues<'a>> {
-    let new = readable(batch).filter(|(sequence, received)| !received.said.is_empty() && new.contains(sequence));
-    let values = new.map(|(sequence, Received { event, said })| NewValues {
+    let new = readable(batch).filter(|(sequence, received)| !received.hashes.is_empty() && new.contains(sequence));
+    let values = new.map(|(sequence, Received { event, hashes })| NewValues {
         account: &event.account,
         lead: &event.lead,
         client: event.client.as_ref(),
         sequence,
-        said,
+        hashes,
     });
     values.collect()
 }

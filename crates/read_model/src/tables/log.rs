@@ -83,7 +83,7 @@ impl Store {
 
 impl Store {
     /// Whether the call with this id has already requested a retry of a delivery.
-    pub async fn has_asked(&self, reference: &DeliveryRef, request: &RequestId) -> Result<bool, StoreError> {
+    pub async fn has_request(&self, reference: &DeliveryRef, request: &RequestId) -> Result<bool, StoreError> {
         let mut select = Statement::new("SELECT fact FROM lead_log WHERE account = ");
         let of_lead = [reference.account.as_str().into(), reference.lead.as_str().into()];
         let asked = [reference.delivery.to_string().into(), request.as_str().into()];

@@ -21,7 +21,7 @@ const MAX_NAMED: usize = 1_000;
 
 /// The hash of a searchable value in the payload of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Said {
+pub struct FieldHash {
     pub field: String,
     pub hash: String,
 }
@@ -40,7 +40,7 @@ pub(crate) struct NewValues<'a> {
     pub(crate) lead: &'a LeadId,
     pub(crate) client: Option<&'a ClientId>,
     pub(crate) sequence: u64,
-    pub(crate) said: &'a [Said],
+    pub(crate) hashes: &'a [FieldHash],
 }
 
 /// Adds values. The caller writes the rows of their leads before, in the same transaction, so that a concurrent
@@ -50,8 +50,9 @@ pub(crate) async fn add(transaction: &mut Transaction<'static, Any>, new: &[NewV
     let mut rows = BTreeMap::new();
     for event in new {
         let client = event.client.map_or("", ClientId::as_str);
-        for said in event.said {
-            let key = (event.account.as_str(), said.field.as_str(), said.hash.as_str(), event.lead.as_str(), client);
+        for hashed in event.hashes {
+            let key =
+                (event.account.as_str(), hashed.field.as_str(), hashed.hash.as_str(), event.lead.as_str(), client);
             let latest = rows.entry(key).or_insert(event.sequence);
             *latest = event.sequence.max(*latest);
         }
@@ -168,8 +169,8 @@ mod tests {
     /// Adds one value of a lead, given its field, its hash and the sequence of its event.
     async fn add_one(store: &Store, account: &AccountId, of: &LeadId, client: Option<&str>, value: (&str, &str, u64)) {
         let client = client.map(|id| ClientId::parse(id).unwrap());
-        let said = [Said { field: value.0.into(), hash: value.1.into() }];
-        let new = NewValues { account, lead: of, client: client.as_ref(), sequence: value.2, said: &said };
+        let hashes = [FieldHash { field: value.0.into(), hash: value.1.into() }];
+        let new = NewValues { account, lead: of, client: client.as_ref(), sequence: value.2, hashes: &hashes };
         let mut transaction = store.begin().await.unwrap();
         add(&mut transaction, &[new]).await.unwrap();
         transaction.commit().await.unwrap();
@@ -212,8 +213,8 @@ mod tests {
         let (sqlite, postgres, _folder) = stores().await;
         for store in [sqlite, postgres] {
             let (account, all) = (acme(), (0..=MAX_NAMED).map(lead).collect::<Vec<_>>());
-            let said = [Said { field: "city".into(), hash: "h".into() }];
-            let new = |(sequence, lead)| NewValues { account: &account, lead, client: None, sequence, said: &said };
+            let hashes = [FieldHash { field: "city".into(), hash: "h".into() }];
+            let new = |(sequence, lead)| NewValues { account: &account, lead, client: None, sequence, hashes: &hashes };
             let new: Vec<_> = (1..).zip(&all).map(new).collect();
             let mut transaction = store.begin().await.unwrap();
             add(&mut transaction, &new).await.unwrap();

@@ -90,7 +90,7 @@ fn text(state: &mut State<'_, '_>, part: Part, value: Value) -> Result<Value, Er
     let times = if value.as_str().is_some() { 1 } else { MAX_TEXT_GROWTH };
     Meter::of(state).charge_for(&value, times)?;
     Ok(match value.kind() {
-        ValueKind::None if part != Part::Json && part.takes_null() => Value::from(""),
+        ValueKind::None if part != Part::Json && part.accepts_null() => Value::from(""),
         ValueKind::Bool => Value::from(if value.is_true() { "true" } else { "false" }),
         _ => match value.downcast_object_ref::<Exact>() {
             Some(exact) => Value::from(exact.digits()),
@@ -100,11 +100,11 @@ fn text(state: &mut State<'_, '_>, part: Part, value: Value) -> Result<Value, Er
 }
 
 /// Only texts, numbers and truth values may be written outside of JSON, because the engine would write anything else in
-/// its own notation. Null may be written where [`Part::takes_null`] allows it.
+/// its own notation. Null may be written where [`Part::accepts_null`] allows it.
 fn one_piece(part: Part, value: &Value, named: &[Value]) -> Result<(), Error> {
     let is = match value.kind() {
         _ if is_placeholder(value) || value.downcast_object_ref::<Exact>().is_some() => return Ok(()),
-        ValueKind::None if part.takes_null() => return Ok(()),
+        ValueKind::None if part.accepts_null() => return Ok(()),
         ValueKind::None => "null",
         ValueKind::Map => "an object",
         ValueKind::Seq | ValueKind::Iterable => "a list",

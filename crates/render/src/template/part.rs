@@ -55,7 +55,7 @@ impl Part {
 
     /// Whether null can be written. It cannot be written into a URL, because a missing value would lead to another
     /// address.
-    pub(crate) const fn takes_null(self) -> bool {
+    pub(crate) const fn accepts_null(self) -> bool {
         !matches!(self, Self::Url)
     }
 

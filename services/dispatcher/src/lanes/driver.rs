@@ -292,7 +292,7 @@ impl Lane {
     }
 
     fn park_overdue(&mut self) {
-        while let Some(item) = self.queue.pop_impatient() {
+        while let Some(item) = self.queue.pop_overdue() {
             self.park(item);
         }
     }

@@ -76,7 +76,7 @@ impl LaneQueue {
     }
 
     /// The oldest item, if it has waited for [`PATIENCE`].
-    pub(crate) fn pop_impatient(&mut self) -> Option<WorkItem> {
+    pub(crate) fn pop_overdue(&mut self) -> Option<WorkItem> {
         self.items.front().is_some_and(|(since, ..)| since.elapsed() >= PATIENCE).then(|| self.pop()).flatten()
     }
 

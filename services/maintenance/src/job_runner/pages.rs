@@ -128,7 +128,7 @@ impl Run<'_> {
             let sequence = LeadSequence(entry.sequence);
             let what = match entry.value {
                 None => What::Unreadable,
-                Some(event) => match recovery.passes_over(registry, &event) {
+                Some(event) => match recovery.reason_to_skip(registry, &event) {
                     Some(decision) => What::Decided(Box::new(decision)),
                     None => What::Event(Box::new(Missing::new(event, sequence, recovery))),
                 },

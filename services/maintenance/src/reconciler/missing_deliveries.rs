@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use domain::{DeliveryFact, DeliveryId, LeadEvent, LeadSequence, delivery::request, routing::owed};
+use domain::{DeliveryFact, DeliveryId, LeadEvent, LeadSequence, delivery::request, routing::required_destinations};
 use jiff::Timestamp;
 use journal::{Entry, Journal, LeadsFrom, PastRegistry, StreamName};
 use read_model::request_retry;
@@ -77,7 +77,9 @@ impl MissingDeliveries {
             let Some(event) = &entry.value else { continue };
             let then = self.past.at(event.registry_sequence).await;
             let request = |destination| request(event, LeadSequence(entry.sequence), &destination, entry.published_at);
-            wanted.extend(owed(then, &now, event).into_iter().map(|destination| (entry, request(destination))));
+            wanted.extend(
+                required_destinations(then, &now, event).into_iter().map(|destination| (entry, request(destination))),
+            );
         }
         wanted
     }

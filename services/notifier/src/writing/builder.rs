@@ -82,7 +82,7 @@ impl NoticeBuilder {
             }
             (About::Recovery { at, failing_since, was_alerted, was_deactivated, .. }, Some(destination)) => {
                 let page = templates::recovery(destination, *at, *failing_since);
-                let emails = entry.told_of_recoveries(*was_alerted, *was_deactivated);
+                let emails = entry.recovery_recipients(*was_alerted, *was_deactivated);
                 (page, subjects::recovery(destination), emails)
             }
             (About::Lead { interface, sequence, lead }, _) => {
@@ -143,7 +143,7 @@ impl NoticeBuilder {
             return Ok(None);
         };
         let held = self.journal.pending_work().count(id).await?;
-        let (emails, page) = (entry.told_of_deactivations(), templates::deactivation(destination, why, held));
+        let (emails, page) = (entry.deactivation_recipients(), templates::deactivation(destination, why, held));
         let subject = Subject::Deactivation(id.clone());
         let mut prepared = self.prepared(entry, notice, NoticeKind::Deactivation, &emails, page, subject);
         prepared.email.about = subjects::deactivation(destination, why);

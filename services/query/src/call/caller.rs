@@ -134,7 +134,7 @@ impl Caller {
     }
 
     /// The same caller, speaking for the person that the request names in its field `requested_by`.
-    pub(crate) fn asked_by(mut self, fields: &mut Violations, name: &str) -> Self {
+    pub(crate) fn with_requester(mut self, fields: &mut Violations, name: &str) -> Self {
         fields.note(line("requested_by", name, MAX_NAME));
         if !name.is_empty() && self.principal.person().is_none() && !self.principal.is_portal() {
             self.speaks_for = Some(name.to_owned());

@@ -9,7 +9,7 @@ use domain::{
     routing::{Answer, Outcome, Reason, Rule, destinations_for, explain},
 };
 
-use super::became::Became;
+use super::event_history::EventHistory;
 use crate::{call::caller::Caller, delivery_service};
 
 /// The reason of a rule that needs an erased payload.
@@ -21,7 +21,7 @@ pub(super) fn explanation(
     id: &DestinationId,
     then: &Registry,
     now: &Registry,
-    of: &Became,
+    of: &EventHistory,
 ) -> RoutingExplanation {
     let event = of.stored.as_ref().map_or_else(|| Cow::Owned(outlined(account, of)), Cow::Borrowed);
     let payload_gone = of.stored.is_none();
@@ -46,7 +46,7 @@ pub(super) fn explanation(
 }
 
 /// The event, with only the fields that the read model has.
-fn outlined(account: &AccountId, of: &Became) -> LeadEvent {
+fn outlined(account: &AccountId, of: &EventHistory) -> LeadEvent {
     LeadEvent {
         event_id: of.event.event_id.clone(),
         account: account.clone(),
@@ -105,7 +105,7 @@ fn enabled(now: &Registry, id: &DestinationId) -> RoutingAnswer {
     }
 }
 
-fn order(now: &Registry, event: &LeadEvent, id: &DestinationId, of: &Became) -> RoutingAnswer {
+fn order(now: &Registry, event: &LeadEvent, id: &DestinationId, of: &EventHistory) -> RoutingAnswer {
     let answer = |outcome, reason: String| a(RoutingRule::Order, outcome, reason);
     let ordered = match event.registry_sequence {
         0 => now.destination(id).is_some_and(|destination| destination.ordered),
@@ -125,7 +125,7 @@ fn order(now: &Registry, event: &LeadEvent, id: &DestinationId, of: &Became) -> 
     }
 }
 
-fn anonymised(of: &Became) -> RoutingAnswer {
+fn anonymised(of: &EventHistory) -> RoutingAnswer {
     match of.anonymised {
         true => {
             a(RoutingRule::Anonymised, RoutingOutcome::No, "the lead was anonymised, so the event is not sent any more")
@@ -134,7 +134,7 @@ fn anonymised(of: &Became) -> RoutingAnswer {
     }
 }
 
-fn summary(why_not: Option<String>, delivery: Option<&api::Delivery>, of: &Became) -> String {
+fn summary(why_not: Option<String>, delivery: Option<&api::Delivery>, of: &EventHistory) -> String {
     let status = delivery.map(|delivery| {
         let word = delivery.status().as_str_name().trim_start_matches("DELIVERY_STATUS_").to_lowercase();
         let has_ended = matches!(delivery.status(), api::DeliveryStatus::Succeeded | api::DeliveryStatus::Failed);

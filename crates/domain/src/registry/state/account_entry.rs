@@ -47,7 +47,7 @@ impl AccountEntry {
 
     /// The recipients of notices about deactivations, each once: the account's addresses for them, and those of API
     /// users who are not viewers. If there are neither, the recipients of notices about failures.
-    pub fn told_of_deactivations(&self) -> Vec<String> {
+    pub fn deactivation_recipients(&self) -> Vec<String> {
         let users = self.api_users().filter(|user| !user.deleted && user.role >= Role::Operator);
         let recipients = each_once(self.account.api_user_emails.iter().chain(users.map(|user| &user.email)));
         if recipients.is_empty() { self.account.notification_emails.clone() } else { recipients }
@@ -55,9 +55,9 @@ impl AccountEntry {
 
     /// The recipients of notices about a recovery, each once: the recipients of the notices about repeated failures and
     /// about the deactivation.
-    pub fn told_of_recoveries(&self, was_alerted: bool, was_deactivated: bool) -> Vec<String> {
+    pub fn recovery_recipients(&self, was_alerted: bool, was_deactivated: bool) -> Vec<String> {
         let alerted = if was_alerted { self.account.notification_emails.clone() } else { vec![] };
-        let others = if was_deactivated { self.told_of_deactivations() } else { vec![] };
+        let others = if was_deactivated { self.deactivation_recipients() } else { vec![] };
         each_once(alerted.iter().chain(&others))
     }
 

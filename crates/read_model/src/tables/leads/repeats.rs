@@ -7,7 +7,7 @@ use crate::{
     sql::both::stores,
     tables::{
         leads,
-        values::{self, NewValues, Said, WantedHash},
+        values::{self, FieldHash, NewValues, WantedHash},
     },
 };
 
@@ -99,14 +99,14 @@ async fn the_copy_of_an_erased_event_finds_no_lead() {
     let (sqlite, postgres, _folder) = stores().await;
     for store in [sqlite, postgres] {
         let event = event();
-        let said = [Said { field: "email".into(), hash: "h".into() }];
+        let hashes = [FieldHash { field: "email".into(), hash: "h".into() }];
         let wanted = [WantedHash { field: "email".into(), hashes: vec!["h".into()] }];
         let is_nobody = async || store.chosen(&event.account, None, &wanted).await.unwrap().is_nobody();
         // If the read model is rebuilt after the event was erased, it sees the copy first.
         let mut transaction = store.begin().await.unwrap();
         let added = leads::add_events(&mut transaction, &[(9, &event)], false).await.unwrap();
         assert_eq!(added.new, [9].into());
-        let new = NewValues { account: &event.account, lead: &event.lead, client: None, sequence: 9, said: &said };
+        let new = NewValues { account: &event.account, lead: &event.lead, client: None, sequence: 9, hashes: &hashes };
         values::add(&mut transaction, &[new]).await.unwrap();
         transaction.commit().await.unwrap();
         assert!(!is_nobody().await);

@@ -73,7 +73,7 @@ impl Call<'_> {
     /// The failure of the last address.
     pub(super) async fn dial(self, http1_alone: bool) -> Result<Connected, Failure> {
         let Self { dialer, origin, route, deadline, wire, .. } = self;
-        let config = if origin.https { Some(dialer.tls.greetings(route)?.config(http1_alone)) } else { None };
+        let config = if origin.https { Some(dialer.tls.configs(route)?.config(http1_alone)) } else { None };
         let mut endpoints = wire.time(|times| &mut times.dns, self.endpoints()).await?;
         loop {
             let connecting =

@@ -20,7 +20,7 @@ use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
 use super::{
-    socket::{Heard, Socket},
+    socket::{ReceivedBytes, Socket},
     stream::{Stream, peer_of},
 };
 use crate::transport::answer::MAX_BODY_READ;
@@ -33,7 +33,7 @@ pub(super) struct Http1 {
     sender: SendRequest<Full<Bytes>>,
     /// `None` after the connection has ended.
     driver: Option<Driver>,
-    heard: Heard,
+    received: ReceivedBytes,
     pub(super) peer: Option<SocketAddr>,
     pub(super) opened_at: Instant,
     pub(super) idle_since: Instant,
@@ -42,15 +42,15 @@ pub(super) struct Http1 {
 impl Http1 {
     /// Parses answers leniently, like browsers and curl, so that answers of old servers count.
     pub(super) async fn over(stream: Stream) -> hyper::Result<Self> {
-        let (heard, now) = (Heard::default(), Instant::now());
+        let (received, now) = (ReceivedBytes::default(), Instant::now());
         let peer = peer_of(&stream);
         let (sender, driver) = Builder::new()
             .allow_spaces_after_header_name_in_responses(true)
             .allow_obsolete_multiline_headers_in_responses(true)
             .ignore_invalid_headers_in_responses(true)
-            .handshake(TokioIo::new(Socket::new(stream, heard.clone())))
+            .handshake(TokioIo::new(Socket::new(stream, received.clone())))
             .await?;
-        Ok(Self { sender, driver: Some(driver), heard, peer, opened_at: now, idle_since: now })
+        Ok(Self { sender, driver: Some(driver), received, peer, opened_at: now, idle_since: now })
     }
 
     /// Whether the connection can take another request. An idle connection is not driven, so its end is noticed here.
@@ -62,12 +62,12 @@ impl Http1 {
 
     /// Whether no byte of an answer to the latest request has arrived.
     pub(super) fn is_unanswered(&self) -> bool {
-        self.heard.nothing()
+        self.received.is_zero()
     }
 
     /// Sends a request and waits for the head of its answer.
     pub(super) async fn exchange(&mut self, request: http::Request<Full<Bytes>>) -> hyper::Result<Response<Incoming>> {
-        self.heard.reset();
+        self.received.reset();
         let sending = self.sender.send_request(request);
         driven(&mut self.driver, sending).await
     }

@@ -18,16 +18,16 @@ const STATUS_LINE: usize = "HTTP".len();
 
 /// The number of bytes received since the latest request.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Heard(Arc<AtomicU64>);
+pub(super) struct ReceivedBytes(Arc<AtomicU64>);
 
-impl Heard {
+impl ReceivedBytes {
     /// Counts again from zero, for a new request.
     pub(super) fn reset(&self) {
         self.0.store(0, Ordering::Relaxed);
     }
 
     /// Whether no byte of an answer has arrived.
-    pub(super) fn nothing(&self) -> bool {
+    pub(super) fn is_zero(&self) -> bool {
         self.0.load(Ordering::Relaxed) == 0
     }
 }
@@ -35,14 +35,14 @@ impl Heard {
 #[derive(Debug)]
 pub(super) struct Socket<S> {
     stream: S,
-    heard: Heard,
+    received: ReceivedBytes,
     /// Whether the receiver reads no more data. Its answer can still be read.
     stopped_reading: bool,
 }
 
 impl<S> Socket<S> {
-    pub(super) const fn new(stream: S, heard: Heard) -> Self {
-        Self { stream, heard, stopped_reading: false }
+    pub(super) const fn new(stream: S, received: ReceivedBytes) -> Self {
+        Self { stream, received, stopped_reading: false }
     }
 }
 
@@ -51,8 +51,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         let new = &mut buf.filled_mut()[before..];
-        let heard = self.heard.0.fetch_add(new.len() as u64, Ordering::Relaxed);
-        let missing = STATUS_LINE.saturating_sub(usize::try_from(heard).unwrap_or(usize::MAX));
+        let received = self.received.0.fetch_add(new.len() as u64, Ordering::Relaxed);
+        let missing = STATUS_LINE.saturating_sub(usize::try_from(received).unwrap_or(usize::MAX));
         let beginning = missing.min(new.len());
         new[..beginning].make_ascii_uppercase();
         Poll::Ready(Ok(()))
@@ -108,16 +108,16 @@ mod tests {
 
     #[tokio::test]
     async fn a_status_line_in_lower_case_is_accepted() {
-        let heard = Heard::default();
+        let received = ReceivedBytes::default();
         let said = tokio_test_stream(&[b"ht", b"tp/1.1 200 ok\r\n"]);
-        let mut socket = Socket::new(said, heard.clone());
-        assert!(heard.nothing());
+        let mut socket = Socket::new(said, received.clone());
+        assert!(received.is_zero());
         let mut text = String::new();
         socket.read_to_string(&mut text).await.unwrap();
         assert_eq!(text, "HTTP/1.1 200 ok\r\n");
-        assert!(!heard.nothing());
-        heard.reset();
-        assert!(heard.nothing());
+        assert!(!received.is_zero());
+        received.reset();
+        assert!(received.is_zero());
     }
 
     fn tokio_test_stream(parts: &'static [&'static [u8]]) -> impl AsyncRead + Unpin {
@@ -133,7 +133,7 @@ mod tests {
         receiver.write_all(b"HTTP/1.1 413 Content Too Large\r\n\r\n").await.unwrap();
         receiver.set_zero_linger().unwrap();
         drop(receiver);
-        let mut socket = Socket::new(stream, Heard::default());
+        let mut socket = Socket::new(stream, ReceivedBytes::default());
         // The reset arrives with the first write at the latest; later writes would fail.
         for _ in 0..3 {
             socket.write_all(&[b'x'; 100_000]).await.unwrap();

@@ -23,7 +23,7 @@ const MAX_CONFIGS: u64 = 1_000;
 
 /// The configurations with and without HTTP/2. They share sessions.
 #[derive(Debug, Clone)]
-pub(super) struct Greetings {
+pub(super) struct Configs {
     both: Arc<ClientConfig>,
     http1_alone: Arc<ClientConfig>,
 }
@@ -32,9 +32,9 @@ pub(super) struct Greetings {
 pub(super) struct Tls {
     provider: Arc<CryptoProvider>,
     roots: Arc<RootCertStore>,
-    usual: Greetings,
+    usual: Configs,
     /// For destinations with their own certificate or authorities.
-    own: Cache<Arc<Transport>, Greetings>,
+    own: Cache<Arc<Transport>, Configs>,
 }
 
 impl fmt::Debug for Tls {
@@ -66,13 +66,13 @@ impl Tls {
             }
         }
         let (provider, roots) = (Arc::new(ring::default_provider()), Arc::new(roots));
-        let usual = Greetings::new(&provider, Arc::clone(&roots), None)?;
+        let usual = Configs::new(&provider, Arc::clone(&roots), None)?;
         let own = Cache::builder().max_capacity(MAX_CONFIGS).build();
         Ok(Self { provider, roots, usual, own })
     }
 
     /// The configurations for the receiver of a destination.
-    pub(super) fn greetings(&self, route: Option<&Route>) -> Result<Greetings, TlsError> {
+    pub(super) fn configs(&self, route: Option<&Route>) -> Result<Configs, TlsError> {
         let own =
             route.filter(|route| route.transport.client_certificate.is_some() || route.transport.authorities.is_some());
         let Some(route) = own else { return Ok(self.usual.clone()) };
@@ -84,18 +84,18 @@ impl Tls {
         Ok(made)
     }
 
-    fn made_for(&self, route: &Route) -> Result<Greetings, TlsError> {
+    fn made_for(&self, route: &Route) -> Result<Configs, TlsError> {
         let roots = match &route.transport.authorities {
             Some(pem) => Arc::new(authorities(pem).map_err(TlsError::Authorities)?.1),
             None => Arc::clone(&self.roots),
         };
         let identity = route.transport.client_certificate.as_ref();
         let identity = identity.map(|own| ClientIdentity::read(&own.chain, &route.key)).transpose();
-        Ok(Greetings::new(&self.provider, roots, identity.map_err(TlsError::Identity)?)?)
+        Ok(Configs::new(&self.provider, roots, identity.map_err(TlsError::Identity)?)?)
     }
 }
 
-impl Greetings {
+impl Configs {
     fn new(
         provider: &Arc<CryptoProvider>,
         roots: Arc<RootCertStore>,

@@ -4,7 +4,7 @@ use domain::{Delivery, DeliveryId, LeadEvent};
 use read_model::tables::events::EventOutline;
 
 /// An event and its delivery at a destination, from the read model and LEADS.
-pub(super) struct Became {
+pub(super) struct EventHistory {
     pub(super) event: EventOutline,
     /// `None` if LEADS does not have the event any more.
     pub(super) stored: Option<LeadEvent>,
