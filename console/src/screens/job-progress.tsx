@@ -6,11 +6,10 @@ import { type Job, JobService, JobStatus } from "../gen/leadline/v1/job_pb";
 import { type Followed, hasEnded } from "../jobs";
 import { usePlace } from "../router";
 import { millis, span } from "../time";
-import { Button } from "../ui/basics";
+import { Button, Notice } from "../ui/basics";
 import { Failed, Loading } from "../ui/states";
 import { say } from "../ui/toast";
 import { count, JOB_STATUSES, ofDeliveries } from "../words";
-import { Refusals } from "./deliveries/retry-sheet";
 
 export function JobProgress({ followed }: { followed: Followed }) {
   const { job } = followed;
@@ -82,4 +81,21 @@ export function summary(job: Job): string {
   const [began, finished] = [millis(job.startedAt), millis(job.finishedAt)];
   const took = began !== undefined && finished !== undefined ? ` It took ${span(finished - began)}.` : "";
   return `${parts.join(", ")}.${took}`;
+}
+
+export function Refusals({ job }: { job: Job }) {
+  const { refused = 0n, refusals = [] } = job.counts ?? {};
+  if (refused === 0n) return null;
+  return (
+    <Notice kind="warn">
+      {ofDeliveries(refused)} cannot be retried:
+      <ul>
+        {refusals.map(({ reason, message, count }) => (
+          <li key={reason}>
+            {count.toLocaleString()}: {message || reason}
+          </li>
+        ))}
+      </ul>
+    </Notice>
+  );
 }

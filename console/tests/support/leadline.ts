@@ -12,7 +12,11 @@ const START_MS = 60_000;
 
 export type Json = Record<string, unknown>;
 
-export async function until<T>(what: string | (() => string), ms: number, condition: () => Promise<T | undefined>): Promise<T> {
+export async function until<T>(
+  what: string | (() => string),
+  ms: number,
+  condition: () => Promise<T | undefined>,
+): Promise<T> {
   const end = Date.now() + ms;
   for (;;) {
     const value = await condition();
@@ -80,10 +84,14 @@ export class Leadline {
     const append = (text: Buffer): void => void (output += text.toString());
     child.stdout.on("data", append);
     child.stderr.on("data", append);
-    const addresses = await until(() => `leadline up\n${output}`, START_MS, async () => {
-      if (child.exitCode !== null) throw new Error(`leadline up ended:\n${output}`);
-      return readFile(file, "utf8").catch(() => undefined);
-    });
+    const addresses = await until(
+      () => `leadline up\n${output}`,
+      START_MS,
+      async () => {
+        if (child.exitCode !== null) throw new Error(`leadline up ended:\n${output}`);
+        return readFile(file, "utf8").catch(() => undefined);
+      },
+    );
     const found = JSON.parse(addresses) as { http: string; database: string };
     this.http = found.http;
     this.key = (await readFile(join(data, "admin.key"), "utf8")).trim();

@@ -7,12 +7,12 @@ import { type Filter, toApi } from "../../filters";
 import { type Job, JobStatus } from "../../gen/leadline/v1/job_pb";
 import { type Followed, useJob } from "../../jobs";
 import { change, to } from "../../router";
-import { Button, Notice } from "../../ui/basics";
+import { Button } from "../../ui/basics";
 import { Dialog } from "../../ui/dialog";
 import { Failed } from "../../ui/states";
 import { say } from "../../ui/toast";
 import { ofDeliveries } from "../../words";
-import { JobProgress } from "../job-progress";
+import { JobProgress, Refusals } from "../job-progress";
 
 /** Which deliveries to retry: those with these ids, or the failed ones that match the filter. */
 export type What = { readonly ids: readonly string[] } | { readonly filter: Filter };
@@ -95,23 +95,6 @@ function Counted({ what, id, close }: { what: What; id: string; close: () => voi
         <Button onClick={close}>Cancel</Button>
       </form>
     </>
-  );
-}
-
-export function Refusals({ job }: { job: Job }) {
-  const { refused = 0n, refusals = [] } = job.counts ?? {};
-  if (refused === 0n) return null;
-  return (
-    <Notice kind="warn">
-      {ofDeliveries(refused)} cannot be retried:
-      <ul>
-        {refusals.map(({ reason, message, count }) => (
-          <li key={reason}>
-            {count.toLocaleString()}: {message || reason}
-          </li>
-        ))}
-      </ul>
-    </Notice>
   );
 }
 
