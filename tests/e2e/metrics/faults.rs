@@ -31,9 +31,11 @@ fn fast_rules() -> String {
     let rules = fs::read_to_string(root().join("deploy/prometheus/alerts.yml")).unwrap();
     let mut fast_rules = String::new();
     for line in rules.lines() {
-        let is_duration = line.trim_start().starts_with("for: ");
-        let line =
-            if is_duration { line.split("for: ").next().unwrap().to_owned() + "for: 1s" } else { line.to_owned() };
+        let duration = ["for: ", "keep_firing_for: "].into_iter().find(|key| line.trim_start().starts_with(key));
+        let line = match duration {
+            Some(key) => line.split(key).next().unwrap().to_owned() + key + "1s",
+            None => line.to_owned(),
+        };
         let line = ["[5m]", "[30m]", "[1h]", "[6h]"].iter().fold(line, |line, window| line.replace(window, "[10s]"));
         fast_rules += &line.replace("> 60", "> 5");
         fast_rules.push('\n');

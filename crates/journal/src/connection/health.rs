@@ -8,7 +8,7 @@
 //! would be written to the stream's Raft log.
 //!
 //! An append without an acknowledgement triggers a check at once. Otherwise the checks run every few seconds. Only an
-//! append shows a limit of the broker: the stream counts as full until an append succeeds, or for [`LIMIT_MEMORY`].
+//! append shows a limit of the broker: the stream counts as full until appends succeed, or for [`LIMIT_MEMORY`].
 
 use std::{
     sync::{
@@ -58,9 +58,11 @@ const STORAGE_CHECK_INTERVAL: Duration = Duration::from_secs(30);
 const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a failed append waits for its cause.
 const CAUSE_TIMEOUT: Duration = Duration::from_secs(4);
-/// How long a stream counts as full after the broker refused an append. A service that is not ready may get no work
-/// whose append would show that there is room again.
+/// How long a stream counts as full after the last refused append if none succeeds. A service that is not ready may get
+/// no work whose append would show that there is room again.
 const LIMIT_MEMORY: Duration = Duration::from_secs(60);
+/// The same if an append succeeded since. A stream that is almost full stores some messages and refuses others.
+const ROOM_DELAY: Duration = Duration::from_secs(5);
 /// No stream reaches this sequence.
 const IMPOSSIBLE_SEQUENCE: u64 = 1 << 62;
 
@@ -84,8 +86,18 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Appends {
     last_acknowledged: Option<Instant>,
-    /// The streams that reached a limit, with the time of the last refused append.
-    full: Vec<(StreamName, StorageFault, Instant)>,
+    full: Vec<Full>,
+}
+
+/// A stream that reached a limit.
+#[derive(Debug)]
+struct Full {
+    stream: StreamName,
+    fault: StorageFault,
+    /// When the broker last refused an append.
+    refused_at: Instant,
+    /// Whether an append succeeded since.
+    has_room: bool,
 }
 
 #[derive(Debug)]
@@ -195,29 +207,32 @@ impl Health {
     pub(crate) fn acknowledged(&self, stream: Option<StreamName>) {
         let mut appends = self.appends();
         appends.last_acknowledged = Some(Instant::now());
-        let full = appends.full.len();
-        appends.full.retain(|(name, ..)| Some(*name) != stream);
-        if appends.full.len() < full {
-            self.0.requested.notify_one();
+        if let Some(full) = appends.full.iter_mut().find(|full| Some(full.stream) == stream) {
+            full.has_room = true;
         }
     }
 
     /// The broker refused an append because of a limit.
     fn limit_reached(&self, stream: StreamName, fault: &StorageFault) {
+        let full = Full { stream, fault: fault.clone(), refused_at: Instant::now(), has_room: false };
         let mut appends = self.appends();
-        let is_known = appends.full.iter().any(|(name, ..)| *name == stream);
-        appends.full.retain(|(name, ..)| *name != stream);
-        appends.full.push((stream, fault.clone(), Instant::now()));
-        if !is_known {
-            self.0.requested.notify_one();
+        match appends.full.iter_mut().find(|known| known.stream == stream) {
+            Some(known) => *known = full,
+            None => {
+                appends.full.push(full);
+                self.0.requested.notify_one();
+            }
         }
     }
 
     /// The limit that an append to this stream reached.
     fn limit_of(&self, stream: StreamName) -> Option<StorageFault> {
         let mut appends = self.appends();
-        appends.full.retain(|(_, _, at)| at.elapsed() < LIMIT_MEMORY);
-        appends.full.iter().find(|(name, ..)| *name == stream).map(|(_, fault, _)| fault.clone())
+        appends.full.retain(|full| {
+            let memory = if full.has_room { ROOM_DELAY } else { LIMIT_MEMORY };
+            full.refused_at.elapsed() < memory
+        });
+        appends.full.iter().find(|full| full.stream == stream).map(|full| full.fault.clone())
     }
 
     /// Changes after each check of the streams.
@@ -229,14 +244,17 @@ impl Health {
     /// and only an append shows that there is room again.
     pub(crate) fn require_storing(&self, stream: StreamName) -> Result<(), JournalError> {
         match self.0.storage_checks.borrow().of(stream) {
-            None | Some(StorageFault::LimitReached(_)) => Ok(()),
+            None => Ok(()),
+            Some(trouble) if trouble.is_limit() => Ok(()),
             Some(trouble) => Err(JournalError::CannotStore(trouble.clone())),
         }
     }
 
     /// Replaces the error of an append by its cause, if a check of the streams finds one.
     pub(crate) async fn explain(&self, stream: Option<StreamName>, error: JournalError) -> JournalError {
-        if let (Some(stream), JournalError::CannotStore(fault)) = (stream, &error) {
+        if let (Some(stream), JournalError::CannotStore(fault)) = (stream, &error)
+            && fault.is_limit()
+        {
             self.limit_reached(stream, fault);
         }
         if !matches!(error, JournalError::Unavailable { .. }) || self.lock().link != Link::Up {
@@ -248,7 +266,10 @@ impl Health {
         let Ok(Ok(checks)) = timeout(CAUSE_TIMEOUT, checks.wait_for(|checks| checks.count > before)).await else {
             return error;
         };
-        let found = checks.troubles.first().map(|(_, trouble)| trouble.clone());
+        // A broker that has reached a limit answers.
+        let mut causes = checks.troubles.iter().filter(|(_, trouble)| !trouble.is_limit());
+        let found = causes.clone().find(|(name, _)| Some(*name) == stream).or_else(|| causes.next());
+        let found = found.map(|(_, trouble)| trouble.clone());
         drop(checks);
         found.map_or(error, JournalError::CannotStore)
     }
@@ -304,7 +325,11 @@ impl Health {
         let before = self.0.storage_checks.borrow().troubles.clone();
         log(&before, &troubles);
         let of = |is_leads: bool| {
-            let mut found = troubles.iter().filter(|(stream, _)| (*stream == StreamName::Leads) == is_leads);
+            let mut found = troubles.iter().filter(|(stream, trouble)| match *stream {
+                StreamName::Leads => is_leads,
+                // The other streams still store, so only the size of this one is reported.
+                _ => !is_leads && !matches!(trouble, StorageFault::StreamFull(_)),
+            });
             found.next().map(|(_, trouble)| trouble.public())
         };
         for (latch, trouble) in [(&self.0.storage, of(true)), (&self.0.work_storage, of(false))] {
@@ -346,7 +371,7 @@ fn log(before: &[(StreamName, StorageFault)], now: &[(StreamName, StorageFault)]
             let (stream, detail, advice) = (stream.as_str(), trouble.detail(), trouble.advice());
             tracing::error!(stream, detail, "{}; {advice}", trouble.public());
         }
-        (Some(_), None) => tracing::info!("the broker stores again"),
+        (Some(_), None) => tracing::info!("no fault of the broker's storage is known any more"),
         _ => {}
     }
 }

@@ -5,10 +5,7 @@ use async_nats::jetstream::message::PublishMessage;
 use events::{InstallationKey, Record as _};
 use runtime::ErrorChain as _;
 
-use crate::{
-    connection::broker_info, error::JournalError, handles::Positions, publish::message::confirmed, streams::StreamName,
-    subjects,
-};
+use crate::{connection::broker_info, error::JournalError, handles::Positions, streams::StreamName, subjects};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordedKey {
@@ -45,6 +42,6 @@ impl Positions<'_> {
         let message = PublishMessage::build()
             .payload(InstallationKey { fingerprint }.encode())
             .expected_last_subject_sequence(before.version);
-        confirmed(self.journal.context().send_publish(subjects::INSTALLATION_KEY, message).await).await.map(drop)
+        self.journal.publish(subjects::INSTALLATION_KEY.to_owned(), message).await.map(drop)
     }
 }

@@ -15,8 +15,10 @@ pub enum StorageFault {
     DiskFull(String),
     /// The broker cannot write for another reason. Holds the answer of the broker.
     CannotWrite(String),
-    /// The stream, the account or the broker has reached a limit. Holds the answer of the broker.
+    /// The account or the broker has reached a limit. Holds the answer of the broker.
     LimitReached(String),
+    /// The stream has reached its limit. Holds the answer of the broker.
+    StreamFull(String),
     NoJetStream,
     /// The stream was deleted.
     NoStream(StreamName),
@@ -45,6 +47,7 @@ impl StorageFault {
             Self::DiskFull(_) => "disk full: the broker cannot store messages".into(),
             Self::CannotWrite(_) => "the broker cannot write to its disk".into(),
             Self::LimitReached(_) => "a storage limit of the broker is reached".into(),
+            Self::StreamFull(_) => "a stream of the broker is full".into(),
             Self::NoJetStream => "JetStream is off at the broker".into(),
             Self::NoStream(stream) => format!("the broker has no stream {}", stream.as_str()),
             Self::NoLeader(stream) => format!("no server of the cluster leads the stream {}", stream.as_str()),
@@ -53,7 +56,10 @@ impl StorageFault {
 
     pub(crate) fn detail(&self) -> &str {
         match self {
-            Self::DiskFull(detail) | Self::CannotWrite(detail) | Self::LimitReached(detail) => detail,
+            Self::DiskFull(detail)
+            | Self::CannotWrite(detail)
+            | Self::LimitReached(detail)
+            | Self::StreamFull(detail) => detail,
             Self::NoJetStream | Self::NoStream(_) | Self::NoLeader(_) => "",
         }
     }
@@ -67,11 +73,17 @@ impl StorageFault {
             }
             Self::CannotWrite(_) | Self::NoJetStream => "see the log of nats-server, then restart it",
             Self::LimitReached(_) => {
-                "raise the limit of the stream, the account or the broker (max_file_store), or keep less"
+                "raise the limit of the account or of the broker (max_file_store), or keep events for a shorter time"
             }
+            Self::StreamFull(_) => "raise --stream-max-bytes, or keep events for a shorter time",
             Self::NoStream(_) => "restart a service of Leadline, which creates the stream",
             Self::NoLeader(_) => "start servers until most of the cluster runs; it then elects a leader",
         }
+    }
+
+    /// Whether only the outcome of an append shows this fault and its end.
+    pub(crate) const fn is_limit(&self) -> bool {
+        matches!(self, Self::LimitReached(_) | Self::StreamFull(_))
     }
 
     /// Whether nats-server stores nothing until it is restarted.

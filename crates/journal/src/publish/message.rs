@@ -52,25 +52,24 @@ pub(crate) async fn confirmed(sent: Result<PublishAckFuture, PublishError>) -> R
             JournalError::unavailable(OPERATION, error)
         }
         _ => match reached_limit(&error) {
-            Some(answer) => JournalError::CannotStore(StorageFault::LimitReached(answer)),
+            Some(fault) => JournalError::CannotStore(fault),
             None => JournalError::refused(OPERATION, error),
         },
     })
 }
 
-/// The answer of the broker if the stream, the account or the broker itself has reached a limit.
-fn reached_limit(error: &PublishError) -> Option<String> {
+/// The limit that the stream, the account or the broker itself has reached, if the broker answers so.
+fn reached_limit(error: &PublishError) -> Option<StorageFault> {
     let answer = causes(error).find_map(|cause| cause.downcast_ref::<async_nats::jetstream::Error>())?;
     let text = answer.to_string();
-    let is_limit = match answer.error_code() {
+    match answer.error_code() {
         ErrorCode::ACCOUNT_RESOURCES_EXCEEDED
         | ErrorCode::INSUFFICIENT_RESOURCES
-        | ErrorCode::STORAGE_RESOURCES_EXCEEDED => true,
+        | ErrorCode::STORAGE_RESOURCES_EXCEEDED => Some(StorageFault::LimitReached(text)),
         // The code of every failed write; only its text tells a limit of the stream from a broken disk.
-        ErrorCode::STREAM_STORE_FAILED => text.contains("maximum"),
-        _ => false,
-    };
-    is_limit.then_some(text)
+        ErrorCode::STREAM_STORE_FAILED if text.contains("maximum") => Some(StorageFault::StreamFull(text)),
+        _ => None,
+    }
 }
 
 pub(crate) fn stopped() -> JournalError {

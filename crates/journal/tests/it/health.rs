@@ -90,7 +90,22 @@ async fn a_full_stream_is_reported_as_such() {
         refused = journal.leads().append(&event, &TraceContext::of_ids(7, 8)).await.err();
     }
     let error = refused.expect("the fifth event has no room");
-    assert!(matches!(error, JournalError::CannotStore(StorageFault::LimitReached(_))), "{}", error.chain());
+    assert!(matches!(error, JournalError::CannotStore(StorageFault::StreamFull(_))), "{}", error.chain());
+    let full = "a stream of the broker is full";
+    wait::until_eq("a full stream", SOON, full.into(), async || words(&platform, "storage")).await;
+    assert_eq!(words(&platform, "work storage"), "ready", "other streams store");
+
+    // The stream still has room for a small event, and counts as full while it refuses others.
+    let trace = TraceContext::of_ids(7, 8);
+    for number in 10..14 {
+        journal.leads().append(&event(number), &trace).await.unwrap();
+        let large = LeadEvent { event_id: event(number + 100).event_id, ..large.clone() };
+        journal.leads().append(&large, &trace).await.unwrap_err();
+        assert_eq!(words(&platform, "storage"), full);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    journal.leads().append(&event(20), &trace).await.unwrap();
+    wait::until("readiness", SOON, async || platform.readiness.is_ready()).await;
 }
 
 #[tokio::test]
