@@ -24,6 +24,10 @@ use tokio::time::timeout;
 const INTERVAL: Duration = Duration::from_secs(5);
 /// Failing destinations are counted up to this number.
 const MAX_FAILING: u32 = 10_000;
+/// The maximum number of API keys that metrics name.
+const MAX_NAMED_KEYS: usize = 20;
+/// The time before its expiry from which an API key is shown beside the first one: that of the alert.
+const KEY_EXPIRES_SOON_SECONDS: i64 = 7 * 24 * 60 * 60;
 /// How long an expired API key is still shown.
 const EXPIRED_FOR_SECONDS: i64 = 24 * 60 * 60;
 
@@ -51,7 +55,7 @@ const GAUGES: [(&str, &str, &str); 22] = [
     ("leadline.broker.account.storage.limit", "By", "Bytes that the broker's account may take, if it has a limit"),
     ("leadline.broker.replicas.behind", "{replica}", "Replicas of a stream that lag behind"),
     ("leadline.destination.certificate.expires_in", "s", "Time until the client certificate of a destination expires; the first to expire"),
-    ("leadline.api_key.expires_in", "s", "Time until the next API key expires"),
+    ("leadline.api_key.expires_in", "s", "Time until an API key expires: the first one, and those that expire within a week"),
 ];
 
 type Figures = HashMap<&'static str, Vec<(f64, Vec<KeyValue>)>>;
@@ -240,12 +244,17 @@ fn of_registry(registry: &Registry, now: Timestamp) -> Figures {
     let keys = registry.keys().filter(|key| key.revoked_at.is_none());
     let expiring = keys.filter_map(|key| Some((key.expires_at?, key)));
     let is_recent = |at: &Timestamp| at.duration_since(now).as_secs() > -EXPIRED_FOR_SECONDS;
-    if let Some((next, key)) = expiring.filter(|(at, _)| is_recent(at)).min_by_key(|(at, _)| *at) {
+    let mut expiring: Vec<_> = expiring.filter(|(at, _)| is_recent(at)).collect();
+    expiring.sort_by_key(|(at, _)| *at);
+    // The first key is always shown, so that a missing figure means that no key expires.
+    let is_soon = |at: &Timestamp| at.duration_since(now).as_secs() < KEY_EXPIRES_SOON_SECONDS;
+    let shown = expiring.iter().enumerate().take_while(|(index, (at, _))| *index == 0 || is_soon(at));
+    for (_, (next, key)) in shown.take(MAX_NAMED_KEYS) {
         // An empty label of Prometheus is a missing label.
         let account = key.account.as_ref().map(AccountId::as_str).unwrap_or_default().to_owned();
         let attributes =
             vec![KeyValue::new("leadline.account", account), KeyValue::new("leadline.api_key", key.id.to_string())];
-        put(&mut figures, "leadline.api_key.expires_in", left(next, now), attributes);
+        put(&mut figures, "leadline.api_key.expires_in", left(*next, now), attributes);
     }
     figures
 }
