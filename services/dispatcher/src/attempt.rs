@@ -59,12 +59,14 @@ pub(crate) struct Ended {
     pub(crate) pause: Option<Duration>,
     /// Whether the attempt was a transport failure; `None` if no request was made.
     pub(crate) transport_failed: Option<bool>,
+    /// Whether the lane made progress: the attempt did not fail at the transport.
+    pub(crate) moved: bool,
     /// The work, if its attempt could not begin: there was no connection, or a secret could not be opened.
     pub(crate) not_begun: Option<Box<WorkItem>>,
     /// The span of the attempt; `None` if it had no trace.
     pub(crate) span: Option<SpanRef>,
     /// Whether the delivery ended with this attempt.
-    pub(crate) finished: bool,
+    finished: bool,
     /// The slot of a request that failed. It becomes free when the lane has handled the failure.
     _slot: Option<CountGuard>,
 }
@@ -230,8 +232,9 @@ async fn make_once(
     };
     crash::point("after an answer");
     let success = outcome.is_success();
+    let moved = !breaker::is_transport_failure(&outcome);
     let is_request = !matches!(outcome.error_kind(), Some(ErrorKind::Render | ErrorKind::Blocked));
-    let transport_failed = is_request.then(|| breaker::is_transport_failure(&outcome));
+    let transport_failed = is_request.then_some(!moved);
     let pause = outcome.asks_to_pause();
     let mut execution = Execution {
         attempt_id,
@@ -262,7 +265,7 @@ async fn make_once(
     let _permit = if success { None } else { shared.deferred.acquire().await.ok() };
     let storing = TraceContext::enter(Some(&trace), || publishing!(StreamName::Deliveries)).0;
     perform(shared, effects, &trace).traced(storing, &trace).await;
-    Ok(Ended { pause, transport_failed, not_begun: None, span, finished, _slot })
+    Ok(Ended { pause, transport_failed, moved, not_begun: None, span, finished, _slot })
 }
 
 /// The content to send, or the reason why there is none.

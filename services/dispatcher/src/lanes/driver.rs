@@ -260,14 +260,14 @@ impl Lane {
 
     fn ended(&mut self, ended: Result<Ended, JoinError>, state: &State) {
         match ended {
-            Ok(Ended { pause, transport_failed, not_begun, span, finished, .. }) => {
+            Ok(Ended { pause, transport_failed, moved, not_begun, span, .. }) => {
                 if let Some(item) = not_begun {
                     self.park(*item);
                 }
                 if let Some(until) = pause.map(|pause| Instant::now() + pause) {
                     self.paused_until = Some(self.paused_until.map_or(until, |before| before.max(until)));
                 }
-                if finished || transport_failed == Some(false) {
+                if moved {
                     self.queue.moved();
                 }
                 if let (Some(failed), State::Open(destination)) = (transport_failed, state) {
