@@ -44,7 +44,7 @@ pub enum PublishError {
         retry_after: Duration,
     },
     /// The event is valid, but could not be stored. The caller can repeat the call with the same event id.
-    #[error("cannot confirm that the event is stored: {0}; call again with the same event_id")]
+    #[error("the event was not accepted: {0}; call again with the same event_id")]
     Unavailable(String),
 }
 
