@@ -101,7 +101,9 @@ async fn submit(
         Err(refusal) => reader.refused(refusal, &id),
     };
     // The key is public, and cookies have no effect, so any page may read the answer.
-    response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("retry-after, x-request-id"));
     response
 }
 
@@ -128,8 +130,9 @@ impl Endpoint {
         let payload = form.payload();
         // The bound of the body is not enough: control characters take six times as many bytes in JSON.
         if payload.len() > self.max_event {
-            let problem = format!("the form has more than {} bytes as JSON, which is the limit", self.max_event);
-            return Err(Refusal { status: StatusCode::PAYLOAD_TOO_LARGE, ..Refusal::invalid(problem) });
+            let problem = format!("has more than {} bytes as JSON, which is the limit (--max-event)", self.max_event);
+            let refused = PublishError::invalid("payload", problem);
+            return Err(Refusal::of_body((StatusCode::PAYLOAD_TOO_LARGE, refused)));
         }
         let publish = Fields {
             account,
