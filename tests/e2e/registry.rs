@@ -123,7 +123,7 @@ async fn token_is_shown_once_and_signs_for_its_destination() {
     let delete = api::DeleteTokenRequest { account_id: ACCOUNT.into(), token_id };
     let refused = world.registry().delete_token(delete.clone()).await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
-    assert!(refused.message().contains("still uses it"), "{refused}");
+    assert!(refused.message().contains("is still used by"), "{refused}");
     world.registry().assign_token(assign("")).await.unwrap();
     world.registry().delete_token(delete).await.unwrap();
     let list = api::ListTokensRequest { account_id: ACCOUNT.into(), ..api::ListTokensRequest::default() };

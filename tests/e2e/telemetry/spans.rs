@@ -240,7 +240,14 @@ async fn requested_attempts_are_traces_of_their_own_with_links() {
     assert_eq!(shown, attempts.iter().map(|span| span.trace.as_str()).collect::<Vec<_>>());
     let [first, retried, of_job] = &attempts[..] else { unreachable!() };
     assert_eq!((first.trace.as_str(), first.links.len()), (TRACE, 0));
-    let all = collector.spans();
+    // The span of the job may end, and be exported, after that of its attempt.
+    let all = wait::until("the spans that the attempts are linked to", SOON, async || {
+        let all = collector.spans();
+        let is_there =
+            |attempt: &&ExportedSpan| attempt.links.iter().all(|link| all.iter().any(|span| span.id == link.id));
+        if [retried, of_job].iter().all(is_there) { Ok(all) } else { Err(all) }
+    })
+    .await;
     let published = all.iter().find(|span| span.name == "publish LEADS").unwrap();
     for (attempt, before, asked_in) in [(retried, first, "publish DELIVERIES"), (of_job, retried, "process JOBS")] {
         assert!(attempt.parent.is_empty() && attempt.trace != TRACE, "{attempt:?}");
