@@ -148,11 +148,11 @@ impl Authenticator {
         Ok(principal)
     }
 
-    /// The principal of a session. The API key of the session must still be valid, or a rule must still name a group of
-    /// its person.
+    /// The principal of a session. If the holder is an API key, the key must still be valid. If the holder is a person,
+    /// a rule must still name one of their groups, and their account must exist.
     ///
     /// # Errors
-    /// When the key is refused, or no rule names the groups of the person any more.
+    /// When the holder no longer meets these conditions, or has lost the account or client of the session.
     pub async fn of_session(&self, session: &Grant) -> Result<Principal, Refused> {
         let principal = match &session.of {
             Holder::Key(key) => self.registry_with(key).await?.of_session(key, Timestamp::now())?,

@@ -8,7 +8,7 @@
 //! [`AuthInterceptor`] is the client side.
 //!
 //! Guarantees: no server starts if a method has no rule. A key that the registry view contains is checked without a
-//! request to the broker. Open endpoints (health, reflection, `/healthz`, `/readyz`) are not guarded.
+//! request to the broker. Open endpoints, such as health, reflection and `/metrics`, are not guarded.
 
 mod authenticator;
 mod client;

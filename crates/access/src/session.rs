@@ -1,5 +1,5 @@
-//! Sessions of the console. A person logs in with an API key, with a link that a logged-in caller created, or at the
-//! identity provider.
+//! Sessions of the console. A person logs in with an API key, with a link that an authenticated caller created, or at
+//! the identity provider.
 //!
 //! A session is stored in its cookie only, so it is valid in every process and after a restart. The cookie contains the
 //! holder, the bounds and the end of the session, and a code that nobody can make without the master key. Each call
@@ -95,7 +95,7 @@ pub struct Grant {
     pub id: String,
     pub of: Holder,
     pub bounds: Bounds,
-    /// A link can be used until this time; a session ends then.
+    /// When a link expires; in a session, the same as `bounds.until`, which is the end of the session.
     pub good_until: Timestamp,
 }
 

@@ -1,11 +1,14 @@
 //! The lead watcher: it calls for notices about new leads.
 //!
-//! One notifier at a time, the leader, reads LEADS in order (`journal::leader`). If an interface has addresses, the
-//! leader calls for a notice about its first lead. It collects the leads of the window after that lead, and calls for
-//! one notice about all of them (`domain::notice::InterfaceState`). The leader stores the windows before the lease. A
-//! new leader may call for the same notices again, so the mailer looks them up before it sends a mail. While no
-//! interface has addresses, the leader skips all events without reading them. A retry or a redelivery creates no lead
-//! event, so it causes no mail.
+//! One notifier at a time, the leader, reads LEADS in order (`journal::leader`). It looks at interfaces with
+//! `lead_notification_emails`. If no window is open, a lead causes a notice at once and opens a window. All leads in
+//! the window share one notice at its end, which opens the next window (`domain::notice::InterfaceState`).
+//!
+//! The leader writes the lease last. So a new leader may call for the same notices again, and marks them with `again`.
+//! The mailer looks up a marked notice before it sends a mail.
+//!
+//! While no interface has addresses, the leader skips all events without reading them. A retry or a redelivery creates
+//! no lead event, so it causes no mail.
 
 use std::{collections::HashMap, time::Duration};
 

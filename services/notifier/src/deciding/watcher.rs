@@ -8,8 +8,8 @@
 //! 3. It appends the pending notices, and stores that they are appended.
 //! 4. It stores the lease.
 //!
-//! If a leader dies in between, the next one appends the pending notices. Both may have appended them, so the mailer
-//! looks up each notice before it sends a mail.
+//! If a leader dies in between, the next one appends the pending notices. Both may have appended them, so the next one
+//! marks them with `again`, and the mailer looks up a marked notice before it sends a mail.
 //!
 //! The watcher sends no mail, so it continues while the mail server does not answer.
 
@@ -147,9 +147,12 @@ impl Watcher {
         }
     }
 
-    /// Forgets deleted destinations that have no open window and no pending notices, if the registry has changed since
-    /// the last call. A later fact, such as that of an attempt in flight, makes a new state, which is forgotten after
-    /// the next change. A state that includes facts after `settled` is kept, because these facts may be read again.
+    /// Forgets deleted destinations that have no open window and no pending notices. A state that includes facts after
+    /// `settled` is kept, because these facts may be read again.
+    ///
+    /// `forgotten_at` is the version of the registry at which no deleted destination was left; until the registry
+    /// changes, nothing is done. A fact about an attempt in flight may come later and make a new state. That state is
+    /// forgotten after the next change of the registry.
     async fn forget_deleted(&self, book: &mut Book, settled: u64, forgotten_at: &mut u64) -> Result<(), JournalError> {
         let registry = self.registry.snapshot();
         if *forgotten_at == registry.sequence() {

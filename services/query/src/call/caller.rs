@@ -29,7 +29,7 @@ impl Caller {
         let principal = request.extensions().get::<Principal>().cloned();
         let principal = principal.ok_or_else(|| internal("the call has no principal"))?;
         let named = request.metadata().get(SPEAKS_FOR).and_then(|value| value.to_str().ok());
-        // A session has its own person. A portal session must not name another one.
+        // The person of the session comes first. In a portal session, the metadata must not name a person at all.
         let named = principal.person().or(named.filter(|_| !principal.is_portal()));
         let speaks_for = named.filter(|name| !name.is_empty()).map(|name| name.chars().take(MAX_NAME).collect());
         Ok(Self { principal, speaks_for })
@@ -114,7 +114,7 @@ impl Caller {
         self.narrowed(optional("account_id", text, AccountId::parse)?)
     }
 
-    /// Checks the key again during a long call: when the call began, this process may not have known of a revocation.
+    /// Checks the caller again during a long call, because its key may be revoked or expire meanwhile.
     pub(crate) fn is_still_good(&self, registry: &Registry) -> Result<(), Status> {
         let now = Timestamp::now();
         let held = match self.principal.holder() {
@@ -125,7 +125,8 @@ impl Caller {
         held.and(self.principal.key().is_good(now)).map_err(not_authenticated)
     }
 
-    /// The name of the caller in facts: its key, which is verified, and the person that it claims to speak for.
+    /// The name of the caller in facts: its key or its person, which is verified, and the person that it claims to
+    /// speak for.
     pub(crate) fn by(&self) -> String {
         match &self.speaks_for {
             Some(name) => format!("{} for {name}", self.principal),

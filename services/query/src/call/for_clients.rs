@@ -40,7 +40,8 @@ pub(crate) fn attempt(caller: &Caller, of: &Delivery, registry: &Registry, mut s
     shown
 }
 
-/// A lead as the caller may see it: its last answer may have come from a destination of the account.
+/// A lead as the caller may see it. The last answer is hidden, because it may come from a destination of the whole
+/// account.
 pub(crate) fn lead(caller: &Caller, mut lead: Lead) -> Lead {
     if caller.principal().client().is_some() {
         lead.webhook_response.clear();

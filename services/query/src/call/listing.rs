@@ -1,4 +1,5 @@
-//! Pages of a list in memory: in the order of its ids, and small enough for every gRPC client.
+//! Pages of lists: what a request says about its page, and the pages of a list in memory. Such a page is in the order
+//! of the ids, and small enough for every gRPC client.
 
 use std::hash::Hash;
 
@@ -7,7 +8,7 @@ use prost::Message;
 use read_model::page::{Cursor, InvalidPage, MAX_PAGE_BYTES, Page, Place};
 use tonic::Status;
 
-/// The largest page size that a caller may request.
+/// The largest page size that a caller may request for a list in memory.
 const MAX_PAGE_SIZE: u32 = 1_000;
 
 /// Reads size and token of a page of the read model, and notes what is wrong. `filter` is the filter of the list;
@@ -37,7 +38,7 @@ fn wrong(error: InvalidPage) -> WrongField {
     WrongField::new(error.field, error.problem)
 }
 
-/// The requested part of a list.
+/// The requested part of a list in memory.
 pub(crate) struct Listing {
     size: usize,
     cursor: Cursor,
@@ -55,7 +56,7 @@ impl Listing {
     }
 
     /// The entries of the page and the token of the next one, which is empty if there is none. `entries` are in the
-    /// order of their ids. A page has at least one entry.
+    /// order of their ids. A page has at least one entry, unless no entry is left.
     pub(crate) fn cut<'a, D: 'a, T: Message>(
         self,
         entries: impl Iterator<Item = &'a D>,

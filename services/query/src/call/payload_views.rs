@@ -47,7 +47,7 @@ impl PayloadViews {
         self.store.event(account, event).await.map_err(failed)
     }
 
-    /// The payload of an event. The caller's view is recorded before this returns.
+    /// The payload of an event. If the payload is still stored, the caller's view is recorded before this returns.
     pub(crate) async fn view(&self, caller: &Caller, event: &EventOutline) -> Result<Viewed, Status> {
         self.read_barrier.wait_for_now(StreamName::Anonymised).await.map_err(stale)?;
         let anonymised_until = self.store.anonymised_until(&event.account, &event.lead).await.map_err(failed)?;

@@ -1,7 +1,7 @@
 //! Comma-separated values (RFC 4180), without formulas.
 //!
-//! The answers of receivers are not trusted, and a spreadsheet evaluates a cell that begins with `=` as a formula. The
-//! separator of a spreadsheet depends on the country. A file that is split at another separator has other cells: then
+//! The answers of receivers are not trusted, and a spreadsheet evaluates a cell that begins with `=` as a formula. In
+//! some countries, spreadsheets split a file at another separator than the comma. Then cells begin at other places,
 //! quotes protect nothing, and a line break within a cell begins a row. So an apostrophe precedes each formula that
 //! would begin a cell for any of these separators. Spreadsheets show such a cell as text.
 
@@ -20,7 +20,7 @@ pub(crate) enum Cell<'a> {
 }
 
 impl Cell<'_> {
-    /// The text of the cell, changed so that no spreadsheet reads it as anything but text.
+    /// The text of the cell, changed so that no spreadsheet reads it as a formula, or a [`Self::TextId`] as a value.
     fn protected(self) -> String {
         let (cell, as_text) = match self {
             Self::Text(cell) => (cell, false),
