@@ -5,6 +5,7 @@ pub(crate) mod broker_info;
 pub(crate) mod connect;
 pub(crate) mod credentials;
 pub(crate) mod figures;
+pub(crate) mod full_streams;
 pub(crate) mod health;
 pub(crate) mod installation_key;
 pub(crate) mod options;

@@ -8,7 +8,8 @@
 //! would be written to the stream's Raft log.
 //!
 //! An append without an acknowledgement triggers a check at once. Otherwise the checks run every few seconds. Only an
-//! append shows a limit of the broker: the stream counts as full until appends succeed, or for [`LIMIT_MEMORY`].
+//! append shows that a limit of the broker is reached, or is no longer reached
+//! ([`full_streams`](super::full_streams)).
 
 use std::{
     sync::{
@@ -32,7 +33,12 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::{connection::storage_fault::StorageFault, error::JournalError, measured, streams::StreamName};
+use crate::{
+    connection::{full_streams::FullStreams, storage_fault::StorageFault},
+    error::JournalError,
+    measured,
+    streams::StreamName,
+};
 
 /// The services that need the broker. The others answer from the read model.
 #[rustfmt::skip]
@@ -58,11 +64,6 @@ const STORAGE_CHECK_INTERVAL: Duration = Duration::from_secs(30);
 const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a failed append waits for its cause.
 const CAUSE_TIMEOUT: Duration = Duration::from_secs(4);
-/// How long a stream counts as full after the last refused append if none succeeds. A service that is not ready may get
-/// no work whose append would show that there is room again.
-const LIMIT_MEMORY: Duration = Duration::from_secs(60);
-/// The same if an append succeeded since. A stream that is almost full stores some messages and refuses others.
-const ROOM_DELAY: Duration = Duration::from_secs(5);
 /// No stream reaches this sequence.
 const IMPOSSIBLE_SEQUENCE: u64 = 1 << 62;
 
@@ -86,18 +87,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Appends {
     last_acknowledged: Option<Instant>,
-    full: Vec<Full>,
-}
-
-/// A stream that reached a limit.
-#[derive(Debug)]
-struct Full {
-    stream: StreamName,
-    fault: StorageFault,
-    /// When the broker last refused an append.
-    refused_at: Instant,
-    /// Whether an append succeeded since.
-    has_room: bool,
+    full: FullStreams,
 }
 
 #[derive(Debug)]
@@ -207,32 +197,7 @@ impl Health {
     pub(crate) fn acknowledged(&self, stream: Option<StreamName>) {
         let mut appends = self.appends();
         appends.last_acknowledged = Some(Instant::now());
-        if let Some(full) = appends.full.iter_mut().find(|full| Some(full.stream) == stream) {
-            full.has_room = true;
-        }
-    }
-
-    /// The broker refused an append because of a limit.
-    fn limit_reached(&self, stream: StreamName, fault: &StorageFault) {
-        let full = Full { stream, fault: fault.clone(), refused_at: Instant::now(), has_room: false };
-        let mut appends = self.appends();
-        match appends.full.iter_mut().find(|known| known.stream == stream) {
-            Some(known) => *known = full,
-            None => {
-                appends.full.push(full);
-                self.0.requested.notify_one();
-            }
-        }
-    }
-
-    /// The limit that an append to this stream reached.
-    fn limit_of(&self, stream: StreamName) -> Option<StorageFault> {
-        let mut appends = self.appends();
-        appends.full.retain(|full| {
-            let memory = if full.has_room { ROOM_DELAY } else { LIMIT_MEMORY };
-            full.refused_at.elapsed() < memory
-        });
-        appends.full.iter().find(|full| full.stream == stream).map(|full| full.fault.clone())
+        appends.full.acknowledged(stream);
     }
 
     /// Changes after each check of the streams.
@@ -254,8 +219,9 @@ impl Health {
     pub(crate) async fn explain(&self, stream: Option<StreamName>, error: JournalError) -> JournalError {
         if let (Some(stream), JournalError::CannotStore(fault)) = (stream, &error)
             && fault.is_limit()
+            && self.appends().full.refused(stream, fault, Instant::now())
         {
-            self.limit_reached(stream, fault);
+            self.0.requested.notify_one();
         }
         if !matches!(error, JournalError::Unavailable { .. }) || self.lock().link != Link::Up {
             return error;
@@ -319,7 +285,7 @@ impl Health {
         let checks = join_all(StreamName::ALL.map(|stream| async move {
             // A missing answer does not show that the stream cannot store.
             let found = timeout(CHECK_TIMEOUT, check_stream(context, stream)).await.unwrap_or(None);
-            found.or_else(|| self.limit_of(stream)).map(|trouble| (stream, trouble))
+            found.or_else(|| self.appends().full.fault_of(stream, Instant::now())).map(|trouble| (stream, trouble))
         }));
         let troubles: Vec<_> = checks.await.into_iter().flatten().collect();
         let before = self.0.storage_checks.borrow().troubles.clone();
