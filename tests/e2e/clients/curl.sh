@@ -29,7 +29,7 @@ destination=$(printf %s "$failed" | field destinationId)
 call RoutingService/ExplainRouting "{\"account_id\": \"acme\", \"event_id\": \"order-7\", \"destination_id\": \"$destination\"}"
 call DeliveryService/RetryDelivery "{\"delivery_id\": \"$delivery\", \"requested_by\": \"Ada\"}"
 
-# Five bytes precede each message of a stream: a zero, and its length in four bytes. curl reads answers for a second.
+# Five bytes precede each message of a stream: a zero, and the length of the message in four bytes. curl reads answers for a second.
 watch='{"account_id":"acme","existing":true,"statuses":["DELIVERY_STATUS_SUCCEEDED"]}'
 length=$(printf '%03o' "${#watch}")
 until printf "\\000\\000\\000\\000\\$length%s" "$watch" |
