@@ -44,12 +44,12 @@ use crate::{
 
 /// An attempt that takes longer is shown to people while it runs.
 const VISIBLE_AFTER: Duration = Duration::from_secs(1);
-/// The delay of work that failed because the broker was unavailable or no connection was free.
+/// How long work waits if the broker is unavailable, no connection is free, or the registry view is too old.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
-/// The pause of a lane with a secret that cannot be opened. Only a new secret helps, and the registry view has it
-/// within this time.
+/// The pause of a lane with a secret that cannot be opened. After a person sets a new secret, the lane continues within
+/// this time.
 const SEALED_RETRY_DELAY: Duration = Duration::from_secs(5);
-/// The pause of a lane while the proxy of the installation cannot be used.
+/// The pause of a lane while the egress proxy cannot be used.
 const EGRESS_RETRY_DELAY: Duration = Duration::from_secs(5);
 
 /// The result of an attempt, for its lane.
@@ -61,7 +61,8 @@ pub(crate) struct Ended {
     pub(crate) transport_failed: Option<bool>,
     /// Whether the lane made progress: the attempt did not fail at the transport.
     pub(crate) moved: bool,
-    /// The work, if its attempt could not begin: there was no connection, or a secret could not be opened.
+    /// The work, if its attempt could not begin: no connection was free, the egress proxy failed, or a secret could not
+    /// be opened.
     pub(crate) not_begun: Option<Box<WorkItem>>,
     /// The span of the attempt; `None` if it had no trace.
     pub(crate) span: Option<SpanRef>,
@@ -115,7 +116,7 @@ pub(crate) async fn make(
         }
         Err(error) if error.is::<NotSent>() => {
             let pause = match error.downcast_ref() {
-                // The egress proxy logs its first failure.
+                // `transport/client/egress.rs` has logged the first failure of the egress proxy.
                 Some(NotSent::Egress(_)) => EGRESS_RETRY_DELAY,
                 _ => {
                     item.message.trace.within(|| {
@@ -322,7 +323,8 @@ pub(crate) async fn park(shared: Arc<Shared>, item: WorkItem) -> Disposition {
         shared.journal.parking().park(&item.work, item.name(), &item.message.trace).await?;
         if item.source == WorkSource::Event {
             crash::point("after an event is parked");
-            // The work is parked first: a redelivered event whose request is recorded would not be parked any more.
+            // The work is parked first. If the request were recorded first and the process died, the redelivered event
+            // would be skipped, and no copy of the work would exist.
             shared.journal.deliveries().append(&delivery::request_parked(&item.work), &item.message.trace).await?;
         }
         Ok::<_, JournalError>(Disposition::Parked)

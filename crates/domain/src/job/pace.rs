@@ -36,7 +36,8 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// The maximum delay that the following starts may make up for. Timers are not more precise than this.
+    /// If an item starts late, the following items make up for at most this delay. Timers are not more precise than
+    /// this.
     const SLACK: Duration = Duration::from_millis(10);
 
     /// A spread whose first item starts at once.

@@ -110,12 +110,12 @@ impl Job {
     pub fn facts(&self) -> Vec<JobFact> {
         let mut facts = vec![JobFact::Started(self.started.clone())];
         if self.progress.step > 0 {
-            // If the job has ended, this is the time of its end, which the last fact then sets again.
             let (reference, progress) = (self.reference().clone(), self.progress.clone());
             facts.push(JobFact::Progressed(JobProgressed {
                 reference,
                 progress,
                 refused: vec![],
+                // The time of the end, if the job has ended. Then the last fact sets the same time again.
                 at: self.updated_at,
             }));
         }

@@ -32,7 +32,7 @@ use crate::{
 
 impl Leads<'_> {
     /// # Errors
-    /// [`JournalError::Unavailable`] when the broker does not acknowledge it in time.
+    /// As [`Leads::submit`] and [`Submitted::stored`].
     pub async fn append(self, event: &LeadEvent, trace: &TraceContext) -> Result<Appended, JournalError> {
         self.submit(event, Traffic::Steady, trace).await?.stored().await
     }
@@ -40,7 +40,8 @@ impl Leads<'_> {
     /// Sends a lead event. Events that one caller sends one after another are stored in this order.
     ///
     /// # Errors
-    /// [`JournalError::Unavailable`] when the broker is disconnected.
+    /// [`JournalError::CannotStore`] if the stream is known not to store, [`JournalError::Unavailable`] if this process
+    /// is stopping.
     pub async fn submit(
         self,
         event: &LeadEvent,
@@ -89,8 +90,8 @@ impl Notices<'_> {
 impl RegistryLog<'_> {
     /// Stores a change of the configuration if the last fact about the same entity is still at `expected_version` (0 if
     /// there is none). The message carries the trace context of the current span. After this returns, every call of
-    /// [`RegistryView::up_to_date`](crate::RegistryView::up_to_date) includes the change, or the one that was stored
-    /// first.
+    /// [`RegistryView::up_to_date`](crate::RegistryView::up_to_date) includes the change or, after a lost race, the
+    /// change that was stored first.
     ///
     /// # Errors
     /// [`JournalError::LostRace`] when another fact was stored meanwhile; otherwise as [`Leads::append`].
@@ -208,7 +209,8 @@ async fn outcome<T>(
     }
 }
 
-/// A message in flight to the broker. It counts against the bound of appends in flight until it is stored or dropped.
+/// A message in flight to the broker. Callers have to read its answer soon, because unread answers count against the
+/// bound of appends in flight.
 #[derive(Debug)]
 pub struct Submitted {
     in_flight: InFlight,

@@ -19,7 +19,7 @@ use crate::{
 
 /// The number of messages from which a batch is cheaper than single messages.
 const MIN_BATCH: usize = 8;
-/// The broker accepts up to 1,000 messages.
+/// The maximum number of messages in a batch: half of the 1,000 that the broker accepts.
 const MAX_BATCH: usize = 500;
 /// How many appends may wait for a batch; further callers wait before their append is queued.
 const MAX_WAITING: usize = 4_096;
@@ -77,7 +77,8 @@ async fn store(context: &Context, appends: Vec<Append>) {
     join_all(confirming).await;
 }
 
-/// Stores all messages or none. Returns the acknowledgement of the last one; `None` if the batch was refused.
+/// Stores all messages or none. Returns the acknowledgement of the last one; `None` if the batch was refused
+/// or not acknowledged.
 async fn atomically(context: &Context, appends: &[Append]) -> Option<PublishAck> {
     let batch = Uuid::new_v4().simple().to_string();
     let ((last, _), others) = appends.split_last()?;

@@ -1,5 +1,5 @@
-//! Makes the request of an attempt from a template and a lead, which are both untrusted. Work that may have killed a
-//! process is recorded as suspect first.
+//! Makes the request of an attempt from a template and a lead, which are both untrusted. If the work may have killed a
+//! process, the beginning of the attempt is recorded first.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::{
     work_item::WorkItem,
 };
 
-/// Makes the request, or returns why the settings allow none. `None` if the delivery has to be abandoned.
+/// Makes the request, or returns why none can be made. `None` if the delivery has to be abandoned.
 ///
 /// # Errors
 /// When no attempt begins: a secret cannot be opened, or the broker is unavailable.

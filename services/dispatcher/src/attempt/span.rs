@@ -1,7 +1,7 @@
 //! The span of an attempt, by the semantic conventions for HTTP clients. Further attributes begin with `leadline.`.
 //!
-//! A failed attempt is exported even if its trace is not sampled: as a separate span, so that sampling loses no
-//! failure.
+//! Unless `--trace-failures` is off, a failed attempt is exported even if its trace is not sampled: as a separate span,
+//! so that sampling loses no failure.
 
 use domain::{
     AttemptOutcome,

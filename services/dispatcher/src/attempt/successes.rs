@@ -108,7 +108,7 @@ fn missing(read: Option<Read>, since: Timestamp) -> Option<Since> {
     }
 }
 
-/// The part that is known after [`missing`] was read.
+/// The part that is known after the missing part was read.
 fn extended(read: Option<Read>, missing: Since, since: Timestamp, found: Found<Option<Timestamp>>) -> Read {
     match (missing, read) {
         (Since::Sequence(_), Some(read)) => Read { until: found.until, latest: read.latest.max(found.found), ..read },

@@ -1,9 +1,10 @@
 //! Suspect work: it was redelivered again and again without an attempt, so it may kill processes.
 //!
 //! Redelivery alone proves little: an outage of the broker, an update of all processes and a crash caused by other work
-//! look the same. So the beginning of such an attempt is recorded, and the requests of suspects are made one at a time.
-//! If the process dies meanwhile, this work has probably killed it. Work that began [`MAX_BEGUN`] times and never ended
-//! is abandoned. An attempt whose request was made does not count, because the process survived it.
+//! look the same. So the beginning of such an attempt is recorded, and the requests of suspects are made (rendered and
+//! signed, not sent) one at a time. If the process dies meanwhile, this work has probably killed it. Work that began
+//! [`MAX_BEGUN`] times and never ended is abandoned. An attempt whose request was made does not count, because the
+//! process survived it.
 
 use std::sync::Arc;
 
