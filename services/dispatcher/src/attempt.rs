@@ -59,7 +59,7 @@ pub(crate) struct Ended {
     pub(crate) pause: Option<Duration>,
     /// Whether the attempt was a transport failure; `None` if no request was made.
     pub(crate) transport_failed: Option<bool>,
-    /// Whether the lane made progress: the attempt did not fail at the transport.
+    /// Whether the lane made progress: the work could begin, and did not fail at the transport.
     pub(crate) moved: bool,
     /// The work, if its attempt could not begin: no connection was free, the egress proxy failed, or a secret could not
     /// be opened.
@@ -97,7 +97,7 @@ pub(crate) async fn make(
         match was_made(&shared, &item).await? {
             Some(finished) => {
                 settle(&shared, &item, finished).await;
-                Ok(Ended { finished, ..Ended::default() })
+                Ok(Ended { finished, moved: true, ..Ended::default() })
             }
             None => make_once(&shared, &destination, &item, slot).await,
         }
@@ -198,7 +198,7 @@ async fn make_once(
         Err(why) => {
             let gone = delivery::abandon(&item.work, why, Timestamp::now());
             perform(shared, gone, &item.message.trace).await;
-            return Ok(Ended { finished: true, ..Ended::default() });
+            return Ok(Ended { finished: true, moved: true, ..Ended::default() });
         }
     };
     let attempt_id = AttemptId::from_uuid(Uuid::now_v7());
@@ -211,7 +211,7 @@ async fn make_once(
     else {
         let abandoned = delivery::abandon(&item.work, FailureReason::Crashed, Timestamp::now());
         perform(shared, abandoned, &item.message.trace).await;
-        return Ok(Ended { finished: true, ..Ended::default() });
+        return Ok(Ended { finished: true, moved: true, ..Ended::default() });
     };
     let (line, Sent { outcome, exchange }) = match made {
         Ok(request) => {

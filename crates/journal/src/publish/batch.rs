@@ -99,7 +99,7 @@ async fn atomically(context: &Context, appends: &[Append]) -> Option<PublishAck>
     match confirmed(context.send_publish(last.subject.clone(), message).await).await {
         Ok(acknowledged) => Some(acknowledged),
         Err(error) => {
-            tracing::debug!(error = error.chain(), "broker refused batch; sending its messages one by one");
+            tracing::debug!(error = error.chain(), "broker did not store batch; sending its messages one by one");
             None
         }
     }
