@@ -64,6 +64,10 @@ async fn submitted_form_arrives_as_a_lead_and_redirects_the_browser() {
     // A form with a filled honeypot gets the same answer and is not stored: only the form submitted after it arrives.
     let robot = submit(&world, &key, BROWSER, &[("name", "Robot"), ("_honeypot", "x"), ("_redirect", "/thanks")]).await;
     assert_eq!(robot.status(), StatusCode::SEE_OTHER);
+    let robot = submit(&world, &key, "application/json", &[("name", "Robot"), ("_honeypot", "x")]).await;
+    assert_eq!(robot.status(), StatusCode::ACCEPTED);
+    let answer: Value = robot.json().await.unwrap();
+    assert!(["event_id", "lead_id"].iter().all(|field| answer[field].is_string()), "{answer}");
     let part = |name, value| format!("--b\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
     let parts = [part("name", "Cleo"), part("_key", &key), part("_event_id", "e4"), "--b--\r\n".to_owned()].concat();
     let url = format!("{}/v1/forms/{ACCOUNT}/{INTERFACE}", world.http);

@@ -37,7 +37,7 @@ use self::{
 };
 use crate::{
     http::read,
-    publisher::{CalledFrom, Published, Publisher},
+    publisher::{CalledFrom, Checked, Publisher},
 };
 
 /// How long a browser may remember that any page may submit forms, in seconds.
@@ -123,10 +123,6 @@ impl Endpoint {
         let body = read(request.into_body(), self.max_event).await.map_err(Refusal::of_body)?;
         let form = Form::read(&headers, body).await?;
         let by = self.admit(key.as_deref().or(form.key.as_deref())).await?;
-        if form.is_spam() {
-            tracing::debug!(account, interface, key = %by.id(), "ignored a form whose honeypot field is filled");
-            return Ok(Outcome { redirect: form.redirect, stored: None });
-        }
         let payload = form.payload();
         // The bound of the body is not enough: control characters take six times as many bytes in JSON.
         if payload.len() > self.max_event {
@@ -143,9 +139,16 @@ impl Endpoint {
             payload,
             ..Fields::default()
         };
-        let publish = publish.parse()?;
-        let stored = self.publish(&by, publish, &from).await?;
-        Ok(Outcome { redirect: form.redirect, stored: Some(stored) })
+        let checked = self.check(&by, publish.parse()?).await?;
+        let (event_id, lead) = (checked.event.event_id.clone(), checked.event.lead.clone());
+        if form.is_spam() {
+            // The program that filled the form must not notice, so its answer is that of a stored form.
+            tracing::debug!(account, interface, key = %by.id(), "ignored a form whose honeypot field is filled");
+        } else {
+            let looked_up = self.publisher.look_up(checked).await;
+            self.publisher.stored(self.publisher.send(looked_up, &from).await).await?;
+        }
+        Ok(Outcome { redirect: form.redirect, event_id, lead })
     }
 
     /// The caller that the form key names.
@@ -175,10 +178,9 @@ impl Endpoint {
         Ok(by)
     }
 
-    async fn publish(&self, by: &Principal, publish: Publish, from: &CalledFrom) -> Result<Published, PublishError> {
+    async fn check(&self, by: &Principal, publish: Publish) -> Result<Checked, PublishError> {
         let checked = Publisher::check(&*self.publisher.latest().await?, by, publish)?;
         self.publisher.rates().admit([&checked.event.account])?;
-        let looked_up = self.publisher.look_up(checked).await;
-        self.publisher.stored(self.publisher.send(looked_up, from).await).await
+        Ok(checked)
     }
 }

@@ -5,22 +5,23 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
+use domain::{EventId, LeadId};
 use runtime::RequestId;
 use serde_json::json;
 use url::Url;
 
 use super::refusal::Refusal;
-use crate::{http::errors::with_retry_after, publisher::Published};
+use crate::http::errors::with_retry_after;
 
 /// The pages load and run nothing.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 
-/// The result of a submitted form.
+/// The result of a submitted form. A form that a program filled has the same result, and is not stored.
 #[derive(Debug)]
 pub(super) struct Outcome {
     pub(super) redirect: Option<String>,
-    /// `None` if a program filled the form. A browser shows the same page as for a person.
-    pub(super) stored: Option<Published>,
+    pub(super) event_id: EventId,
+    pub(super) lead: LeadId,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,10 +40,7 @@ impl Reader {
 
     pub(super) fn accepted(self, request: &HeaderMap, outcome: &Outcome) -> Response {
         if self == Self::Script {
-            let body = match &outcome.stored {
-                Some(stored) => json!({"event_id": stored.event_id.as_str(), "lead_id": stored.lead.as_str()}),
-                None => json!({}),
-            };
+            let body = json!({"event_id": outcome.event_id.as_str(), "lead_id": outcome.lead.as_str()});
             return (StatusCode::ACCEPTED, Json(body)).into_response();
         }
         match outcome.redirect.as_deref().and_then(|address| redirect(request, address)) {
