@@ -2,7 +2,7 @@
 //! the identity provider.
 //!
 //! A session is stored in its cookie only, so it is valid in every process and after a restart. The cookie contains the
-//! holder, the bounds and the end of the session, and a code that nobody can make without the master key. Each call
+//! holder, the bounds and the end of the session, and a code that only the master key can make. Each call
 //! looks up the API key in the registry view, so a session ends when its key is revoked or expires. A session from the
 //! identity provider ends when no rule names the groups of its person any more. A call also needs a header that pages
 //! of other sites can neither read nor send.
@@ -220,7 +220,7 @@ impl People {
 #[derive(Debug, Clone)]
 pub struct Sessions {
     pub site: Site,
-    /// `None` if nobody can log in at an identity provider.
+    /// `None` if the installation has no identity provider.
     pub people: Option<Arc<People>>,
     log_ins: Links,
     cookies: Links,

@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stream_is_full_until_appends_succeed_or_nobody_tried_for_a_minute() {
+    fn a_stream_is_full_until_appends_succeed_or_a_minute_passes_without_one() {
         let (mut streams, now) = (FullStreams::default(), Instant::now());
         let fault = StorageFault::StreamFull("maximum bytes exceeded".into());
         let after = |seconds| now + Duration::from_secs(seconds);

@@ -55,7 +55,7 @@ pub struct WorkQueue<T> {
     source: ResilientConsumer,
     /// A message that was received and not yet returned to the caller.
     received: Option<async_nats::jetstream::Message>,
-    /// When the latest messages were received, for at most [`max_buffered`] messages. Starts anew when the queue is
+    /// When the latest messages were received, for at most [`max_buffered`] messages. Cleared when the queue is
     /// empty.
     received_at: VecDeque<Instant>,
     /// `Some` if the received message may be stale: the instant up to which the history has to be read.
@@ -111,7 +111,7 @@ impl<T: Record> WorkQueue<T> {
         }
     }
 
-    /// Cancel-safe. After a cancelled wait, nobody knows when the next message arrived, so it counts as received when
+    /// Cancel-safe. After a cancelled wait, the arrival of the next message is unknown. It counts as received when
     /// the wait began.
     async fn take(&mut self) {
         let mut next = pin!(self.source.next(self.spec.fetch, || consumer(&self.journal, &self.spec)));
